@@ -1,0 +1,90 @@
+#pragma once
+// A loaded model to talk to, base and tuned from the same weights, and its held-out figures.
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/control.h"
+#include "core/base/json.h"
+#include "core/recipe/recipe.h"
+
+namespace qlora::evaluate {
+
+struct GenerateOptions {
+    std::int64_t max_tokens = 128;
+    double temperature = 0;  // 0: greedy
+    std::int64_t top_k = 0;  // 0: off
+    double top_p = 1;
+    std::uint64_t seed = 0;
+};
+
+struct Message {
+    std::string role, content;
+};
+
+struct GenerateResult {
+    std::string text;
+    std::int64_t prompt_tokens = 0, tokens = 0;
+    double prompt_seconds = 0, seconds = 0;
+    std::string stop;  // "eos", "length", "stopped"
+};
+
+struct LoadOptions {
+    std::string model;  // folder, .gguf or catalogue name
+    recipe::Precision precision = recipe::Precision::native;
+    bool double_quantization = true;
+    std::int64_t quantization_block = 64;
+    std::filesystem::path adapter;  // PEFT folder; empty: none
+    std::string device = "auto";
+    std::string compute = "auto";
+    int threads = 0;
+};
+
+// One model in memory. Every method works on the calling thread and polls `control`; one call at a time (calls from
+// several threads wait for each other).
+class Session {
+  public:
+    static std::shared_ptr<Session> load(const LoadOptions& options, Control& control, const Progress& progress = {});
+    virtual ~Session() = default;
+
+    virtual bool has_adapter() const = 0;
+    virtual bool has_chat_template() const = 0;
+    // Text after `messages` (rendered by the chat template when there is one, else joined by blank lines), or after
+    // a raw prompt. `stream` receives whole UTF-8 pieces as they come.
+    virtual GenerateResult chat(const std::vector<Message>& messages, bool use_adapter, const GenerateOptions& options,
+                                Control& control, const std::function<void(const std::string&)>& stream) = 0;
+    virtual GenerateResult complete(const std::string& prompt, bool use_adapter, const GenerateOptions& options,
+                                    Control& control, const std::function<void(const std::string&)>& stream) = 0;
+};
+
+// Held-out figures of a run (or of a recipe's base model): one contender an entry.
+struct Contender {
+    std::string name;  // "base", "tuned", ...
+    double loss = 0, perplexity = 0;
+    std::int64_t rows = 0, tokens = 0;
+    std::vector<std::string> answers;  // to `questions`
+};
+struct Report {
+    std::string split;  // "validation", "test"
+    std::int64_t rows = 0;
+    std::vector<Contender> contenders;
+    std::vector<std::string> questions, expected;
+};
+struct ReportOptions {
+    std::string split = "test";      // falls back to validation with a notice when there is no test part
+    std::string data;                // another data set to evaluate on; empty: the recipe's
+    bool baselines = false;          // base beside tuned
+    std::int64_t answers = 0;        // questions answered by each contender
+    std::int64_t max_tokens = 96;
+    std::int64_t max_rows = 0;       // 0: all
+    std::string device = "auto";
+    int threads = 0;
+};
+Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter, const ReportOptions& options,
+              Control& control, const Progress& progress = {});
+OrderedJson to_json(const Report& report);
+
+}  // namespace qlora::evaluate

@@ -1,0 +1,38 @@
+#pragma once
+// The table of a recipe's fields. It drives reading, validation, the CLI's --set, the form's labels and tooltips
+// and the docs: nothing about a field is written twice.
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/recipe/recipe.h"
+
+namespace qlora::recipe {
+
+struct Field {
+    enum class Type { text, path, integer, real, boolean, choice, list };
+    enum class Level { simple, advanced };
+
+    std::string key;                    // "train.learning_rate"
+    std::vector<std::string> aliases;   // "learning_rate", "lr", ...: accepted at any level of the JSON
+    Type type;
+    Level level;
+    std::string label;                  // "Learning rate"
+    std::string unit;                   // "tokens", "steps", "" ...
+    double low = 0, high = 0;           // inclusive range of integer and real
+    std::vector<std::string> choices;   // of choice
+    std::string help;                   // one line
+    std::string details;                // what it does, what more or less of it costs
+    std::string typical;                // "1e-4 to 5e-4 for LoRA"
+    std::function<Json(const Recipe&)> get;
+    // Sets from JSON of the right type and range; false leaves the recipe as it was.
+    std::function<bool(Recipe&, const Json&)> set;
+    Json default_value() const { return get(Recipe{}); }
+};
+
+std::span<const Field> fields();
+const Field* find_field(std::string_view key_or_alias);
+
+}  // namespace qlora::recipe

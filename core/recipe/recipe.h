@@ -1,0 +1,118 @@
+#pragma once
+// The one description of a run: used by the window, the CLI, checkpoints, the run store, lessons and sweeps.
+// A plain value; every field is described once, in fields.h.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/base/json.h"
+
+namespace qlora::recipe {
+
+// How the frozen base weights are kept. `native` keeps a GGUF file's blocks packed as they lie in the file
+// (for a safetensors model: its stored type).
+enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native };
+enum class Task { causal_lm };
+enum class MethodKind { lora };
+enum class Schedule { linear, cosine, constant };
+
+struct Columns {  // empty members are guessed from the table
+    std::string text, prompt, completion, messages, system;
+    bool operator==(const Columns&) const = default;
+};
+
+struct Data {
+    std::string train, validation, test;  // paths or catalogue ids; empty validation/test are split off train
+    Columns columns;
+    std::string system_prompt;
+    std::int64_t max_length = 512;         // tokens a row
+    bool packing = true;                   // rows share a batch row without attending to each other
+    bool answer_only = true;               // loss on answers only
+    bool skip_bad_rows = false;
+    double validation_fraction = 0.1, test_fraction = 0.0;
+    bool operator==(const Data&) const = default;
+};
+
+struct Method {
+    MethodKind kind = MethodKind::lora;
+    std::int64_t rank = 16;
+    double alpha = 32, dropout = 0;
+    std::vector<std::string> target_modules{"all-linear"};  // as in PEFT: names, suffixes, or all-linear
+    bool rslora = false;                                    // scale alpha / sqrt(rank) instead of alpha / rank
+    std::string adapter;                                    // a PEFT folder to start from; empty: fresh
+    bool operator==(const Method&) const = default;
+};
+
+struct Train {
+    double epochs = 3;
+    std::int64_t max_steps = 0;  // optimizer steps; 0: by epochs
+    std::int64_t batch_size = 8, accumulate = 1;  // rows a micro-batch, micro-batches an optimizer step
+    double learning_rate = 2e-4;
+    Schedule schedule = Schedule::linear;
+    double warmup = 0.03;  // below 1: fraction of all steps; from 1: steps
+    double weight_decay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    double max_grad_norm = 1;  // 0: no clipping
+    std::uint64_t seed = 42;
+    std::int64_t checkpoint_every = 50, keep_checkpoints = 2;  // optimizer steps (0: only at the end); newest kept
+    bool gradient_checkpointing = false;
+    bool operator==(const Train&) const = default;
+};
+
+struct EarlyStopping {
+    std::int64_t patience = 0;  // evaluations without improvement; 0: off
+    double min_delta = 0;
+    bool restore_best = true;
+    bool operator==(const EarlyStopping&) const = default;
+};
+
+struct Evaluate {
+    std::int64_t every = 25;       // optimizer steps; 0: at the end of each epoch
+    std::int64_t max_rows = 200;   // validation rows used; 0: all
+    std::int64_t samples = 1;      // validation questions answered at each evaluation
+    std::int64_t max_tokens = 64;  // length of those answers
+    bool operator==(const Evaluate&) const = default;
+};
+
+struct Recipe {
+    std::string name;    // for people; empty: made from model, data and method
+    std::string model;   // folder, .gguf file or catalogue name
+    Precision precision = Precision::nf4;
+    bool double_quantization = true;   // 4-bit only: absmax in 8 bit
+    std::int64_t quantization_block = 64;
+    std::string compute = "auto";      // auto, fp32, bf16, fp16
+    Task task = Task::causal_lm;
+    Data data;
+    Method method;
+    Train train;
+    EarlyStopping early_stopping;
+    Evaluate evaluate;
+    std::string output;  // run folder; empty: a new folder in the program's home
+    bool operator==(const Recipe&) const = default;
+};
+
+struct Problem {
+    std::string field, expected, got, hint;  // field: dotted key, e.g. "train.learning_rate"
+};
+
+// Reads a recipe, accepting the names of PEFT and transformers too (r, lora_alpha, per_device_train_batch_size, ...).
+// Unknown keys, wrong types and values out of range are all collected in `problems`; nothing is thrown for them.
+// Relative paths (model, data, adapter, output) that exist or look like paths are resolved against `folder`.
+Recipe from_json(const Json& json, const std::filesystem::path& folder, std::vector<Problem>& problems);
+// Reads a file; throws input_error "recipe.invalid" whose message lists every problem, one a line.
+Recipe load(const std::filesystem::path& path);
+// All keys, in the order of the table; from_json(to_json(r)) == r.
+OrderedJson to_json(const Recipe& recipe);
+// Problems of a recipe as a whole (ranges, contradictions, missing model, data or output), all at once. Does not touch files.
+std::vector<Problem> validate(const Recipe& recipe);
+[[noreturn]] void throw_problems(const std::string& where, const std::vector<Problem>& problems);
+// Sets one field from "key=value" as the CLI's --set gives it; throws input_error "recipe.set".
+void set(Recipe& recipe, const std::string& assignment);
+
+std::string_view name(Precision precision);
+std::string_view name(Schedule schedule);
+std::string_view name(MethodKind kind);
+std::string_view name(Task task);
+
+}  // namespace qlora::recipe
