@@ -6,7 +6,7 @@
 
 #include "core/base/control.h"
 #include "core/recipe/recipe.h"
-#include "core/train/events.h"
+#include "core/events/events.h"
 
 namespace qlora::train {
 
