@@ -2,12 +2,14 @@
 // What a run tells while it goes: small values, sent from the training thread to whoever listens. The engine never
 // knows who that is. Each is also one line of events.jsonl and of `qlora train --json`.
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/memory_tag.h"
 
@@ -69,15 +71,25 @@ struct Finished {
     double seconds = 0;
 };
 struct Failed {
-    std::string code, message, where, hint;
+    std::string code, message, where, hint;  // as in Error
+    bool input = false;                      // the user's recipe, file or data is wrong (exit code 2, else 1)
 };
 
 using Event = std::variant<Progressed, Loaded, StepDone, Evaluated, Checkpointed, MemorySample, Notice, Finished, Failed>;
 using Sink = std::function<void(const Event&)>;  // called on the training thread; must not block
 
-// One object with "event": loaded, step, evaluation, checkpoint, memory, notice, finished, failed, progress.
+Failed failed(const Error& error);
+
+// One object with "event": loaded, step, evaluation, checkpoint, memory, notice, finished, failed, progress. Numbers
+// that are not finite are null. A failed event holds {"error": {code, message, where, hint}}.
 OrderedJson to_json(const Event& event);
-// The other way, for run folders read back; throws input_error on a line that is none.
-Event from_json(const Json& json);
+// The same as one line of text without its line feed; bytes that are no UTF-8 become U+FFFD.
+std::string to_line(const Event& event);
+// The other way, for run folders read back: null numbers are NaN, members an older program did not write keep their
+// defaults. Throws input_error "event.unknown" or "json.field"; `where` names the line in it.
+Event from_json(const Json& json, const std::string& where = "event");
+// The events of a run folder's events.jsonl, in order. A last line cut short by a crash is left out; any other broken
+// line throws input_error naming file and line.
+std::vector<Event> read_events(const std::filesystem::path& file);
 
 }  // namespace qlora::train

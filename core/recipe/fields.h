@@ -22,7 +22,7 @@ struct Field {
     std::string label;                  // "Learning rate"
     std::string unit;                   // "tokens", "steps", "" ...
     double low = 0, high = 0;           // inclusive range of integer and real
-    std::vector<std::string> choices;   // of choice
+    std::vector<std::string> choices;   // of choice; of an integer: when not empty, the only numbers allowed
     std::string help;                   // one line
     std::string details;                // what it does, what more or less of it costs
     std::string typical;                // "1e-4 to 5e-4 for LoRA"
@@ -30,9 +30,13 @@ struct Field {
     // Sets from JSON of the right type and range; false leaves the recipe as it was.
     std::function<bool(Recipe&, const Json&)> set;
     Json default_value() const { return get(Recipe{}); }
+    std::string expected() const;       // for messages: "an integer from 1 to 1024"
 };
 
+// In the order of the form and of the docs. Built once, never changed: any thread may read.
 std::span<const Field> fields();
-const Field* find_field(std::string_view key_or_alias);
+const Field* find_field(std::string_view key_or_alias);  // null when unknown
+// The known key nearest to a mistyped one; empty when none is near.
+std::string nearest_key(std::string_view mistyped);
 
 }  // namespace qlora::recipe

@@ -98,17 +98,24 @@ struct Problem {
 
 // Reads a recipe, accepting the names of PEFT and transformers too (r, lora_alpha, per_device_train_batch_size, ...).
 // Unknown keys, wrong types and values out of range are all collected in `problems`; nothing is thrown for them.
-// Relative paths (model, data, adapter, output) that exist or look like paths are resolved against `folder`.
+// Relative paths (model, data, adapter, output) that exist or look like paths are resolved against `folder`, unless
+// that is empty.
 Recipe from_json(const Json& json, const std::filesystem::path& folder, std::vector<Problem>& problems);
-// Reads a file; throws input_error "recipe.invalid" whose message lists every problem, one a line.
+// Reads a file; throws input_error "recipe.invalid" whose message lists every problem (validate's too), one a line.
 Recipe load(const std::filesystem::path& path);
 // All keys, in the order of the table; from_json(to_json(r)) == r.
 OrderedJson to_json(const Recipe& recipe);
 // Problems of a recipe as a whole (ranges, contradictions, missing model, data or output), all at once. Does not touch files.
 std::vector<Problem> validate(const Recipe& recipe);
 [[noreturn]] void throw_problems(const std::string& where, const std::vector<Problem>& problems);
-// Sets one field from "key=value" as the CLI's --set gives it; throws input_error "recipe.set".
+// Sets one field from "key=value" as the CLI's --set gives it (numbers with a point in every locale; lists separated by
+// commas; relative paths are relative to the current folder); throws input_error "recipe.set".
 void set(Recipe& recipe, const std::string& assignment);
+
+// The recipe's name, or one made from model, data and method: "smollm2-135m on banking-support, nf4 LoRA r 16".
+std::string title(const Recipe& recipe);
+// The keys of the fields in which two recipes differ, in the order of the table.
+std::vector<std::string> differences(const Recipe& a, const Recipe& b);
 
 std::string_view name(Precision precision);
 std::string_view name(Schedule schedule);

@@ -28,25 +28,37 @@ struct Run {
     bool resumable = false;      // has a whole checkpoint and is not running
 };
 
+// How far a run is. Losses that are absent leave those in the index.
+struct Figures {
+    std::int64_t steps_done = 0, steps = 0;
+    std::optional<double> train_loss, validation_loss, best_loss;
+    std::int64_t best_step = 0, peak_bytes = 0;
+    double seconds = 0;
+};
+
+// Every function throws failure "runs.index" when the database cannot be used. A damaged database is put aside
+// (runs.sqlite.damaged-N) and made anew from the run folders.
 class Store {
   public:
     explicit Store(const std::filesystem::path& home);  // creates <home>/runs and <home>/runs.sqlite
     ~Store();
 
-    // A new folder <home>/runs/<slug>-N for a recipe without "output".
+    // Makes a new, empty folder <home>/runs/<slug>-N for a recipe without "output"; no two programs get the same.
     std::filesystem::path new_folder(const std::string& name) const;
-    std::int64_t begin(const recipe::Recipe& recipe, const std::filesystem::path& folder);  // status running
-    void progress(std::int64_t id, std::int64_t steps_done, std::int64_t steps, std::optional<double> train_loss,
-                  std::optional<double> validation_loss);
+    // A new entry with the status running, or the folder's own again when it is resumed; gives its id. Throws
+    // input_error "runs.running" when a living program runs in that folder.
+    std::int64_t begin(const recipe::Recipe& recipe, const std::filesystem::path& folder);
+    void progress(std::int64_t id, const Figures& figures);
     void finish(std::int64_t id, const std::string& status, const std::string& error = {});
     void rename(std::int64_t id, const std::string& name);
 
     std::vector<Run> list() const;  // newest first
     std::optional<Run> find(const std::string& id_or_folder) const;
-    // Removes entry and folder; refuses a running one.
+    // Removes the entry and what the run wrote; other files in its folder stay, and the folder with them. Throws
+    // input_error "runs.running" for a running one, "runs.not_found" for an unknown one.
     void remove(std::int64_t id);
-    // Marks as interrupted each running entry whose process is gone; adds run folders the index does not know.
-    // Returns those newly interrupted.
+    // Marks as interrupted each running entry whose process is gone; adds run folders in <home>/runs that the index
+    // does not know. Returns those newly interrupted.
     std::vector<Run> recover();
 
   private:
