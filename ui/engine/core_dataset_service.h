@@ -1,0 +1,36 @@
+#pragma once
+// DatasetService over core/data: one task reads and reports, one fetches rows, one renders the chosen row.
+
+#include <memory>
+#include <vector>
+
+#include "ui/engine/dataset_service.h"
+#include "ui/engine/task.h"
+
+namespace qlora::ui {
+
+class CoreDatasetService : public DatasetService {
+    Q_OBJECT
+
+  public:
+    explicit CoreDatasetService(QObject* parent = nullptr);
+    ~CoreDatasetService() override;
+
+    void open(const recipe::Recipe& recipe) override;
+    void cancel() override;
+    void read_rows(int first, int count) override;
+    void describe(int row) override;
+
+  private:
+    struct Loaded;
+    struct Range {
+        int first = 0, count = 0;
+    };
+    void read_waiting();
+
+    std::shared_ptr<const Loaded> loaded_;  // replaced whole, never changed: any thread may hold one
+    std::vector<Range> waiting_;
+    Task open_task_, rows_task_, tokens_task_;
+};
+
+}  // namespace qlora::ui
