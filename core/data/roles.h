@@ -57,7 +57,7 @@ struct Example {
 
 // Why a row gives nothing to learn from: not an error, but counted and shown.
 enum class EmptyReason { no_text, no_prompt, no_answer, no_messages };
-std::string_view describe(EmptyReason reason);
+std::string_view explain(EmptyReason reason);
 
 // Reads a row; blank cells give the reason in `empty`. Throws input_error "data.row" naming line and column when a
 // cell is of the wrong kind, a message lacks its role or content, or a role is unknown.
