@@ -29,7 +29,7 @@ struct GgufArray {
 
 using GgufValue = std::variant<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t, float,
                                bool, std::string, GgufArray, std::uint64_t, std::int64_t, double>;
-std::string describe(const GgufValue& value);  // "the u32 49152", "an array of 49152 strings"
+std::string describe(const GgufValue& value);  // "the u32 49152", "an array of 49152 elements of type string"
 
 struct GgufTensor {
     std::string name;
@@ -44,6 +44,7 @@ struct GgufTensor {
 
 struct GgufLimits {
     static constexpr std::uint64_t tensors = 131'072, values = 65'536, alignment = 65'536;
+    static constexpr std::uint64_t strings = std::uint64_t{1} << 21, numbers = std::uint64_t{1} << 23;  // of one array
     static constexpr std::size_t key_bytes = 65'535, name_bytes = 64, dimensions = 4;
     static constexpr std::size_t text_bytes = std::size_t{32} << 20;  // keys, names and single strings together
 };

@@ -28,7 +28,7 @@ struct SafetensorsLimits {
 // read; the views' data lives as long as the object.
 // Throws input_error: "safetensors.header" (length, start, UTF-8, JSON), "safetensors.entry" (a field of a tensor),
 // "safetensors.dtype", "safetensors.shape", "safetensors.offsets", "safetensors.duplicate", "safetensors.metadata",
-// "safetensors.limit", and "safetensors.pickle" for a PyTorch pickle, which is never opened.
+// "safetensors.limit", and expect_kind()'s codes ("file.pickle", ...) for another kind of file.
 class SafetensorsFile {
   public:
     explicit SafetensorsFile(const std::filesystem::path& path);
@@ -50,10 +50,6 @@ class SafetensorsFile {
     std::vector<std::uint32_t> by_name_;  // indices of tensors_, names ascending
     std::map<std::string, std::string> metadata_;
 };
-
-// Throws input_error "safetensors.pickle" when the name or the first bytes are those of a PyTorch pickle (.bin, .pt,
-// .pth, .ckpt, .pkl): such a file runs code when it is opened, so there is no fallback to it.
-void refuse_pickle(const std::filesystem::path& path);
 
 // A tensor whose bytes are made while the file is written: `fill` writes exactly tensor_bytes(dtype, shape).
 struct TensorToWrite {

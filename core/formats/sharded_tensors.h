@@ -16,7 +16,7 @@ namespace qlora::formats {
 // Any thread may read; the views live as long as the object. Throws input_error: what SafetensorsFile throws,
 // "shards.none" (no weights here), "shards.name" (a shard that is not a plain file name, or lies outside the folder),
 // "shards.missing" (a file), "shards.unmapped" (a tensor in no shard), "shards.twice" (a tensor in two shards),
-// "shards.index" (its JSON), "safetensors.pickle" (only pickles are here).
+// "shards.index" (its JSON), "shards.limit" (too many shards), "file.pickle" (only pickles are here).
 class ShardedTensors {
   public:
     // `path`: the folder, an index file, or one .safetensors file. `stem`: "model" for base models,
@@ -40,7 +40,6 @@ class ShardedTensors {
 
   private:
     void open_index(const std::filesystem::path& folder, const std::filesystem::path& index);
-    void sort_names();
 
     std::filesystem::path path_;
     std::vector<std::unique_ptr<SafetensorsFile>> shards_;
