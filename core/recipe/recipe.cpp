@@ -1,0 +1,99 @@
+#include "core/recipe/recipe.h"
+
+#include <array>
+
+#include "core/base/error.h"
+#include "core/recipe/fields.h"
+
+namespace qlora::recipe {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+template <std::size_t N, typename E>
+std::string_view word(const std::array<std::string_view, N>& words, E value) {
+    return words.at(static_cast<std::size_t>(value));
+}
+
+// The part of a path or name that people know it by.
+std::string stem(const std::string& value) {
+    fs::path path(value);
+    fs::path last = path.has_filename() ? path.filename() : path.parent_path().filename();
+    return last.has_extension() && last.extension().string().find_first_of("0123456789") != 1 ? last.stem().string()
+                                                                                            : last.string();
+}
+
+}  // namespace
+
+std::string_view name(Precision precision) {
+    static constexpr std::array<std::string_view, 8> words = {"fp32", "fp16", "bf16", "int8", "nf4", "fp4", "int4", "native"};
+    return word(words, precision);
+}
+
+std::string_view name(Schedule schedule) {
+    static constexpr std::array<std::string_view, 3> words = {"linear", "cosine", "constant"};
+    return word(words, schedule);
+}
+
+std::string_view name(MethodKind kind) {
+    static constexpr std::array<std::string_view, 1> words = {"lora"};
+    return word(words, kind);
+}
+
+std::string_view name(Task task) {
+    static constexpr std::array<std::string_view, 1> words = {"causal-lm"};
+    return word(words, task);
+}
+
+OrderedJson to_json(const Recipe& recipe) {
+    OrderedJson json = OrderedJson::object();
+    for (const Field& field : fields()) {
+        OrderedJson* place = &json;
+        std::string_view key = field.key;
+        for (std::size_t dot; (dot = key.find('.')) != std::string_view::npos; key.remove_prefix(dot + 1))
+            place = &(*place)[std::string(key.substr(0, dot))];
+        (*place)[std::string(key)] = field.get(recipe);
+    }
+    return json;
+}
+
+Recipe load(const fs::path& path) {
+    Json json = read_json_file(path, {.bytes = 1 << 20, .depth = 16});
+    std::vector<Problem> problems;
+    Recipe recipe = from_json(json, fs::absolute(path).parent_path(), problems);
+    std::size_t read = problems.size();
+    for (Problem& problem : validate(recipe)) {
+        // A field that could not be read is at its default; say only what was written wrong.
+        bool told = std::any_of(problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(read),
+                                [&](const Problem& known) { return known.field == problem.field; });
+        if (!told) problems.push_back(std::move(problem));
+    }
+    if (!problems.empty()) throw_problems(path.string(), problems);
+    return recipe;
+}
+
+void throw_problems(const std::string& where, const std::vector<Problem>& problems) {
+    std::string message = where + ": " + (problems.size() == 1 ? "one problem" : std::to_string(problems.size()) + " problems");
+    for (const Problem& problem : problems) {
+        message += "\n  " + problem.field + ": expected " + problem.expected + ", got " + problem.got;
+        if (!problem.hint.empty()) message += " (" + problem.hint + ")";
+    }
+    throw input_error("recipe.invalid", where, message, "Correct what is named and try again.");
+}
+
+std::string title(const Recipe& recipe) {
+    if (!recipe.name.empty()) return recipe.name;
+    std::string text = recipe.model.empty() ? "no model" : stem(recipe.model);
+    if (!recipe.data.train.empty()) text += " on " + stem(recipe.data.train);
+    return text + ", " + std::string(name(recipe.precision)) + " LoRA r " + std::to_string(recipe.method.rank);
+}
+
+std::vector<std::string> differences(const Recipe& a, const Recipe& b) {
+    std::vector<std::string> keys;
+    for (const Field& field : fields())
+        if (field.get(a) != field.get(b)) keys.push_back(field.key);
+    return keys;
+}
+
+}  // namespace qlora::recipe

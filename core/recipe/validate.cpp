@@ -1,0 +1,64 @@
+#include "core/recipe/fields.h"
+
+namespace qlora::recipe {
+
+namespace {
+
+void check_ranges(const Recipe& recipe, std::vector<Problem>& problems) {
+    Recipe scratch;
+    for (const Field& field : fields())
+        if (Json value = field.get(recipe); !field.set(scratch, value))
+            problems.push_back({field.key, field.expected(), describe(value), ""});
+}
+
+void check_columns(const Columns& columns, std::vector<Problem>& problems) {
+    bool pair = !columns.prompt.empty() || !columns.completion.empty();
+    int layouts = !columns.text.empty() + pair + !columns.messages.empty();
+    if (layouts > 1)
+        problems.push_back({"data.columns", "one layout: text, prompt and completion, or messages",
+                            "columns of " + std::to_string(layouts) + " layouts", "keep those of one"});
+    else if (pair && (columns.prompt.empty() || columns.completion.empty()))
+        problems.push_back({columns.prompt.empty() ? "data.columns.prompt" : "data.columns.completion",
+                            "a column", "nothing, while the other of the pair is named",
+                            "name both, or neither to have them guessed"});
+}
+
+void check_data(const Data& data, std::vector<Problem>& problems) {
+    if (data.train.empty())
+        problems.push_back({"data.train", "a file or a catalogue name", "nothing", "choose what to learn from"});
+    auto same = [&](const char* key, const std::string& file, const std::string& other, const char* what) {
+        if (!file.empty() && file == other)
+            problems.push_back({key, "other rows than " + std::string(what), "the same file",
+                                "leave it empty to hold rows out of the training data"});
+    };
+    same("data.validation", data.validation, data.train, "those to learn from");
+    same("data.test", data.test, data.train, "those to learn from");
+    same("data.test", data.test, data.validation, "those for validation");
+    double held_out = (data.validation.empty() ? data.validation_fraction : 0) + (data.test.empty() ? data.test_fraction : 0);
+    if (held_out > 0.95)
+        problems.push_back({"data.validation_fraction", "at least 5 % of the rows left to learn from",
+                            Json(data.validation_fraction).dump() + " and data.test_fraction " + Json(data.test_fraction).dump(),
+                            "lower one of the two"});
+    check_columns(data.columns, problems);
+}
+
+}  // namespace
+
+std::vector<Problem> validate(const Recipe& recipe) {
+    std::vector<Problem> problems;
+    if (recipe.model.empty())
+        problems.push_back({"model", "a folder, a .gguf file or a catalogue name", "nothing", "choose a base model"});
+    check_data(recipe.data, problems);
+    check_ranges(recipe, problems);
+    const Train& train = recipe.train;
+    if (train.max_steps > 0 && train.warmup >= 1 && train.warmup >= static_cast<double>(train.max_steps))
+        problems.push_back({"train.warmup", "fewer steps than train.max_steps, " + std::to_string(train.max_steps),
+                            Json(train.warmup).dump(), "the learning rate would never reach its full value"});
+    if (recipe.early_stopping.patience > 0 && recipe.data.validation.empty() && recipe.data.validation_fraction == 0)
+        problems.push_back({"early_stopping.patience", "0 without validation rows",
+                            std::to_string(recipe.early_stopping.patience),
+                            "set data.validation_fraction above 0 or name a validation file"});
+    return problems;
+}
+
+}  // namespace qlora::recipe
