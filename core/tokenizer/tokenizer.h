@@ -60,7 +60,7 @@ class Tokenizer {
     std::optional<std::int32_t> pad() const;
     std::optional<std::int32_t> unk() const;
     bool is_special(std::int32_t id) const;
-    const std::string& kind() const;  // for people: "byte-level BPE", "sentencepiece unigram", ...
+    const std::string& kind() const { return kind_; }  // for people: "byte-level BPE", "sentencepiece unigram", ...
 
     bool has_chat_template() const;
     const std::string& chat_template() const;  // Jinja source; empty where there is none
@@ -76,6 +76,7 @@ class Tokenizer {
 
   private:
     std::unique_ptr<const Pipeline> pipeline_;
+    std::string kind_;
 };
 
 class DecodeStream;
