@@ -26,7 +26,8 @@ fs::path user_home() {
     passwd entry{}, *found = nullptr;
     ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
     if (found == nullptr || found->pw_dir == nullptr || *found->pw_dir != '/')
-        throw failure("home.unknown", "HOME", "the user has no home folder", "Set QLORA_HOME to a folder you may write to.");
+        throw failure("home.unknown", "HOME", "the user has no home folder",
+                      "Set QLORA_HOME to a folder you may write to.");
     return found->pw_dir;
 }
 
@@ -54,16 +55,23 @@ fs::path source_tree() {
     fs::path folder = executable_folder();
     while (folder.has_relative_path()) {
         folder = folder.parent_path();
-        if (is_folder(folder / "core" / "base") && fs::exists(folder / "CMakePresets.json", ignored)) return folder;
+        if (is_folder(folder / "core" / "base") && fs::exists(folder / "CMakePresets.json", ignored))
+            return folder;
     }
     return {};
 }
 
 }  // namespace
 
-fs::path data_home() { return home_or_xdg("", "XDG_DATA_HOME", ".local/share"); }
-fs::path config_home() { return home_or_xdg("config", "XDG_CONFIG_HOME", ".config"); }
-fs::path cache_home() { return home_or_xdg("cache", "XDG_CACHE_HOME", ".cache"); }
+fs::path data_home() {
+    return home_or_xdg("", "XDG_DATA_HOME", ".local/share");
+}
+fs::path config_home() {
+    return home_or_xdg("config", "XDG_CONFIG_HOME", ".config");
+}
+fs::path cache_home() {
+    return home_or_xdg("cache", "XDG_CACHE_HOME", ".cache");
+}
 
 fs::path executable_folder() {
     std::error_code error;

@@ -11,15 +11,17 @@
 
 namespace qlora::evaluate {
 
-// What to feed: token ids as they are, or a text tokenized with its special tokens. One of the two is not empty.
+// What to feed: token ids as they are, or a text tokenized with its special tokens. One of the two is not
+// empty.
 struct LogitsInput {
     std::vector<std::int32_t> ids;
     std::string text;
     std::vector<std::int32_t> decoder_ids;  // of an encoder-decoder model; empty: its decoder start token
 };
 
-// Runs the model once and writes a safetensors file, whole or not at all, with the tensor "logits", fp32, of shape
-// [tokens, vocabulary], and "ids", int64, of shape [tokens]. Throws Error; ids outside the vocabulary are input errors.
+// Runs the model once and writes a safetensors file, whole or not at all, with the tensor "logits", fp32, of
+// shape [tokens, vocabulary], and "ids", int64, of shape [tokens]. Throws Error; ids outside the vocabulary
+// are input errors.
 void write_logits(const LoadOptions& options, const LogitsInput& input, const std::filesystem::path& out,
                   Control& control, const Progress& progress = {});
 

@@ -13,11 +13,17 @@ namespace {
 template <typename E>
 inline constexpr const char* event_name = nullptr;
 
-template <> inline constexpr const char* event_name<Progressed> = "progress";
-template <typename V> void members(Progressed& e, V&& v) { v("what", e.what), v("done", e.done), v("total", e.total); }
+template <>
+inline constexpr const char* event_name<Progressed> = "progress";
+template <typename V>
+void members(Progressed& e, V&& v) {
+    v("what", e.what), v("done", e.done), v("total", e.total);
+}
 
-template <> inline constexpr const char* event_name<Loaded> = "loaded";
-template <typename V> void members(Loaded& e, V&& v) {
+template <>
+inline constexpr const char* event_name<Loaded> = "loaded";
+template <typename V>
+void members(Loaded& e, V&& v) {
     v("model", e.model), v("family", e.family), v("precision", e.precision), v("device", e.device);
     v("compute", e.compute), v("parameters", e.parameters), v("trainable_parameters", e.trainable_parameters);
     v("train_rows", e.train_rows), v("validation_rows", e.validation_rows), v("test_rows", e.test_rows);
@@ -25,8 +31,10 @@ template <typename V> void members(Loaded& e, V&& v) {
     v("first_step", e.first_step), v("load_seconds", e.load_seconds), v("bytes", e.bytes);
 }
 
-template <> inline constexpr const char* event_name<StepDone> = "step";
-template <typename V> void members(StepDone& e, V&& v) {
+template <>
+inline constexpr const char* event_name<StepDone> = "step";
+template <typename V>
+void members(StepDone& e, V&& v) {
     v("step", e.step), v("epoch", e.epoch), v("loss", e.loss), v("learning_rate", e.learning_rate);
     v("grad_norm", e.grad_norm), v("tokens", e.tokens), v("trained_tokens", e.trained_tokens);
     v("tokens_per_second", e.tokens_per_second), v("seconds", e.seconds), v("skipped", e.skipped);
@@ -34,38 +42,53 @@ template <typename V> void members(StepDone& e, V&& v) {
     v("device_used_bytes", e.device_used_bytes);
 }
 
-template <typename V> void members(Sample& e, V&& v) {
+template <typename V>
+void members(Sample& e, V&& v) {
     v("prompt", e.prompt), v("expected", e.expected), v("base", e.base), v("tuned", e.tuned);
 }
 
-template <> inline constexpr const char* event_name<Evaluated> = "evaluation";
-template <typename V> void members(Evaluated& e, V&& v) {
+template <>
+inline constexpr const char* event_name<Evaluated> = "evaluation";
+template <typename V>
+void members(Evaluated& e, V&& v) {
     v("step", e.step), v("loss", e.loss), v("metrics", e.metrics), v("best", e.best), v("samples", e.samples);
     v("seconds", e.seconds);
 }
 
-template <> inline constexpr const char* event_name<Checkpointed> = "checkpoint";
-template <typename V> void members(Checkpointed& e, V&& v) {
+template <>
+inline constexpr const char* event_name<Checkpointed> = "checkpoint";
+template <typename V>
+void members(Checkpointed& e, V&& v) {
     v("step", e.step), v("path", e.path), v("seconds", e.seconds);
 }
 
-template <> inline constexpr const char* event_name<MemorySample> = "memory";
-template <typename V> void members(MemorySample& e, V&& v) {
+template <>
+inline constexpr const char* event_name<MemorySample> = "memory";
+template <typename V>
+void members(MemorySample& e, V&& v) {
     v("seconds", e.seconds), v("bytes", e.bytes), v("peak_bytes", e.peak_bytes);
     v("process_bytes", e.process_bytes), v("device_used_bytes", e.device_used_bytes);
 }
 
-template <> inline constexpr const char* event_name<Notice> = "notice";
-template <typename V> void members(Notice& e, V&& v) { v("code", e.code), v("message", e.message), v("hint", e.hint); }
+template <>
+inline constexpr const char* event_name<Notice> = "notice";
+template <typename V>
+void members(Notice& e, V&& v) {
+    v("code", e.code), v("message", e.message), v("hint", e.hint);
+}
 
-template <> inline constexpr const char* event_name<Finished> = "finished";
-template <typename V> void members(Finished& e, V&& v) {
+template <>
+inline constexpr const char* event_name<Finished> = "finished";
+template <typename V>
+void members(Finished& e, V&& v) {
     v("run", e.run), v("reason", e.reason), v("steps", e.steps), v("best_step", e.best_step);
     v("metrics", e.metrics), v("peak_bytes", e.peak_bytes), v("seconds", e.seconds);
 }
 
-template <> inline constexpr const char* event_name<Failed> = "failed";
-template <typename V> void members(Failed& e, V&& v) {
+template <>
+inline constexpr const char* event_name<Failed> = "failed";
+template <typename V>
+void members(Failed& e, V&& v) {
     v("code", e.code), v("message", e.message), v("where", e.where), v("hint", e.hint), v("input", e.input);
 }
 
@@ -73,7 +96,10 @@ class Writer {
   public:
     explicit Writer(OrderedJson& out) : out_(out) {}
 
-    template <typename T> void operator()(const char* key, const T& value) { out_[key] = value; }
+    template <typename T>
+    void operator()(const char* key, const T& value) {
+        out_[key] = value;
+    }
     void operator()(const char* key, double value) { out_[key] = number(value); }
     void operator()(const char* key, const MemoryBytes& bytes) {
         OrderedJson& object = out_[key] = OrderedJson::object();
@@ -90,7 +116,9 @@ class Writer {
     }
 
   private:
-    static OrderedJson number(double value) { return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr); }
+    static OrderedJson number(double value) {
+        return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr);
+    }
 
     OrderedJson& out_;
 };
@@ -101,7 +129,9 @@ class Reader {
 
     void operator()(const char* key, std::string& value) { value = object_.string(key, value); }
     void operator()(const char* key, bool& value) { value = object_.boolean(key, value); }
-    void operator()(const char* key, std::int64_t& value) { value = object_.integer(key, INT64_MIN, INT64_MAX, value); }
+    void operator()(const char* key, std::int64_t& value) {
+        value = object_.integer(key, INT64_MIN, INT64_MAX, value);
+    }
     void operator()(const char* key, double& value) {
         auto it = object_.raw().find(key);
         if (it != object_.raw().end()) value = number(key, *it);
@@ -120,15 +150,17 @@ class Reader {
     void operator()(const char* key, std::vector<Sample>& samples) {
         if (!object_.has(key)) return;
         if (!object_.value(key).is_array()) object_.fail(key, "a list");
-        for (const Json& sample : object_.value(key)) members(samples.emplace_back(), Reader(sample, object_.where()));
+        for (const Json& sample : object_.value(key))
+            members(samples.emplace_back(), Reader(sample, object_.where()));
     }
 
   private:
     double number(const char* key, const Json& value) const {
         if (value.is_null()) return std::numeric_limits<double>::quiet_NaN();
         if (!value.is_number())
-            throw input_error("json.field", object_.where(),
-                              std::string("the field \"") + key + "\": expected a number or null, got " + describe(value));
+            throw input_error(
+                "json.field", object_.where(),
+                std::string("the field \"") + key + "\": expected a number or null, got " + describe(value));
         return value.get<double>();
     }
 

@@ -54,7 +54,9 @@ std::size_t edits(std::string_view a, std::string_view b) {
     return d[a.size()][b.size()];
 }
 
-std::string_view last_part(std::string_view key) { return key.substr(key.rfind('.') + 1); }
+std::string_view last_part(std::string_view key) {
+    return key.substr(key.rfind('.') + 1);
+}
 
 }  // namespace
 
@@ -97,13 +99,19 @@ std::string nearest_key(std::string_view mistyped) {
 std::string Field::expected() const {
     if (!choices.empty()) return "one of " + joined(choices);
     switch (type) {
-        case Type::integer: return "an integer from " + number_text(low) + " to " + number_text(high);
-        case Type::real: return "a number from " + number_text(low) + " to " + number_text(high);
-        case Type::boolean: return "true or false";
-        case Type::list: return "a name or a list of names";
-        case Type::path: return "a string with a path or a name";
+        case Type::integer:
+            return "an integer from " + number_text(low) + " to " + number_text(high);
+        case Type::real:
+            return "a number from " + number_text(low) + " to " + number_text(high);
+        case Type::boolean:
+            return "true or false";
+        case Type::list:
+            return "a name or a list of names";
+        case Type::path:
+            return "a string with a path or a name";
         case Type::text:
-        case Type::choice: break;
+        case Type::choice:
+            break;
     }
     return "a string";
 }
@@ -113,7 +121,8 @@ std::optional<std::int64_t> whole_number(const Json& value, const Field& field) 
     double number = value.get<double>();
     if (!(number >= field.low && number <= field.high) || number != std::floor(number)) return std::nullopt;
     auto whole = value.is_number_float() ? static_cast<std::int64_t>(number) : value.get<std::int64_t>();
-    if (!field.choices.empty() && std::find(field.choices.begin(), field.choices.end(), std::to_string(whole)) == field.choices.end())
+    if (!field.choices.empty() &&
+        std::find(field.choices.begin(), field.choices.end(), std::to_string(whole)) == field.choices.end())
         return std::nullopt;
     return whole;
 }
@@ -127,9 +136,10 @@ std::optional<double> real_number(const Json& value, const Field& field) {
 std::optional<std::string> chosen(const Json& value, const Field& field) {
     // What PEFT, transformers and bitsandbytes call the same thing.
     static const std::map<std::string, std::string> other_names = {
-        {"float32", "fp32"},      {"float16", "fp16"},    {"half", "fp16"},
-        {"bfloat16", "bf16"},     {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"},
-        {"torch.float32", "fp32"}, {"constant-with-warmup", "constant"}};
+        {"float32", "fp32"},        {"float16", "fp16"},
+        {"half", "fp16"},           {"bfloat16", "bf16"},
+        {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"},
+        {"torch.float32", "fp32"},  {"constant-with-warmup", "constant"}};
     if (!value.is_string()) return std::nullopt;
     std::string word = folded(value.get_ref<const std::string&>());
     if (auto other = other_names.find(word); other != other_names.end()) word = other->second;

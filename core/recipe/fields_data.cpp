@@ -8,36 +8,52 @@ void add_column_fields(std::vector<Field>& table) {
     using enum Field::Level;
     const std::string guessed = " Left empty, the column is guessed from its name and content.";
 
-    table.push_back(text({.key = "data.columns.text", .aliases = {"dataset_text_field", "text_column"},
-        .level = advanced, .label = "Text column",
-        .help = "The column that holds whole texts to continue.",
-        .details = "For plain text: every token is learned. Not together with the other columns." + guessed,
-        .typical = "text"},
+    table.push_back(text(
+        {.key = "data.columns.text",
+         .aliases = {"dataset_text_field", "text_column"},
+         .level = advanced,
+         .label = "Text column",
+         .help = "The column that holds whole texts to continue.",
+         .details = "For plain text: every token is learned. Not together with the other columns." + guessed,
+         .typical = "text"},
         [](auto& r) -> auto& { return r.data.columns.text; }));
-    table.push_back(text({.key = "data.columns.prompt", .aliases = {"prompt_column", "question_column"},
-        .level = advanced, .label = "Prompt column",
-        .help = "The column that holds the questions.",
-        .details = "Becomes the user's message of the chat template; it is read, not learned." + guessed,
-        .typical = "prompt, question, instruction"},
+    table.push_back(text(
+        {.key = "data.columns.prompt",
+         .aliases = {"prompt_column", "question_column"},
+         .level = advanced,
+         .label = "Prompt column",
+         .help = "The column that holds the questions.",
+         .details = "Becomes the user's message of the chat template; it is read, not learned." + guessed,
+         .typical = "prompt, question, instruction"},
         [](auto& r) -> auto& { return r.data.columns.prompt; }));
-    table.push_back(text({.key = "data.columns.completion", .aliases = {"completion_column", "answer_column"},
-        .level = advanced, .label = "Answer column",
-        .help = "The column that holds the answers to learn.",
-        .details = "Becomes the assistant's message of the chat template." + guessed,
-        .typical = "completion, answer, response, output"},
+    table.push_back(text(
+        {.key = "data.columns.completion",
+         .aliases = {"completion_column", "answer_column"},
+         .level = advanced,
+         .label = "Answer column",
+         .help = "The column that holds the answers to learn.",
+         .details = "Becomes the assistant's message of the chat template." + guessed,
+         .typical = "completion, answer, response, output"},
         [](auto& r) -> auto& { return r.data.columns.completion; }));
-    table.push_back(text({.key = "data.columns.messages", .aliases = {"messages_column"},
-        .level = advanced, .label = "Messages column",
-        .help = "The column that holds whole conversations.",
-        .details = "A list of messages, each with role and content; every message of the assistant is learned. Not "
-                   "together with the other columns." + guessed,
-        .typical = "messages, conversations"},
+    table.push_back(text(
+        {.key = "data.columns.messages",
+         .aliases = {"messages_column"},
+         .level = advanced,
+         .label = "Messages column",
+         .help = "The column that holds whole conversations.",
+         .details = "A list of messages, each with role and content; every message of the assistant is "
+                    "learned. Not together with the other columns." +
+                    guessed,
+         .typical = "messages, conversations"},
         [](auto& r) -> auto& { return r.data.columns.messages; }));
-    table.push_back(text({.key = "data.columns.system", .aliases = {"system_column"},
-        .level = advanced, .label = "System column",
-        .help = "The column that holds each row's system message.",
-        .details = "Rows where it is empty take the system prompt below." + guessed,
-        .typical = "system"},
+    table.push_back(text(
+        {.key = "data.columns.system",
+         .aliases = {"system_column"},
+         .level = advanced,
+         .label = "System column",
+         .help = "The column that holds each row's system message.",
+         .details = "Rows where it is empty take the system prompt below." + guessed,
+         .typical = "system"},
         [](auto& r) -> auto& { return r.data.columns.system; }));
 }
 
@@ -46,80 +62,121 @@ void add_column_fields(std::vector<Field>& table) {
 void add_data_fields(std::vector<Field>& table) {
     using enum Field::Level;
 
-    table.push_back(path({.key = "data.train", .aliases = {"train_file", "dataset"},
-        .level = simple, .label = "Training data",
-        .help = "The rows to learn from: a JSON lines, JSON, CSV, TSV, Parquet or text file, or a catalogue name.",
-        .details = "A few hundred good rows teach a style or a task; facts need many more. Time grows with the number "
-                   "of tokens, memory does not. Rows that are wrong are learned as readily as right ones, so look at "
-                   "them on the Data page first.",
-        .typical = "200 to 50,000 rows"},
+    table.push_back(path(
+        {.key = "data.train",
+         .aliases = {"train_file", "dataset"},
+         .level = simple,
+         .label = "Training data",
+         .help = "The rows to learn from: a JSON lines, JSON, CSV, TSV, Parquet or text file, or a catalogue "
+                 "name.",
+         .details = "A few hundred good rows teach a style or a task; facts need many more. Time grows with "
+                    "the number of tokens, memory does not. Rows that are wrong are learned as readily as "
+                    "right ones, so look at them on the Data page first.",
+         .typical = "200 to 50,000 rows"},
         [](auto& r) -> auto& { return r.data.train; }));
-    table.push_back(path({.key = "data.validation", .aliases = {"validation_file", "eval_file"},
-        .level = simple, .label = "Validation data",
-        .help = "Rows that are never learned, on which the run is watched.",
-        .details = "Shows when the model begins to learn rows by heart. Left empty, a part of the training rows is "
-                   "held out.",
-        .typical = "empty, or a file of 50 to 500 rows"},
+    table.push_back(path(
+        {.key = "data.validation",
+         .aliases = {"validation_file", "eval_file"},
+         .level = simple,
+         .label = "Validation data",
+         .help = "Rows that are never learned, on which the run is watched.",
+         .details = "Shows when the model begins to learn rows by heart. Left empty, a part of the training "
+                    "rows is held out.",
+         .typical = "empty, or a file of 50 to 500 rows"},
         [](auto& r) -> auto& { return r.data.validation; }));
-    table.push_back(path({.key = "data.test", .aliases = {"test_file"}, .level = advanced, .label = "Test data",
-        .help = "Rows kept back for the final figures.",
-        .details = "Nothing during the run looks at them, so that the final figures are honest. Left empty, the test "
-                   "fraction of the training rows is held out.",
-        .typical = "empty, or a file"},
+    table.push_back(path(
+        {.key = "data.test",
+         .aliases = {"test_file"},
+         .level = advanced,
+         .label = "Test data",
+         .help = "Rows kept back for the final figures.",
+         .details = "Nothing during the run looks at them, so that the final figures are honest. Left empty, "
+                    "the test fraction of the training rows is held out.",
+         .typical = "empty, or a file"},
         [](auto& r) -> auto& { return r.data.test; }));
 
     add_column_fields(table);
 
-    table.push_back(text({.key = "data.system_prompt", .aliases = {"system_prompt", "system"},
-        .level = advanced, .label = "System prompt",
-        .help = "A message placed before every conversation that has none of its own.",
-        .details = "Use the same one when you talk to the tuned model. Its tokens are read in each row, so a long one "
-                   "costs time and memory in every step. Left empty, the model's chat template decides.",
-        .typical = "empty, or one sentence"},
+    table.push_back(text(
+        {.key = "data.system_prompt",
+         .aliases = {"system_prompt", "system"},
+         .level = advanced,
+         .label = "System prompt",
+         .help = "A message placed before every conversation that has none of its own.",
+         .details =
+             "Use the same one when you talk to the tuned model. Its tokens are read in each row, so a long "
+             "one costs time and memory in every step. Left empty, the model's chat template decides.",
+         .typical = "empty, or one sentence"},
         [](auto& r) -> auto& { return r.data.system_prompt; }));
-    table.push_back(integer({.key = "data.max_length",
-        .aliases = {"max_length", "max_seq_length", "max_seq_len", "model_max_length", "cutoff_len"},
-        .level = simple, .label = "Longest row", .unit = "tokens", .low = 8, .high = 1048576,
-        .help = "Rows with more tokens than this are cut.",
-        .details = "Memory for activations and time a step grow with it, attention with its square. Too short cuts "
-                   "answers off, and the model learns not to finish; the Data page shows how many rows are cut.",
-        .typical = "256 to 1024 for question and answer, 2048 and more for documents"},
+    table.push_back(integer(
+        {.key = "data.max_length",
+         .aliases = {"max_length", "max_seq_length", "max_seq_len", "model_max_length", "cutoff_len"},
+         .level = simple,
+         .label = "Longest row",
+         .unit = "tokens",
+         .low = 8,
+         .high = 1048576,
+         .help = "Rows with more tokens than this are cut.",
+         .details =
+             "Memory for activations and time a step grow with it, attention with its square. Too short cuts "
+             "answers off, and the model learns not to finish; the Data page shows how many rows are cut.",
+         .typical = "256 to 1024 for question and answer, 2048 and more for documents"},
         [](auto& r) -> auto& { return r.data.max_length; }));
-    table.push_back(boolean({.key = "data.packing", .aliases = {"packing"}, .level = advanced, .label = "Packing",
-        .help = "Puts several short rows into one sequence, without letting them see each other.",
-        .details = "Saves the time that would be spent on padding, often half or more when rows differ in length. The "
-                   "result does not change: rows do not attend to each other and positions start anew.",
-        .typical = "on"},
+    table.push_back(boolean(
+        {.key = "data.packing",
+         .aliases = {"packing"},
+         .level = advanced,
+         .label = "Packing",
+         .help = "Fills sequences of the length limit with as many rows as fit; the batch size then counts sequences.",
+         .details =
+             "Rows are never padded here, packed or not, and never see each other. Packing makes every step hold about "
+             "the same number of tokens: fewer, larger steps, which suits many short rows and a GPU.",
+         .typical = "off"},
         [](auto& r) -> auto& { return r.data.packing; }));
-    table.push_back(boolean({.key = "data.answer_only",
-        .aliases = {"answer_only", "completion_only_loss", "assistant_only_loss"},
-        .level = advanced, .label = "Learn answers only",
-        .help = "Counts the loss on the answers alone, not on the questions.",
-        .details = "On, the model learns to answer. Off, it also learns to write questions like yours, which helps "
-                   "only when rows are few and the questions are text worth learning. No effect on plain text.",
-        .typical = "on"},
+    table.push_back(boolean(
+        {.key = "data.answer_only",
+         .aliases = {"answer_only", "completion_only_loss", "assistant_only_loss"},
+         .level = advanced,
+         .label = "Learn answers only",
+         .help = "Counts the loss on the answers alone, not on the questions.",
+         .details =
+             "On, the model learns to answer. Off, it also learns to write questions like yours, which helps "
+             "only when rows are few and the questions are text worth learning. No effect on plain text.",
+         .typical = "on"},
         [](auto& r) -> auto& { return r.data.answer_only; }));
-    table.push_back(boolean({.key = "data.skip_bad_rows", .aliases = {"skip_bad_rows"},
-        .level = advanced, .label = "Skip broken rows",
-        .help = "Leaves out rows that cannot be read instead of refusing the file.",
-        .details = "The run says how many were left out and why. Off, the first broken row is named and nothing "
-                   "starts, so that no data is lost unseen.",
-        .typical = "off"},
+    table.push_back(boolean(
+        {.key = "data.skip_bad_rows",
+         .aliases = {"skip_bad_rows"},
+         .level = advanced,
+         .label = "Skip broken rows",
+         .help = "Leaves out rows that cannot be read instead of refusing the file.",
+         .details = "The run says how many were left out and why. Off, the first broken row is named and "
+                    "nothing starts, so that no data is lost unseen.",
+         .typical = "off"},
         [](auto& r) -> auto& { return r.data.skip_bad_rows; }));
-    table.push_back(real({.key = "data.validation_fraction",
-        .aliases = {"validation_fraction", "validation_split", "val_size"},
-        .level = simple, .label = "Held out for validation", .low = 0, .high = 0.9,
-        .help = "The part of the training rows held out to watch the run, when there is no validation file.",
-        .details = "Chosen by the seed; equal rows stay on one side. More gives a steadier curve and leaves less to "
-                   "learn from. 0 turns validation off: no early stopping, no best step.",
-        .typical = "0.05 to 0.1"},
+    table.push_back(real(
+        {.key = "data.validation_fraction",
+         .aliases = {"validation_fraction", "validation_split", "val_size"},
+         .level = simple,
+         .label = "Held out for validation",
+         .low = 0,
+         .high = 0.9,
+         .help = "The part of the training rows held out to watch the run, when there is no validation file.",
+         .details = "Chosen by the seed; equal rows stay on one side. More gives a steadier curve and leaves "
+                    "less to learn from. 0 turns validation off: no early stopping, no best step.",
+         .typical = "0.05 to 0.1"},
         [](auto& r) -> auto& { return r.data.validation_fraction; }));
-    table.push_back(real({.key = "data.test_fraction", .aliases = {"test_fraction", "test_size"},
-        .level = advanced, .label = "Held out for testing", .low = 0, .high = 0.9,
-        .help = "The part of the training rows held out for the final figures, when there is no test file.",
-        .details = "Chosen by the seed; equal rows stay on one side. More gives steadier figures and leaves less to "
-                   "learn from.",
-        .typical = "0, or 0.1 when figures are compared"},
+    table.push_back(real(
+        {.key = "data.test_fraction",
+         .aliases = {"test_fraction", "test_size"},
+         .level = advanced,
+         .label = "Held out for testing",
+         .low = 0,
+         .high = 0.9,
+         .help = "The part of the training rows held out for the final figures, when there is no test file.",
+         .details = "Chosen by the seed; equal rows stay on one side. More gives steadier figures and leaves "
+                    "less to learn from.",
+         .typical = "0, or 0.1 when figures are compared"},
         [](auto& r) -> auto& { return r.data.test_fraction; }));
 }
 

@@ -7,121 +7,208 @@ namespace {
 void add_length_fields(std::vector<Field>& table) {
     using enum Field::Level;
 
-    table.push_back(real({.key = "train.epochs", .aliases = {"num_train_epochs", "epochs", "num_epochs"},
-        .level = simple, .label = "Epochs", .low = 0.001, .high = 10000,
-        .help = "How many times all training rows are gone through.",
-        .details = "Time grows in proportion, memory does not. Watch the validation loss: once it rises while the "
-                   "training loss falls, further epochs do harm. Has no effect when a number of steps is set.",
-        .typical = "1 to 3; up to 5 for a few hundred rows"},
+    table.push_back(real(
+        {.key = "train.epochs",
+         .aliases = {"num_train_epochs", "epochs", "num_epochs"},
+         .level = simple,
+         .label = "Epochs",
+         .low = 0.001,
+         .high = 10000,
+         .help = "How many times all training rows are gone through.",
+         .details =
+             "Time grows in proportion, memory does not. Watch the validation loss: once it rises while the "
+             "training loss falls, further epochs do harm. Has no effect when a number of steps is set.",
+         .typical = "1 to 3; up to 5 for a few hundred rows"},
         [](auto& r) -> auto& { return r.train.epochs; }));
-    table.push_back(integer({.key = "train.max_steps", .aliases = {"max_steps"},
-        .level = advanced, .label = "Steps", .unit = "steps", .low = 0, .high = 100000000,
-        .help = "Ends the run after this many optimizer steps, whatever the epochs; 0: by epochs.",
-        .details = "Handy for a quick try. The learning-rate schedule spans exactly these steps.",
-        .typical = "0; 20 to see whether everything works"},
+    table.push_back(integer(
+        {.key = "train.max_steps",
+         .aliases = {"max_steps"},
+         .level = advanced,
+         .label = "Steps",
+         .unit = "steps",
+         .low = 0,
+         .high = 100000000,
+         .help = "Ends the run after this many optimizer steps, whatever the epochs; 0: by epochs.",
+         .details = "Handy for a quick try. The learning-rate schedule spans exactly these steps.",
+         .typical = "0; 20 to see whether everything works"},
         [](auto& r) -> auto& { return r.train.max_steps; }));
-    table.push_back(integer({.key = "train.batch_size",
-        .aliases = {"per_device_train_batch_size", "batch_size", "micro_batch_size"},
-        .level = simple, .label = "Batch size", .unit = "rows", .low = 1, .high = 65536,
-        .help = "Rows that go through the model together.",
-        .details = "Memory for activations grows in proportion. More rows use the hardware better and make steps "
-                   "steadier, but there are fewer of them in an epoch. When memory is short, halve it and double "
-                   "the accumulation: the result is the same.",
-        .typical = "4 to 16; 1 or 2 for long rows"},
+    table.push_back(integer(
+        {.key = "train.batch_size",
+         .aliases = {"per_device_train_batch_size", "batch_size", "micro_batch_size"},
+         .level = simple,
+         .label = "Batch size",
+         .unit = "rows",
+         .low = 1,
+         .high = 65536,
+         .help = "Rows that go through the model together.",
+         .details = "Memory for activations grows in proportion. More rows use the hardware better and make "
+                    "steps steadier, but there are fewer of them in an epoch. When memory is short, halve it "
+                    "and double the accumulation: the result is the same.",
+         .typical = "4 to 16; 1 or 2 for long rows"},
         [](auto& r) -> auto& { return r.train.batch_size; }));
-    table.push_back(integer({.key = "train.accumulate", .aliases = {"gradient_accumulation_steps", "accumulate"},
-        .level = advanced, .label = "Accumulation", .unit = "batches", .low = 1, .high = 65536,
-        .help = "Batches whose gradients are added up before the weights change.",
-        .details = "Learns like a batch this many times larger, at the memory of one, and takes as much longer a "
-                   "step. Every trained token counts the same, however the rows are divided.",
-        .typical = "1 to 16"},
+    table.push_back(integer(
+        {.key = "train.accumulate",
+         .aliases = {"gradient_accumulation_steps", "accumulate"},
+         .level = advanced,
+         .label = "Accumulation",
+         .unit = "batches",
+         .low = 1,
+         .high = 65536,
+         .help = "Batches whose gradients are added up before the weights change.",
+         .details = "Learns like a batch this many times larger, at the memory of one, and takes as much "
+                    "longer a step. Every trained token counts the same, however the rows are divided.",
+         .typical = "1 to 16"},
         [](auto& r) -> auto& { return r.train.accumulate; }));
 }
 
 void add_optimizer_fields(std::vector<Field>& table) {
     using enum Field::Level;
 
-    table.push_back(real({.key = "train.learning_rate", .aliases = {"learning_rate", "lr"},
-        .level = simple, .label = "Learning rate", .low = 1e-9, .high = 1,
-        .help = "How large a change each step makes.",
-        .details = "The setting that matters most. Too high and the loss jumps, or falls and then the answers break "
-                   "down; too low and little is learned in the same time. Costs no memory.",
-        .typical = "1e-4 to 5e-4 for LoRA, lower for large models"},
+    table.push_back(real(
+        {.key = "train.learning_rate",
+         .aliases = {"learning_rate", "lr"},
+         .level = simple,
+         .label = "Learning rate",
+         .low = 1e-9,
+         .high = 1,
+         .help = "How large a change each step makes.",
+         .details = "The setting that matters most. Too high and the loss jumps, or falls and then the "
+                    "answers break down; too low and little is learned in the same time. Costs no memory.",
+         .typical = "1e-4 to 5e-4 for LoRA, lower for large models"},
         [](auto& r) -> auto& { return r.train.learning_rate; }));
-    table.push_back(choice({.key = "train.schedule", .aliases = {"lr_scheduler_type", "lr_scheduler", "schedule"},
-        .level = advanced, .label = "Schedule", .choices = {"linear", "cosine", "constant"},
-        .help = "How the learning rate goes down during the run.",
-        .details = "linear and cosine end at zero, which lets the model settle; cosine stays high for longer. "
-                   "constant does not fall, for runs whose end is not yet known. Costs nothing.",
-        .typical = "linear or cosine"},
+    table.push_back(choice(
+        {.key = "train.schedule",
+         .aliases = {"lr_scheduler_type", "lr_scheduler", "schedule"},
+         .level = advanced,
+         .label = "Schedule",
+         .choices = {"linear", "cosine", "constant"},
+         .help = "How the learning rate goes down during the run.",
+         .details = "linear and cosine end at zero, which lets the model settle; cosine stays high for "
+                    "longer. constant does not fall, for runs whose end is not yet known. Costs nothing.",
+         .typical = "linear or cosine"},
         [](auto& r) -> auto& { return r.train.schedule; }));
-    table.push_back(real({.key = "train.warmup", .aliases = {"warmup_ratio", "warmup_steps", "warmup"},
-        .level = advanced, .label = "Warm-up", .low = 0, .high = 10000000,
-        .help = "The learning rate rises from zero over this many steps; below 1, over this part of all steps.",
-        .details = "Keeps the first steps, whose gradients are large and noisy, from doing harm. Too long wastes "
-                   "steps of a short run.",
-        .typical = "0.03 to 0.1, or 10 to 100 steps"},
+    table.push_back(real(
+        {.key = "train.warmup",
+         .aliases = {"warmup_ratio", "warmup_steps", "warmup"},
+         .level = advanced,
+         .label = "Warm-up",
+         .low = 0,
+         .high = 10000000,
+         .help =
+             "The learning rate rises from zero over this many steps; below 1, over this part of all steps.",
+         .details = "Keeps the first steps, whose gradients are large and noisy, from doing harm. Too long "
+                    "wastes steps of a short run.",
+         .typical = "0.03 to 0.1, or 10 to 100 steps"},
         [](auto& r) -> auto& { return r.train.warmup; }));
-    table.push_back(real({.key = "train.weight_decay", .aliases = {"weight_decay"},
-        .level = advanced, .label = "Weight decay", .low = 0, .high = 1,
-        .help = "Pulls the adapter's weights towards zero a little in every step.",
-        .details = "Keeps the adapter small, against learning by heart; too much keeps it from learning. Costs "
-                   "nothing.",
-        .typical = "0 to 0.01, at most 0.1"},
+    table.push_back(real(
+        {.key = "train.weight_decay",
+         .aliases = {"weight_decay"},
+         .level = advanced,
+         .label = "Weight decay",
+         .low = 0,
+         .high = 1,
+         .help = "Pulls the adapter's weights towards zero a little in every step.",
+         .details = "Keeps the adapter small, against learning by heart; too much keeps it from learning. "
+                    "Costs nothing.",
+         .typical = "0 to 0.01, at most 0.1"},
         [](auto& r) -> auto& { return r.train.weight_decay; }));
-    table.push_back(real({.key = "train.beta1", .aliases = {"adam_beta1", "beta1"},
-        .level = advanced, .label = "Adam beta 1", .low = 0, .high = 0.9999,
-        .help = "How long AdamW remembers the direction of past gradients.",
-        .details = "Higher is smoother and slower to turn. Rarely worth changing.", .typical = "0.9"},
+    table.push_back(real(
+        {.key = "train.beta1",
+         .aliases = {"adam_beta1", "beta1"},
+         .level = advanced,
+         .label = "Adam beta 1",
+         .low = 0,
+         .high = 0.9999,
+         .help = "How long AdamW remembers the direction of past gradients.",
+         .details = "Higher is smoother and slower to turn. Rarely worth changing.",
+         .typical = "0.9"},
         [](auto& r) -> auto& { return r.train.beta1; }));
-    table.push_back(real({.key = "train.beta2", .aliases = {"adam_beta2", "beta2"},
-        .level = advanced, .label = "Adam beta 2", .low = 0, .high = 0.999999,
-        .help = "How long AdamW remembers the size of past gradients.",
-        .details = "Lower adapts faster to gradients that change their size, as in short runs. Rarely worth changing.",
-        .typical = "0.999; 0.95 to 0.99 for large batches"},
+    table.push_back(real(
+        {.key = "train.beta2",
+         .aliases = {"adam_beta2", "beta2"},
+         .level = advanced,
+         .label = "Adam beta 2",
+         .low = 0,
+         .high = 0.999999,
+         .help = "How long AdamW remembers the size of past gradients.",
+         .details = "Lower adapts faster to gradients that change their size, as in short runs. Rarely worth "
+                    "changing.",
+         .typical = "0.999; 0.95 to 0.99 for large batches"},
         [](auto& r) -> auto& { return r.train.beta2; }));
-    table.push_back(real({.key = "train.epsilon", .aliases = {"adam_epsilon", "adam_eps", "epsilon"},
-        .level = advanced, .label = "Adam epsilon", .low = 1e-20, .high = 0.1,
-        .help = "A small number that keeps AdamW from dividing by zero.",
-        .details = "Larger damps the steps of weights with tiny gradients. Rarely worth changing.", .typical = "1e-8"},
+    table.push_back(real(
+        {.key = "train.epsilon",
+         .aliases = {"adam_epsilon", "adam_eps", "epsilon"},
+         .level = advanced,
+         .label = "Adam epsilon",
+         .low = 1e-20,
+         .high = 0.1,
+         .help = "A small number that keeps AdamW from dividing by zero.",
+         .details = "Larger damps the steps of weights with tiny gradients. Rarely worth changing.",
+         .typical = "1e-8"},
         [](auto& r) -> auto& { return r.train.epsilon; }));
-    table.push_back(real({.key = "train.max_grad_norm", .aliases = {"max_grad_norm"},
-        .level = advanced, .label = "Gradient clipping", .low = 0, .high = 1000000,
-        .help = "Gradients longer than this are shortened to it; 0: never.",
-        .details = "One odd batch cannot throw the run off. Far below the usual norm, seen on the Live page, it acts "
-                   "as a lower learning rate.",
-        .typical = "0.3 to 1"},
+    table.push_back(real(
+        {.key = "train.max_grad_norm",
+         .aliases = {"max_grad_norm"},
+         .level = advanced,
+         .label = "Gradient clipping",
+         .low = 0,
+         .high = 1000000,
+         .help = "Gradients longer than this are shortened to it; 0: never.",
+         .details = "One odd batch cannot throw the run off. Far below the usual norm, seen on the Live "
+                    "page, it acts as a lower learning rate.",
+         .typical = "0.3 to 1"},
         [](auto& r) -> auto& { return r.train.max_grad_norm; }));
 }
 
 void add_running_fields(std::vector<Field>& table) {
     using enum Field::Level;
 
-    table.push_back(integer({.key = "train.seed", .aliases = {"seed", "data_seed"},
-        .level = advanced, .label = "Seed", .low = 0, .high = 9007199254740991,
-        .help = "Fixes everything that is left to chance: the split, the order of rows, the fresh adapter, dropout.",
-        .details = "The same seed, machine and threads give the same numbers. Try several to see how much of a "
-                   "difference between two runs is chance.",
-        .typical = "42"},
+    table.push_back(integer(
+        {.key = "train.seed",
+         .aliases = {"seed", "data_seed"},
+         .level = advanced,
+         .label = "Seed",
+         .low = 0,
+         .high = 9007199254740991,
+         .help = "Fixes everything that is left to chance: the split, the order of rows, the fresh adapter, "
+                 "dropout.",
+         .details = "The same seed, machine and threads give the same numbers. Try several to see how much "
+                    "of a difference between two runs is chance.",
+         .typical = "42"},
         [](auto& r) -> auto& { return r.train.seed; }));
-    table.push_back(integer({.key = "train.checkpoint_every", .aliases = {"save_steps", "checkpoint_every"},
-        .level = advanced, .label = "Checkpoint every", .unit = "steps", .low = 0, .high = 100000000,
-        .help = "Saves what is needed to go on later after this many steps; 0: only at the end.",
-        .details = "After a crash at most these steps are lost. Each takes about three times the adapter's size on "
-                   "disk, and less than a second.",
-        .typical = "50 to 500"},
+    table.push_back(integer(
+        {.key = "train.checkpoint_every",
+         .aliases = {"save_steps", "checkpoint_every"},
+         .level = advanced,
+         .label = "Checkpoint every",
+         .unit = "steps",
+         .low = 0,
+         .high = 100000000,
+         .help = "Saves what is needed to go on later after this many steps; 0: only at the end.",
+         .details = "After a crash at most these steps are lost. Each takes about three times the adapter's "
+                    "size on disk, and less than a second.",
+         .typical = "50 to 500"},
         [](auto& r) -> auto& { return r.train.checkpoint_every; }));
-    table.push_back(integer({.key = "train.keep_checkpoints", .aliases = {"save_total_limit", "keep_checkpoints"},
-        .level = advanced, .label = "Checkpoints kept", .low = 1, .high = 10000,
-        .help = "How many of the newest checkpoints are kept; older ones are deleted.",
-        .details = "More takes more disk space and lets you go back further.", .typical = "2"},
+    table.push_back(integer(
+        {.key = "train.keep_checkpoints",
+         .aliases = {"save_total_limit", "keep_checkpoints"},
+         .level = advanced,
+         .label = "Checkpoints kept",
+         .low = 1,
+         .high = 10000,
+         .help = "How many of the newest checkpoints are kept; older ones are deleted.",
+         .details = "More takes more disk space and lets you go back further.",
+         .typical = "2"},
         [](auto& r) -> auto& { return r.train.keep_checkpoints; }));
-    table.push_back(boolean({.key = "train.gradient_checkpointing", .aliases = {"gradient_checkpointing"},
-        .level = advanced, .label = "Recompute activations",
-        .help = "Keeps only each block's input and computes the rest again on the way back.",
-        .details = "The memory of activations falls to a fraction, each step takes about a third longer, the result "
-                   "is the same. For long rows that do not fit otherwise.",
-        .typical = "off"},
+    table.push_back(boolean(
+        {.key = "train.gradient_checkpointing",
+         .aliases = {"gradient_checkpointing"},
+         .level = advanced,
+         .label = "Recompute activations",
+         .help = "Keeps only each block's input and computes the rest again on the way back.",
+         .details = "The memory of activations falls to a fraction, each step takes about a third longer, "
+                    "the result is the same. For long rows that do not fit otherwise.",
+         .typical = "off"},
         [](auto& r) -> auto& { return r.train.gradient_checkpointing; }));
 }
 

@@ -12,8 +12,8 @@ namespace fs = std::filesystem;
 namespace {
 
 bool looks_like_path(const std::string& value) {
-    static constexpr std::array<std::string_view, 9> endings = {".jsonl", ".json",    ".csv",         ".tsv", ".parquet",
-                                                                ".txt",   ".ndjson", ".safetensors", ".gguf"};
+    static constexpr std::array<std::string_view, 9> endings = {
+        ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".ndjson", ".safetensors", ".gguf"};
     return value.find('/') != std::string::npos || value.starts_with('.') ||
            std::any_of(endings.begin(), endings.end(), [&](auto ending) { return value.ends_with(ending); });
 }

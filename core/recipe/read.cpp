@@ -61,7 +61,8 @@ class RecipeReader {
             }
             if (field == nullptr) field = find_field(key);
             if (field == nullptr)
-                problems_.push_back({full, "a key of a recipe", "an unknown key", advice(prefix.empty() ? key : full)});
+                problems_.push_back(
+                    {full, "a key of a recipe", "an unknown key", advice(prefix.empty() ? key : full)});
             else if (!value.is_null())
                 assign(*field, key, full, value);
         }
@@ -80,14 +81,16 @@ class RecipeReader {
         if (nothing && given_.contains(field.key)) return;
         bool share = key == "warmup_ratio";
         if (share && value.is_number() && !(value.get<double>() >= 0 && value.get<double>() < 1)) {
-            problems_.push_back({full, "a number from 0 to below 1", describe(value), "a number of steps is \"warmup_steps\""});
+            problems_.push_back({full, "a number from 0 to below 1", describe(value),
+                                 "a number of steps is \"warmup_steps\""});
             return;
         }
         if (!field.set(recipe_, value)) {
-            std::string hint = value.is_string() && field.type != Field::Type::choice ? "write it without quotes" : "";
+            std::string hint =
+                value.is_string() && field.type != Field::Type::choice ? "write it without quotes" : "";
             if (field.type == Field::Type::text || field.type == Field::Type::path) hint.clear();
-            problems_.push_back({full == field.key ? full : field.key + " (\"" + full + "\")", field.expected(),
-                                 describe(value), hint.empty() ? typical(field) : hint});
+            problems_.push_back({full == field.key ? full : field.key + " (\"" + full + "\")",
+                                 field.expected(), describe(value), hint.empty() ? typical(field) : hint});
             return;
         }
         if (field.type == Field::Type::path && value.is_string())
@@ -95,8 +98,8 @@ class RecipeReader {
         auto [before, first] = given_.emplace(field.key, Given{full, value});
         if (!first && before->second.value != value && !before->second.nothing)
             problems_.push_back({field.key, "one value",
-                                 "\"" + before->second.key + "\" with " + describe(before->second.value) + " and \"" + full +
-                                     "\" with " + describe(value),
+                                 "\"" + before->second.key + "\" with " + describe(before->second.value) +
+                                     " and \"" + full + "\" with " + describe(value),
                                  "keep one of them"});
         before->second.nothing = nothing;
     }

@@ -20,14 +20,16 @@ std::string_view word(const std::array<std::string_view, N>& words, E value) {
 std::string stem(const std::string& value) {
     fs::path path(value);
     fs::path last = path.has_filename() ? path.filename() : path.parent_path().filename();
-    return last.has_extension() && last.extension().string().find_first_of("0123456789") != 1 ? last.stem().string()
-                                                                                            : last.string();
+    return last.has_extension() && last.extension().string().find_first_of("0123456789") != 1
+               ? last.stem().string()
+               : last.string();
 }
 
 }  // namespace
 
 std::string_view name(Precision precision) {
-    static constexpr std::array<std::string_view, 8> words = {"fp32", "fp16", "bf16", "int8", "nf4", "fp4", "int4", "native"};
+    static constexpr std::array<std::string_view, 8> words = {"fp32", "fp16", "bf16", "int8",
+                                                              "nf4",  "fp4",  "int4", "native"};
     return word(words, precision);
 }
 
@@ -74,7 +76,8 @@ Recipe load(const fs::path& path) {
 }
 
 void throw_problems(const std::string& where, const std::vector<Problem>& problems) {
-    std::string message = where + ": " + (problems.size() == 1 ? "one problem" : std::to_string(problems.size()) + " problems");
+    std::string message =
+        where + ": " + (problems.size() == 1 ? "one problem" : std::to_string(problems.size()) + " problems");
     for (const Problem& problem : problems) {
         message += "\n  " + problem.field + ": expected " + problem.expected + ", got " + problem.got;
         if (!problem.hint.empty()) message += " (" + problem.hint + ")";
@@ -86,7 +89,8 @@ std::string title(const Recipe& recipe) {
     if (!recipe.name.empty()) return recipe.name;
     std::string text = recipe.model.empty() ? "no model" : stem(recipe.model);
     if (!recipe.data.train.empty()) text += " on " + stem(recipe.data.train);
-    return text + ", " + std::string(name(recipe.precision)) + " LoRA r " + std::to_string(recipe.method.rank);
+    return text + ", " + std::string(name(recipe.precision)) + " LoRA r " +
+           std::to_string(recipe.method.rank);
 }
 
 std::vector<std::string> differences(const Recipe& a, const Recipe& b) {

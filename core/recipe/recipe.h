@@ -27,9 +27,9 @@ struct Data {
     std::string train, validation, test;  // paths or catalogue ids; empty validation/test are split off train
     Columns columns;
     std::string system_prompt;
-    std::int64_t max_length = 512;         // tokens a row
-    bool packing = true;                   // rows share a batch row without attending to each other
-    bool answer_only = true;               // loss on answers only
+    std::int64_t max_length = 512;  // tokens a row
+    bool packing = false;           // fill sequences of max_length tokens with as many rows as fit
+    bool answer_only = true;        // loss on answers only
     bool skip_bad_rows = false;
     double validation_fraction = 0.1, test_fraction = 0.0;
     bool operator==(const Data&) const = default;
@@ -40,14 +40,14 @@ struct Method {
     std::int64_t rank = 16;
     double alpha = 32, dropout = 0;
     std::vector<std::string> target_modules{"all-linear"};  // as in PEFT: names, suffixes, or all-linear
-    bool rslora = false;                                    // scale alpha / sqrt(rank) instead of alpha / rank
-    std::string adapter;                                    // a PEFT folder to start from; empty: fresh
+    bool rslora = false;  // scale alpha / sqrt(rank) instead of alpha / rank
+    std::string adapter;  // a PEFT folder to start from; empty: fresh
     bool operator==(const Method&) const = default;
 };
 
 struct Train {
     double epochs = 3;
-    std::int64_t max_steps = 0;  // optimizer steps; 0: by epochs
+    std::int64_t max_steps = 0;                   // optimizer steps; 0: by epochs
     std::int64_t batch_size = 8, accumulate = 1;  // rows a micro-batch, micro-batches an optimizer step
     double learning_rate = 2e-4;
     Schedule schedule = Schedule::linear;
@@ -55,7 +55,8 @@ struct Train {
     double weight_decay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     double max_grad_norm = 1;  // 0: no clipping
     std::uint64_t seed = 42;
-    std::int64_t checkpoint_every = 50, keep_checkpoints = 2;  // optimizer steps (0: only at the end); newest kept
+    std::int64_t checkpoint_every = 50,
+                 keep_checkpoints = 2;  // optimizer steps (0: only at the end); newest kept
     bool gradient_checkpointing = false;
     bool operator==(const Train&) const = default;
 };
@@ -76,12 +77,12 @@ struct Evaluate {
 };
 
 struct Recipe {
-    std::string name;    // for people; empty: made from model, data and method
-    std::string model;   // folder, .gguf file or catalogue name
+    std::string name;   // for people; empty: made from model, data and method
+    std::string model;  // folder, .gguf file or catalogue name
     Precision precision = Precision::nf4;
-    bool double_quantization = true;   // 4-bit only: absmax in 8 bit
+    bool double_quantization = true;  // 4-bit only: absmax in 8 bit
     std::int64_t quantization_block = 64;
-    std::string compute = "auto";      // auto, fp32, bf16, fp16
+    std::string compute = "auto";  // auto, fp32, bf16, fp16
     Task task = Task::causal_lm;
     Data data;
     Method method;
@@ -96,23 +97,26 @@ struct Problem {
     std::string field, expected, got, hint;  // field: dotted key, e.g. "train.learning_rate"
 };
 
-// Reads a recipe, accepting the names of PEFT and transformers too (r, lora_alpha, per_device_train_batch_size, ...).
-// Unknown keys, wrong types and values out of range are all collected in `problems`; nothing is thrown for them.
-// Relative paths (model, data, adapter, output) that exist or look like paths are resolved against `folder`, unless
-// that is empty.
+// Reads a recipe, accepting the names of PEFT and transformers too (r, lora_alpha,
+// per_device_train_batch_size, ...). Unknown keys, wrong types and values out of range are all collected in
+// `problems`; nothing is thrown for them. Relative paths (model, data, adapter, output) that exist or look
+// like paths are resolved against `folder`, unless that is empty.
 Recipe from_json(const Json& json, const std::filesystem::path& folder, std::vector<Problem>& problems);
-// Reads a file; throws input_error "recipe.invalid" whose message lists every problem (validate's too), one a line.
+// Reads a file; throws input_error "recipe.invalid" whose message lists every problem (validate's too), one a
+// line.
 Recipe load(const std::filesystem::path& path);
 // All keys, in the order of the table; from_json(to_json(r)) == r.
 OrderedJson to_json(const Recipe& recipe);
-// Problems of a recipe as a whole (ranges, contradictions, missing model, data or output), all at once. Does not touch files.
+// Problems of a recipe as a whole (ranges, contradictions, missing model, data or output), all at once. Does
+// not touch files.
 std::vector<Problem> validate(const Recipe& recipe);
 [[noreturn]] void throw_problems(const std::string& where, const std::vector<Problem>& problems);
-// Sets one field from "key=value" as the CLI's --set gives it (numbers with a point in every locale; lists separated by
-// commas; relative paths are relative to the current folder); throws input_error "recipe.set".
+// Sets one field from "key=value" as the CLI's --set gives it (numbers with a point in every locale; lists
+// separated by commas; relative paths are relative to the current folder); throws input_error "recipe.set".
 void set(Recipe& recipe, const std::string& assignment);
 
-// The recipe's name, or one made from model, data and method: "smollm2-135m on banking-support, nf4 LoRA r 16".
+// The recipe's name, or one made from model, data and method: "smollm2-135m on banking-support, nf4 LoRA r
+// 16".
 std::string title(const Recipe& recipe);
 // The keys of the fields in which two recipes differ, in the order of the table.
 std::vector<std::string> differences(const Recipe& a, const Recipe& b);

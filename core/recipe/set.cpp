@@ -32,13 +32,19 @@ Json parsed_list(std::string_view text) {
 
 Json parsed(const Field& field, std::string_view text) {
     switch (field.type) {
-        case Field::Type::integer: return parsed_number<std::int64_t>(text);
-        case Field::Type::real: return parsed_number<double>(text);
-        case Field::Type::boolean: return text == "true" ? Json(true) : text == "false" ? Json(false) : Json(text);
-        case Field::Type::list: return parsed_list(text);
-        case Field::Type::path: return placed(field, std::string(text), std::filesystem::current_path());
+        case Field::Type::integer:
+            return parsed_number<std::int64_t>(text);
+        case Field::Type::real:
+            return parsed_number<double>(text);
+        case Field::Type::boolean:
+            return text == "true" ? Json(true) : text == "false" ? Json(false) : Json(text);
+        case Field::Type::list:
+            return parsed_list(text);
+        case Field::Type::path:
+            return placed(field, std::string(text), std::filesystem::current_path());
         case Field::Type::text:
-        case Field::Type::choice: break;
+        case Field::Type::choice:
+            break;
     }
     return Json(text);
 }

@@ -1,6 +1,7 @@
 #pragma once
-// For the files that make up the table of fields: a field's words, range and place in the recipe to a Field whose get
-// and set check type and range. `Access` takes a Recipe, const or not, and gives a reference to the member.
+// For the files that make up the table of fields: a field's words, range and place in the recipe to a Field
+// whose get and set check type and range. `Access` takes a Recipe, const or not, and gives a reference to the
+// member.
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +16,8 @@ namespace qlora::recipe {
 // A whole number in the field's range (an integral real such as 8.0 counts); empty when it is none.
 std::optional<std::int64_t> whole_number(const Json& value, const Field& field);
 std::optional<double> real_number(const Json& value, const Field& field);
-// The field's choice that a string means, in its own spelling or in that of PEFT and transformers ("CAUSAL_LM").
+// The field's choice that a string means, in its own spelling or in that of PEFT and transformers
+// ("CAUSAL_LM").
 std::optional<std::string> chosen(const Json& value, const Field& field);
 std::optional<std::vector<std::string>> names(const Json& value);
 bool is_plain_text(const Json& value);  // a string without NUL
@@ -83,7 +85,8 @@ Field list(Field field, Access access) {
     return field;
 }
 
-// The member is a string, or an enumeration from 0 on whose values name() words; `choices` in the enumeration's order.
+// The member is a string, or an enumeration from 0 on whose values name() words; `choices` in the
+// enumeration's order.
 template <typename Access>
 Field choice(Field field, Access access) {
     field.type = Field::Type::choice;
@@ -98,8 +101,8 @@ Field choice(Field field, Access access) {
         auto found = chosen(value, checks);
         if (!found) return false;
         if constexpr (std::is_enum_v<Member>)
-            access(recipe) = static_cast<Member>(std::find(checks.choices.begin(), checks.choices.end(), *found) -
-                                                 checks.choices.begin());
+            access(recipe) = static_cast<Member>(
+                std::find(checks.choices.begin(), checks.choices.end(), *found) - checks.choices.begin());
         else
             access(recipe) = *found;
         return true;

@@ -25,7 +25,8 @@ void check_columns(const Columns& columns, std::vector<Problem>& problems) {
 
 void check_data(const Data& data, std::vector<Problem>& problems) {
     if (data.train.empty())
-        problems.push_back({"data.train", "a file or a catalogue name", "nothing", "choose what to learn from"});
+        problems.push_back(
+            {"data.train", "a file or a catalogue name", "nothing", "choose what to learn from"});
     auto same = [&](const char* key, const std::string& file, const std::string& other, const char* what) {
         if (!file.empty() && file == other)
             problems.push_back({key, "other rows than " + std::string(what), "the same file",
@@ -34,10 +35,12 @@ void check_data(const Data& data, std::vector<Problem>& problems) {
     same("data.validation", data.validation, data.train, "those to learn from");
     same("data.test", data.test, data.train, "those to learn from");
     same("data.test", data.test, data.validation, "those for validation");
-    double held_out = (data.validation.empty() ? data.validation_fraction : 0) + (data.test.empty() ? data.test_fraction : 0);
+    double held_out = (data.validation.empty() ? data.validation_fraction : 0) +
+                      (data.test.empty() ? data.test_fraction : 0);
     if (held_out > 0.95)
         problems.push_back({"data.validation_fraction", "at least 5 % of the rows left to learn from",
-                            Json(data.validation_fraction).dump() + " and data.test_fraction " + Json(data.test_fraction).dump(),
+                            Json(data.validation_fraction).dump() + " and data.test_fraction " +
+                                Json(data.test_fraction).dump(),
                             "lower one of the two"});
     check_columns(data.columns, problems);
 }
@@ -47,14 +50,17 @@ void check_data(const Data& data, std::vector<Problem>& problems) {
 std::vector<Problem> validate(const Recipe& recipe) {
     std::vector<Problem> problems;
     if (recipe.model.empty())
-        problems.push_back({"model", "a folder, a .gguf file or a catalogue name", "nothing", "choose a base model"});
+        problems.push_back(
+            {"model", "a folder, a .gguf file or a catalogue name", "nothing", "choose a base model"});
     check_data(recipe.data, problems);
     check_ranges(recipe, problems);
     const Train& train = recipe.train;
     if (train.max_steps > 0 && train.warmup >= 1 && train.warmup >= static_cast<double>(train.max_steps))
-        problems.push_back({"train.warmup", "fewer steps than train.max_steps, " + std::to_string(train.max_steps),
+        problems.push_back({"train.warmup",
+                            "fewer steps than train.max_steps, " + std::to_string(train.max_steps),
                             Json(train.warmup).dump(), "the learning rate would never reach its full value"});
-    if (recipe.early_stopping.patience > 0 && recipe.data.validation.empty() && recipe.data.validation_fraction == 0)
+    if (recipe.early_stopping.patience > 0 && recipe.data.validation.empty() &&
+        recipe.data.validation_fraction == 0)
         problems.push_back({"early_stopping.patience", "0 without validation rows",
                             std::to_string(recipe.early_stopping.patience),
                             "set data.validation_fraction above 0 or name a validation file"});

@@ -1,9 +1,10 @@
+#include "core/events/events.h"
+
 #include <QTemporaryDir>
 #include <QtTest>
 #include <cmath>
 
 #include "core/base/file.h"
-#include "core/events/events.h"
 
 using namespace qlora;
 using namespace qlora::train;
@@ -19,9 +20,16 @@ MemoryBytes some_bytes() {
 // One of every kind, no member at its default.
 std::vector<Event> every_event() {
     return {Progressed{"quantizing", 3, 30},
-            Loaded{"smollm2", "llama", "nf4", "cpu", "fp32", 134515008, 4884480, 400, 40, 12, 2, 150, 50, 10, 1.25, some_bytes()},
-            StepDone{7, 0.14, 1.8125, 2e-4, 0.1 + 0.2, 812, 233, 512.5, 1.6, true, some_bytes(), 1 << 30, 2 << 20, 3 << 20},
-            Evaluated{25, 1.5, {{"perplexity", 4.48}, {"accuracy", 0.5}}, true, {{"Hi?", "Yes", "No", "\xE2\x9C\x93"}}, 3.5},
+            Loaded{"smollm2", "llama", "nf4", "cpu", "fp32", 134515008, 4884480, 400, 40, 12, 2, 150, 50, 10,
+                   1.25, some_bytes()},
+            StepDone{7, 0.14, 1.8125, 2e-4, 0.1 + 0.2, 812, 233, 512.5, 1.6, true, some_bytes(), 1 << 30,
+                     2 << 20, 3 << 20},
+            Evaluated{25,
+                      1.5,
+                      {{"perplexity", 4.48}, {"accuracy", 0.5}},
+                      true,
+                      {{"Hi?", "Yes", "No", "\xE2\x9C\x93"}},
+                      3.5},
             Checkpointed{50, "/runs/a/checkpoints/step-50", 0.25},
             MemorySample{0.5, some_bytes(), 9, 10, 11},
             Notice{"data.truncated", "12 rows were cut", "Raise data.max_length"},
@@ -57,7 +65,8 @@ class EventsTest : public QObject {
             QCOMPARE(to_line(back), line);
             // No member is lost: none of the default's values is left.
             OrderedJson written = to_json(events[i]), fresh;
-            std::visit([&](const auto& event) { fresh = to_json(std::decay_t<decltype(event)>{}); }, events[i]);
+            std::visit([&](const auto& event) { fresh = to_json(std::decay_t<decltype(event)>{}); },
+                       events[i]);
             for (const auto& [key, value] : fresh.items()) {
                 if (key == "event") continue;
                 QVERIFY2(written[key] != value, key.c_str());
@@ -71,7 +80,8 @@ class EventsTest : public QObject {
     void the_names_are_those_of_the_command_line() {
         QStringList names;
         for (const Event& event : every_event()) names << QString::fromStdString(to_json(event)["event"]);
-        QCOMPARE(names.join(' '), QString("progress loaded step evaluation checkpoint memory notice finished failed"));
+        QCOMPARE(names.join(' '),
+                 QString("progress loaded step evaluation checkpoint memory notice finished failed"));
         Json failed = Json(to_json(every_event().back()));
         QCOMPARE(failed["error"]["code"].get<std::string>(), "device.memory");
         QCOMPARE(Json(to_json(every_event()[2]))["bytes"]["adapters"].get<int>(), 64);
@@ -94,7 +104,8 @@ class EventsTest : public QObject {
     }
 
     void an_older_programs_line_is_read_with_defaults() {
-        auto step = std::get<StepDone>(from_json(parse_json(R"({"event":"step","step":3,"loss":2})", "line")));
+        auto step =
+            std::get<StepDone>(from_json(parse_json(R"({"event":"step","step":3,"loss":2})", "line")));
         QCOMPARE(step.step, 3);
         QCOMPARE(step.loss, 2.0);
         QCOMPARE(step.peak_bytes, 0);

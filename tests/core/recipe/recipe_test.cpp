@@ -12,7 +12,9 @@ using namespace qlora::recipe;
 
 namespace {
 
-Json json(const std::string& text) { return parse_json(text, "test"); }
+Json json(const std::string& text) {
+    return parse_json(text, "test");
+}
 
 // Reads a recipe that must have no problems.
 Recipe read(const std::string& text, const std::filesystem::path& folder = {}) {
@@ -35,20 +37,28 @@ QString problems_of(const std::string& text) {
 // A value within the field's range that is not its default.
 Json another_value(const Field& field) {
     switch (field.type) {
-        case Field::Type::boolean: return !field.default_value().get<bool>();
+        case Field::Type::boolean:
+            return !field.default_value().get<bool>();
         case Field::Type::integer:
-            return field.choices.empty() ? static_cast<std::int64_t>(field.low) + (field.low == field.default_value() ? 1 : 0)
-                                         : std::stoll(field.choices.back());
-        case Field::Type::real: return field.low + (field.high - field.low) / 3;
-        case Field::Type::choice: return field.choices.back();
-        case Field::Type::list: return Json::array({"q_proj", "v_proj"});
+            return field.choices.empty()
+                       ? static_cast<std::int64_t>(field.low) + (field.low == field.default_value() ? 1 : 0)
+                       : std::stoll(field.choices.back());
+        case Field::Type::real:
+            return field.low + (field.high - field.low) / 3;
+        case Field::Type::choice:
+            return field.choices.back();
+        case Field::Type::list:
+            return Json::array({"q_proj", "v_proj"});
         case Field::Type::text:
-        case Field::Type::path: return "something";
+        case Field::Type::path:
+            return "something";
     }
     return nullptr;
 }
 
-Recipe smallest() { return read(R"({"model": "smollm2-135m", "data": {"train": "support"}})"); }
+Recipe smallest() {
+    return read(R"({"model": "smollm2-135m", "data": {"train": "support"}})");
+}
 
 QString set_code(Recipe& recipe, const std::string& assignment) {
     try {
@@ -72,7 +82,8 @@ class RecipeTest : public QObject {
         for (const Field& field : fields()) {
             const char* key = field.key.c_str();
             QVERIFY2(names.insert(field.key).second, key);
-            for (const std::string& alias : field.aliases) QVERIFY2(names.insert(alias).second, alias.c_str());
+            for (const std::string& alias : field.aliases)
+                QVERIFY2(names.insert(alias).second, alias.c_str());
             for (const std::string& text : {field.label, field.help, field.details, field.typical})
                 QVERIFY2(!text.empty(), key);
             QVERIFY2(field.help.ends_with('.') && field.details.ends_with('.'), key);
@@ -87,7 +98,8 @@ class RecipeTest : public QObject {
     void the_default_recipe_lies_in_every_range() {
         Recipe recipe = smallest();
         QVERIFY(validate(recipe).empty());
-        for (const Field& field : fields()) QVERIFY2(field.set(recipe, field.default_value()), field.key.c_str());
+        for (const Field& field : fields())
+            QVERIFY2(field.set(recipe, field.default_value()), field.key.c_str());
     }
 
     void every_field_comes_back_through_json() {
@@ -101,7 +113,8 @@ class RecipeTest : public QObject {
         QVERIFY(back == recipe);
         std::vector<std::string> unlike = differences(recipe, Recipe{});
         for (const Field& field : fields())  // task and method have one choice only as yet
-            QCOMPARE(std::find(unlike.begin(), unlike.end(), field.key) != unlike.end(), field.choices.size() != 1);
+            QCOMPARE(std::find(unlike.begin(), unlike.end(), field.key) != unlike.end(),
+                     field.choices.size() != 1);
     }
 
     void values_at_the_edge_are_taken_and_beyond_it_refused() {
@@ -109,7 +122,9 @@ class RecipeTest : public QObject {
             const char* key = field.key.c_str();
             Recipe recipe;
             const Recipe untouched = recipe;
-            auto refused = [&](const Json& value) { return !field.set(recipe, value) && recipe == untouched; };
+            auto refused = [&](const Json& value) {
+                return !field.set(recipe, value) && recipe == untouched;
+            };
             QVERIFY2(refused(Json::object()) && refused(nullptr), key);
             if (field.type == Field::Type::integer || field.type == Field::Type::real) {
                 double outside = field.type == Field::Type::integer ? 1 : field.low / 2 + 1e-12;
@@ -147,15 +162,18 @@ class RecipeTest : public QObject {
         expected.method.rank = 8, expected.method.alpha = 16, expected.method.dropout = 0.05;
         expected.method.rslora = true, expected.method.target_modules = {"q_proj"};
         expected.train.epochs = 2, expected.train.batch_size = 4, expected.train.accumulate = 2;
-        expected.train.learning_rate = 1e-3, expected.train.schedule = Schedule::constant, expected.train.warmup = 0.1;
-        expected.train.max_grad_norm = 0.3, expected.train.checkpoint_every = 10, expected.train.keep_checkpoints = 3;
+        expected.train.learning_rate = 1e-3, expected.train.schedule = Schedule::constant,
+        expected.train.warmup = 0.1;
+        expected.train.max_grad_norm = 0.3, expected.train.checkpoint_every = 10,
+        expected.train.keep_checkpoints = 3;
         expected.train.beta2 = 0.99, expected.train.epsilon = 1e-6, expected.train.weight_decay = 0.01;
         expected.train.seed = 7, expected.evaluate.every = 5;
         expected.data.max_length = 64, expected.data.packing = false, expected.data.train = "t";
         expected.early_stopping = {4, 0.01, false};
         for (const std::string& key : differences(recipe, expected)) QFAIL(key.c_str());
         QCOMPARE(read(R"({"train.learning_rate": 0.5})").train.learning_rate, 0.5);
-        QCOMPARE(read(R"({"target_modules": "all-linear"})").method.target_modules, std::vector<std::string>{"all-linear"});
+        QCOMPARE(read(R"({"target_modules": "all-linear"})").method.target_modules,
+                 std::vector<std::string>{"all-linear"});
         QCOMPARE(read(R"({"rank": 8.0, "validation_file": null})").method.rank, 8);
     }
 
@@ -186,12 +204,19 @@ class RecipeTest : public QObject {
             QCOMPARE(error.code(), "recipe.invalid");
             QString message = QString::fromStdString(error.message());
             QCOMPARE(message.split('\n').size(), 1 + 7);  // the missing model is the seventh
-            for (const char* part :
-                 {"six.json: 7 problems", "data.max_lenght: expected a key of a recipe, got an unknown key (did you mean \"data.max_length\"?)",
-                  "method.rank: expected an integer from 1 to 1024, got 0", "method.alpha: expected a number from 0.001 to 65536, got the string \"32\" (write it without quotes)",
-                  "precision: expected one of fp32, fp16, bf16, int8, nf4, fp4, int4, native, got the string \"nf5\"",
-                  "train.learning_rate: expected a number from 1e-09 to 1, got 200", "train.seed: expected an integer from 0 to 9007199254740991, got 1.5",
-                  "model: expected a folder, a .gguf file or a catalogue name, got nothing"})
+            for (const char* part : {
+                     "six.json: 7 problems",
+                     "data.max_lenght: expected a key of a recipe, got an unknown key (did you mean "
+                     "\"data.max_length\"?)",
+                     "method.rank: expected an integer from 1 to 1024, got 0",
+                     "method.alpha: expected a number from 0.001 to 65536, got the string \"32\" (write it "
+                     "without quotes)",
+                     "precision: expected one of fp32, fp16, bf16, int8, nf4, fp4, int4, native, got the "
+                     "string \"nf5\"",
+                     "train.learning_rate: expected a number from 1e-09 to 1, got 200",
+                     "train.seed: expected an integer from 0 to 9007199254740991, got 1.5",
+                     "model: expected a folder, a .gguf file or a catalogue name, got nothing",
+                 })
                 QVERIFY2(message.contains(part), qPrintable(QString(part) + "\n is not in \n" + message));
         }
     }
@@ -271,8 +296,9 @@ class RecipeTest : public QObject {
         set(recipe, "precision=NF4");
         set(recipe, "output=here");
         QCOMPARE(recipe.output, (std::filesystem::current_path() / "here").string());
-        for (const char* wrong : {"", "rank", "=3", "rank=", "rank=0", "rank=8x", "rank=1.5", "lr=0,001", "lr=nan", "lr=inf",
-                                  "data.packing=yes", "precision=nf5", "rnak=3", "target_modules="})
+        for (const char* wrong :
+             {"", "rank", "=3", "rank=", "rank=0", "rank=8x", "rank=1.5", "lr=0,001", "lr=nan", "lr=inf",
+              "data.packing=yes", "precision=nf5", "rnak=3", "target_modules="})
             QCOMPARE(set_code(recipe, wrong), "recipe.set");
     }
 
@@ -285,7 +311,8 @@ class RecipeTest : public QObject {
         recipe = read(to_json(recipe).dump());
         std::setlocale(LC_ALL, "C");
         QCOMPARE(recipe.train.learning_rate, 0.25);
-        if (comma == nullptr) QSKIP("no locale with a decimal comma is installed; read in the C locale alone");
+        if (comma == nullptr)
+            QSKIP("no locale with a decimal comma is installed; read in the C locale alone");
     }
 
     void a_run_without_a_name_is_named_after_what_it_does() {
