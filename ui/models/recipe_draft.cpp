@@ -1,0 +1,139 @@
+#include "ui/models/recipe_draft.h"
+
+#include "core/recipe/fields.h"
+
+namespace qlora::ui {
+
+namespace {
+constexpr int settle_ms = 250;  // typing in a field asks once, not at every key
+}
+
+RecipeDraft::RecipeDraft(Engine& engine, QObject* parent) : QObject(parent), engine_(engine) {
+    ask_later_.setSingleShot(true);
+    ask_later_.setInterval(settle_ms);
+    connect(&ask_later_, &QTimer::timeout, this, &RecipeDraft::ask);
+    connect(&engine, &Engine::catalogue_ready, this, [this](const Catalogue& catalogue) {
+        catalogue_ = catalogue;
+        emit facts_changed();
+    });
+    connect(&engine, &Engine::machine_ready, this, [this](const Machine& machine) {
+        machine_ = machine;
+        recompute();
+    });
+    connect(&engine, &Engine::model_ready, this, [this](const QString& model, const nn::ModelInfo& info) {
+        if (model != asked_model_) return;
+        model_ = info;
+        model_error_.reset();
+        model_pending_ = false;
+        recompute();
+    });
+    connect(&engine, &Engine::model_failed, this, [this](const QString& model, const Error& error) {
+        if (model != asked_model_) return;
+        model_.reset();
+        model_error_ = error;
+        model_pending_ = false;
+        recompute();
+    });
+    connect(&engine, &Engine::data_ready, this, [this](const DataSummary& data) {
+        if (data.source.toStdString() != recipe_.data.train) return;
+        data_ = data;
+        data_error_.reset();
+        data_pending_ = false;
+        recompute();
+    });
+    connect(&engine, &Engine::data_failed, this, [this](const QString& source, const Error& error) {
+        if (source.toStdString() != recipe_.data.train) return;
+        data_.reset();
+        data_error_ = error;
+        data_pending_ = false;
+        recompute();
+    });
+}
+
+void RecipeDraft::set_recipe(const recipe::Recipe& recipe) {
+    recipe_ = recipe;
+    ask();
+    recompute();
+    emit edited();
+}
+
+bool RecipeDraft::set(const std::string& key, const Json& value) {
+    const recipe::Field* field = recipe::find_field(key);
+    recipe::Recipe changed = recipe_;
+    if (!field || !field->set(changed, value)) return false;
+    if (changed == recipe_) return true;
+    recipe_ = std::move(changed);
+    ask_later_.start();
+    recompute();
+    emit edited();
+    return true;
+}
+
+void RecipeDraft::choose_model(const QString& model) {
+    recipe_.model = model.toStdString();
+    ask();
+    recompute();
+    emit edited();
+}
+
+void RecipeDraft::choose_data(const QString& train, const QString& held_out) {
+    recipe_.data.train = train.toStdString();
+    recipe_.data.test = held_out.toStdString();
+    recipe_.data.validation.clear();
+    recipe_.data.columns = {};
+    ask();
+    recompute();
+    emit edited();
+}
+
+void RecipeDraft::ask() {
+    const QString model = QString::fromStdString(recipe_.model);
+    const bool other_model = model != asked_model_;
+    if (other_model) {
+        asked_model_ = model;
+        model_.reset();
+        model_error_.reset();
+        model_pending_ = !model.isEmpty();
+        if (model_pending_) engine_.inspect_model(model);
+    }
+    if (other_model || asked_data_ != recipe_.data) {
+        const bool other_file = !asked_data_ || asked_data_->train != recipe_.data.train;
+        asked_data_ = recipe_.data;
+        if (other_file) data_.reset();  // else the old figures stay until the new ones are here
+        data_error_.reset();
+        data_pending_ = !recipe_.data.train.empty();
+        if (data_pending_) engine_.summarize_data(recipe_);
+    }
+    if (other_model) emit facts_changed();
+}
+
+void RecipeDraft::recompute() {
+    recipe::Recipe checked = recipe_;
+    if (checked.output.empty()) checked.output = "new";  // the engine chooses a folder
+    problems_ = recipe::validate(checked);
+    plan_.reset();
+    if (model_) {
+        try {
+            plan_ = engine_.make_plan(recipe_, *model_, data_, machine_);
+        } catch (const Error& error) {
+            problems_.push_back({error.where(), {}, error.message(), error.hint()});
+        }
+    }
+    emit facts_changed();
+}
+
+QString RecipeDraft::missing() const {
+    if (recipe_.model.empty()) return tr("Choose a model");
+    if (model_error_) return tr("Choose another model");
+    if (recipe_.data.train.empty()) return tr("Choose a dataset");
+    if (data_error_) return tr("Choose another dataset");
+    if (model_pending_ && !model_) return tr("Reading the model…");
+    if (data_pending_ && !data_) return tr("Reading the data…");
+    if (!problems_.empty()) {
+        const recipe::Field* field = recipe::find_field(problems_.front().field);
+        return tr("Correct “%1”").arg(field ? QString::fromStdString(field->label) : QString::fromStdString(problems_.front().field));
+    }
+    return {};
+}
+
+}  // namespace qlora::ui

@@ -1,0 +1,59 @@
+#pragma once
+// Four cards that say what will be trained, on what, how; and beside them what the run will cost.
+
+#include <QWidget>
+#include <vector>
+
+class QScrollArea;
+
+namespace qlora::ui {
+
+class Card;
+class Dialogs;
+class ErrorPanel;
+class RecipeDraft;
+class SegmentedControl;
+class TrainDataCard;
+class TrainForm;
+class TrainModelCard;
+class TrainPreview;
+
+class TrainPage : public QWidget {
+    Q_OBJECT
+
+  public:
+    // Both outlive the page.
+    TrainPage(RecipeDraft& draft, Dialogs& dialogs, QWidget* parent = nullptr);
+
+    bool advanced() const;
+    void set_advanced(bool advanced);
+    const std::vector<Card*>& cards() const { return cards_; }
+    TrainPreview* preview() const { return preview_; }
+    ErrorPanel* error() const { return error_; }
+    void choose_model();  // unfolds the chooser
+    void choose_data();
+    // Shows the editor of a field, unfolding what hides it, and gives it the focus.
+    void go_to_field(const std::string& key);
+
+  signals:
+    void start_requested();
+    void look_at_data_requested();
+    void advanced_changed(bool advanced);
+
+  private:
+    QWidget* make_heading();
+    QWidget* make_cards();
+
+    RecipeDraft& draft_;
+    Dialogs& dialogs_;
+    SegmentedControl* level_;
+    ErrorPanel* error_;
+    QScrollArea* scroll_;
+    TrainModelCard* model_;
+    TrainDataCard* data_;
+    std::vector<Card*> cards_;
+    std::vector<TrainForm*> forms_;
+    TrainPreview* preview_;
+};
+
+}  // namespace qlora::ui
