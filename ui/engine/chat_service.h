@@ -14,7 +14,7 @@ namespace qlora::ui {
 // One side of the two-pane chat.
 enum class Side { base, tuned };
 
-// UI thread only. Measuring and chatting share the one model in memory and wait for each other.
+// UI thread only. Ask for one thing at a time: measuring lets go of the chat's model, since two may not fit in memory.
 class ChatService : public QObject {
     Q_OBJECT
 

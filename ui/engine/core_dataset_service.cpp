@@ -50,6 +50,7 @@ struct CoreDatasetService::Loaded {
 };
 
 CoreDatasetService::CoreDatasetService(QObject* parent) : DatasetService(parent) {
+    connect(&list_task_, &Task::failed, this, &DatasetService::failed);
     connect(&open_task_, &Task::progressed, this, &DatasetService::progressed);
     connect(&open_task_, &Task::failed, this, &DatasetService::failed);
     connect(&open_task_, &Task::finished, this, &DatasetService::finished);
@@ -59,6 +60,12 @@ CoreDatasetService::CoreDatasetService(QObject* parent) : DatasetService(parent)
 }
 
 CoreDatasetService::~CoreDatasetService() = default;
+
+void CoreDatasetService::list() {
+    list_task_.start([this](Worker& worker) {
+        worker.post([this, datasets = hub::datasets()] { emit listed(datasets); });
+    });
+}
 
 void CoreDatasetService::open(const recipe::Recipe& recipe) {
     open_task_.start([this, recipe, loaded = loaded_](Worker& worker) {

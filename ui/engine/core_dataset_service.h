@@ -16,6 +16,7 @@ class CoreDatasetService : public DatasetService {
     explicit CoreDatasetService(QObject* parent = nullptr);
     ~CoreDatasetService() override;
 
+    void list() override;
     void open(const recipe::Recipe& recipe) override;
     void cancel() override;
     void read_rows(int first, int count) override;
@@ -30,7 +31,7 @@ class CoreDatasetService : public DatasetService {
 
     std::shared_ptr<const Loaded> loaded_;  // replaced whole, never changed: any thread may hold one
     std::vector<Range> waiting_;
-    Task open_task_, rows_task_, tokens_task_;
+    Task list_task_, open_task_, rows_task_, tokens_task_;
 };
 
 }  // namespace qlora::ui

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/data/report.h"
+#include "core/hub/catalogue.h"
 #include "core/recipe/recipe.h"
 #include "ui/models/dataset_model.h"
 
@@ -38,6 +39,8 @@ class DatasetService : public QObject {
   public:
     using QObject::QObject;
 
+    // The ready data sets: listed() follows.
+    virtual void list() = 0;
     // Opens what `recipe` trains on (a path or a catalogue id) if it is not open, then guesses roles, loads the model's
     // tokenizer if it is another one, and makes the report: opened(), resolved(), tokens_ready(), reported(), each at
     // most once, then finished() or failed().
@@ -47,6 +50,7 @@ class DatasetService : public QObject {
     virtual void describe(int row) = 0;  // after tokens_ready(): described() follows, the newest request wins
 
   signals:
+    void listed(const std::vector<qlora::hub::CatalogueData>& datasets);
     void opened(const qlora::ui::DatasetOpened& dataset);
     void resolved(const qlora::ui::DatasetRoles& roles);
     void tokens_ready();  // describe() works from now on

@@ -35,6 +35,13 @@ void ChatModel::finish(const evaluate::GenerateResult& result) {
     changed();
 }
 
+void ChatModel::stop() {
+    if (!streaming()) return;
+    entries_.back().state = State::done;
+    entries_.back().figure = tr("stopped by you");
+    changed();
+}
+
 void ChatModel::fail(const QString& message) {
     if (!streaming()) return;
     entries_.back().state = State::failed;

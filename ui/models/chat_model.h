@@ -25,6 +25,7 @@ class ChatModel : public QAbstractListModel {
     void ask(const QString& prompt);      // a user's message and an empty answer that append() fills
     void append(const QString& piece);    // nothing happens without a streaming answer
     void finish(const evaluate::GenerateResult& result);
+    void stop();                          // the streaming answer ends with what it has
     void fail(const QString& message);
     void clear();
 

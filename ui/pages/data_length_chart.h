@@ -1,0 +1,19 @@
+#pragma once
+// How long the rows are, in tokens, against the limit at which they are cut.
+
+#include "core/data/report.h"
+#include "ui/charts/chart.h"
+
+namespace qlora::ui {
+
+class LengthChart : public Chart {
+    Q_OBJECT
+
+  public:
+    explicit LengthChart(QWidget* parent = nullptr);
+    void set_histogram(const data::LengthHistogram& histogram);
+
+    static constexpr int within = 0, beyond = 1;  // curves: rows within the limit, rows that are cut
+};
+
+}  // namespace qlora::ui
