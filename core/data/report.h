@@ -22,7 +22,8 @@ struct DatasetReport {
     std::vector<std::vector<RowIndex>> duplicates;    // groups of equal rows
     std::vector<Leak> leaks;                          // test rows that are training rows too
     LengthHistogram lengths;                          // before the cut, kept samples
-    std::size_t samples = 0, truncated = 0, longest = 0;
+    std::size_t samples = 0, truncated = 0;
+    std::size_t longest = 0;                          // tokens, before the cut
     std::int64_t tokens = 0, trained_tokens = 0;
     double mean_tokens = 0, mean_trained_tokens = 0;
     std::vector<Dropped> dropped;
