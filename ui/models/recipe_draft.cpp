@@ -1,5 +1,7 @@
 #include "ui/models/recipe_draft.h"
 
+#include <algorithm>
+
 #include "core/recipe/fields.h"
 
 namespace qlora::ui {
@@ -84,6 +86,20 @@ void RecipeDraft::choose_data(const QString& train, const QString& held_out) {
     ask();
     recompute();
     emit edited();
+}
+
+void RecipeDraft::choose_defaults() {
+    if (!catalogue_) return;
+    const auto available = [](const auto& entry) { return entry.available; };
+    if (recipe_.model.empty()) {
+        const auto model = std::find_if(catalogue_->models.begin(), catalogue_->models.end(), available);
+        if (model != catalogue_->models.end()) choose_model(QString::fromStdString(model->id));
+    }
+    if (recipe_.data.train.empty()) {
+        const auto data = std::find_if(catalogue_->datasets.begin(), catalogue_->datasets.end(), available);
+        if (data != catalogue_->datasets.end())
+            choose_data(QString::fromStdString(data->id), QString::fromStdString(data->held_out.string()));
+    }
 }
 
 void RecipeDraft::ask() {

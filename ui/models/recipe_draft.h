@@ -23,6 +23,8 @@ class RecipeDraft : public QObject {
     bool set(const std::string& key, const Json& value);
     void choose_model(const QString& model);
     void choose_data(const QString& train, const QString& held_out = {});
+    // Fills what is empty with the first ready model and data set of the catalogue.
+    void choose_defaults();
 
     const std::optional<Catalogue>& catalogue() const { return catalogue_; }
     const std::optional<nn::ModelInfo>& model() const { return model_; }
