@@ -1,0 +1,183 @@
+#include "ui/pages/evaluate_page.h"
+
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QSignalBlocker>
+#include <QStackedWidget>
+#include <QVBoxLayout>
+#include <utility>
+
+#include "ui/pages/evaluate_chat.h"
+#include "ui/pages/evaluate_scoreboard.h"
+#include "ui/theme/tokens.h"
+#include "ui/widgets/elided_label.h"
+#include "ui/widgets/empty_state.h"
+#include "ui/widgets/error_panel.h"
+#include "ui/widgets/make.h"
+#include "ui/widgets/progress_strip.h"
+#include "ui/widgets/segmented_control.h"
+
+namespace qlora::ui {
+
+using namespace Qt::StringLiterals;
+
+EvaluatePage::EvaluatePage(ChatService& chat, RunsService& runs, QWidget* parent)
+    : QWidget(parent), chat_service_(chat), runs_service_(runs), model_(make<RunsModel>(this)) {
+    auto* column = make<QVBoxLayout>(this);
+    column->setContentsMargins(16, 12, 16, 12);
+    column->setSpacing(theme::grid);
+    column->addWidget(make_heading());
+    error_ = make<ErrorPanel>(this);
+    column->addWidget(error_);
+
+    stack_ = make<QStackedWidget>(this);
+    auto* empty = make<EmptyState>(u"evaluate"_s, tr("Nothing to evaluate yet"),
+                                   tr("A finished run leaves an adapter. Here you measure what it taught the model, and "
+                                      "talk to the model with and without it."),
+                                   tr("Set up a run"));
+    connect(empty, &EmptyState::activated, this, &EvaluatePage::train_requested);
+    stack_->addWidget(empty);
+    views_ = make<QStackedWidget>();
+    scoreboard_ = make<EvaluateScoreboard>();
+    chat_ = make<EvaluateChat>(chat_service_);
+    views_->addWidget(scoreboard_);
+    views_->addWidget(chat_);
+    stack_->addWidget(views_);
+    column->addWidget(stack_, 1);
+    connect_services();
+    refresh();
+}
+
+QWidget* EvaluatePage::make_heading() {
+    auto* heading = make<QWidget>(this);
+    auto* row = make<QHBoxLayout>(heading);
+    row->setContentsMargins({});
+    row->setSpacing(theme::grid * 2);
+    row->addWidget(plain_label(tr("Evaluate"), "title"));
+    runs_ = make<QComboBox>();
+    runs_->setModel(model_);
+    runs_->setAccessibleName(tr("Run"));
+    runs_->setToolTip(tr("The run whose adapter is measured"));
+    runs_->setMinimumWidth(220);
+    runs_->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    row->addWidget(runs_);
+    progress_ = make<ProgressStrip>();
+    row->addWidget(progress_, 1);
+    view_ = make<SegmentedControl>(tr("View"), QStringList{tr("Figures"), tr("Chat")});
+    row->addWidget(view_);
+    connect(runs_, &QComboBox::currentIndexChanged, this, &EvaluatePage::run_chosen);
+    connect(view_, &SegmentedControl::changed, this, [this](int view) { views_->setCurrentIndex(view); });
+    return heading;
+}
+
+void EvaluatePage::connect_services() {
+    connect(&runs_service_, &RunsService::listed, this, &EvaluatePage::take);
+    connect(scoreboard_, &EvaluateScoreboard::measure_requested, this, &EvaluatePage::measure);
+    connect(chat_, &EvaluateChat::answering_changed, this, [this](bool answering) {
+        if (answering)
+            progress_->begin(tr("Answering"), false);
+        else
+            progress_->end();
+        refresh();
+    });
+    connect(progress_, &ProgressStrip::cancelled, this, [this] {
+        if (measuring_) chat_service_.cancel_measuring();
+        if (chat_->answering()) chat_service_.stop_chat();
+    });
+    connect(&chat_service_, &ChatService::progressed, progress_, &ProgressStrip::set_progress);
+    connect(&chat_service_, &ChatService::loading, this, [this](const QString& what, double done, double total) {
+        if (chat_->answering()) progress_->set_progress(what, done, total);
+    });
+    connect(&chat_service_, &ChatService::piece, this, [this] { progress_->end(); });
+    connect(&chat_service_, &ChatService::measured, this, [this](const evaluate::Report& report) {
+        reports_[run_] = report;
+        scoreboard_->set_report(report);
+        set_measuring(false);
+    });
+    connect(&chat_service_, &ChatService::cancelled, this, [this] { set_measuring(false); });
+    connect(&chat_service_, &ChatService::failed, this, [this](const Error& error) {
+        set_measuring(false);
+        error_->show_error(error);
+    });
+    connect(&chat_service_, &ChatService::chat_failed, error_, qOverload<const Error&>(&ErrorPanel::show_error));
+}
+
+void EvaluatePage::take(const std::vector<RunEntry>& entries) {
+    std::vector<RunEntry> tuned;
+    for (const auto& entry : entries)
+        if (entry.has_adapter && entry.run.status != "running") tuned.push_back(entry);
+    {
+        const QSignalBlocker quiet(runs_);
+        model_->set_entries(std::move(tuned));
+        const QModelIndex kept = model_->index_of(run_);
+        if (kept.isValid())
+            runs_->setCurrentIndex(kept.row());
+        else if (model_->rowCount() > 0)
+            runs_->setCurrentIndex(0);
+    }
+    stack_->setCurrentIndex(model_->rowCount() > 0);
+    if (!wanted_.isEmpty()) choose(std::exchange(wanted_, {}));
+    run_chosen();
+    refresh();
+}
+
+void EvaluatePage::choose(const QString& run_folder) {
+    for (int row = 0; row < model_->rowCount(); ++row)
+        if (QString::fromStdString(model_->entries()[row].run.folder.string()) == run_folder) {
+            runs_->setCurrentIndex(row);
+            return;
+        }
+    wanted_ = run_folder;
+}
+
+void EvaluatePage::run_chosen() {
+    const RunEntry* entry = model_->entry(model_->index(runs_->currentIndex()));
+    const std::int64_t id = entry ? entry->run.id : 0;
+    if (id == run_) return;
+    run_ = id;
+    error_->clear();
+    if (entry) chat_service_.choose(entry->run.folder);
+    set_measuring(false);
+    const auto known = reports_.find(run_);
+    scoreboard_->set_report(known == reports_.end() ? evaluate::Report{} : known->second);
+    chat_->set_run(entry ? QString::fromStdString(entry->run.name) : QString());
+    refresh();
+}
+
+void EvaluatePage::measure() {
+    error_->clear();
+    set_measuring(true);
+    progress_->begin(tr("Measuring on held-out rows"));
+    chat_service_.measure(scoreboard_->options());
+}
+
+void EvaluatePage::set_measuring(bool measuring) {
+    measuring_ = measuring;
+    if (!measuring && !chat_->answering()) progress_->end();
+    refresh();
+}
+
+void EvaluatePage::set_busy(const QString& why_not) {
+    busy_ = why_not;
+    if (!busy_.isEmpty()) chat_service_.release();
+    set_measuring(measuring_ && busy_.isEmpty());
+}
+
+void EvaluatePage::refresh() {
+    const bool any = model_->rowCount() > 0;
+    runs_->setVisible(any);
+    view_->setVisible(any);
+    scoreboard_->set_blocked(!busy_.isEmpty()       ? busy_
+                             : measuring_           ? tr("The run is being measured.")
+                             : chat_->answering()   ? tr("The models are answering in the chat.")
+                                                    : QString());
+    chat_->set_blocked(!busy_.isEmpty() ? busy_ : measuring_ ? tr("The run is being measured.") : QString());
+}
+
+void EvaluatePage::showEvent(QShowEvent* event) {
+    QWidget::showEvent(event);
+    runs_service_.refresh();
+}
+
+}  // namespace qlora::ui

@@ -1,0 +1,65 @@
+#pragma once
+// What a run taught the model: held-out figures, example answers, and a chat with base and tuned model side by side.
+
+#include <QWidget>
+#include <map>
+#include <vector>
+
+#include "ui/engine/chat_service.h"
+#include "ui/engine/runs_service.h"
+
+class QComboBox;
+class QStackedWidget;
+
+namespace qlora::ui {
+
+class ErrorPanel;
+class EvaluateChat;
+class EvaluateScoreboard;
+class ProgressStrip;
+class SegmentedControl;
+
+class EvaluatePage : public QWidget {
+    Q_OBJECT
+
+  public:
+    // Both outlive the page.
+    EvaluatePage(ChatService& chat, RunsService& runs, QWidget* parent = nullptr);
+
+    void choose(const QString& run_folder);
+    // While a run trains, neither figures nor answers: the memory is its own. Empty: free.
+    void set_busy(const QString& why_not);
+
+  signals:
+    void train_requested();  // no run has an adapter yet
+
+  protected:
+    void showEvent(QShowEvent* event) override;
+
+  private:
+    QWidget* make_heading();
+    void connect_services();
+    void take(const std::vector<RunEntry>& entries);
+    void run_chosen();
+    void measure();
+    void set_measuring(bool measuring);
+    void refresh();
+
+    ChatService& chat_service_;
+    RunsService& runs_service_;
+    RunsModel* model_;
+    std::map<std::int64_t, evaluate::Report> reports_;  // measured since the program started, by run
+    std::int64_t run_ = 0;                              // 0: none
+    QString wanted_, busy_;                             // wanted_: the folder asked for before it was listed
+    bool measuring_ = false;
+
+    QComboBox* runs_;
+    SegmentedControl* view_;
+    ProgressStrip* progress_;
+    ErrorPanel* error_;
+    QStackedWidget *stack_, *views_;
+    EvaluateScoreboard* scoreboard_;
+    EvaluateChat* chat_;
+};
+
+}  // namespace qlora::ui
