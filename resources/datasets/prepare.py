@@ -19,7 +19,7 @@ import zlib
 from pathlib import Path
 
 CORPUS = "chatterbot_corpus/data/english"
-# Where answers inform or assist. The others are small talk, jokes and quarrels; coding's programs lost each "[0]".
+# Where answers inform or assist. The rest is small talk, jokes and quarrels, and coding that lost every "[0]".
 TOPICS = ("tech_support", "computers", "greetings", "botprofile", "literature", "trivia")
 DIALOGUE_KEYS = ["prompt", "completion", "topic"]
 
@@ -50,9 +50,9 @@ def read_scalar(text, where):
 def read_conversations(path):
     """The conversations of a corpus file, each a list of statements.
 
-    Reads the corpus' subset of YAML: "- - " starts a conversation, "  - " adds a statement, and a line indented
-    further goes on with the one before, joined by a space. A conversation that lost its second dash, as one in
-    trivia.yml, is read as it was meant.
+    Reads the corpus' subset of YAML: "- - " starts a conversation, "  - " adds a statement, and another indented
+    line goes on with the one before, joined by a space. A conversation without its second dash (trivia.yml has
+    one) is read as it was meant.
     """
     conversations, in_conversations = [], False
     try:
@@ -83,7 +83,7 @@ def read_conversations(path):
 def dialogue_rows(site_packages):
     """Each conversation's first statement with each of its answers, every pair once.
 
-    Texts that differ in case and spacing alone count as the same; an answer that repeats its prompt is left out.
+    Texts that differ in case and spacing alone count as the same; an answer equal to its prompt is left out.
     """
     seen = set()
     for topic in TOPICS:
@@ -177,7 +177,7 @@ def prepare(path, make_rows, write, read, expected):
             out.flush()
             os.fsync(out.fileno())
         if rows != expected:
-            raise SourceError(f"{path.name}: expected {expected} rows, got {rows}: is its source another version?")
+            raise SourceError(f"{path.name}: expected {expected} rows, got {rows}; is this another version?")
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
