@@ -19,7 +19,7 @@ import zlib
 from pathlib import Path
 
 CORPUS = "chatterbot_corpus/data/english"
-# Where answers inform or assist. The rest is small talk, jokes and quarrels, and coding that lost every "[0]".
+# Where answers inform or assist. The rest is small talk and quarrels, and coding that lost every "[0]".
 TOPICS = ("tech_support", "computers", "greetings", "botprofile", "literature", "trivia")
 DIALOGUE_KEYS = ["prompt", "completion", "topic"]
 
@@ -50,9 +50,9 @@ def read_scalar(text, where):
 def read_conversations(path):
     """The conversations of a corpus file, each a list of statements.
 
-    Reads the corpus' subset of YAML: "- - " starts a conversation, "  - " adds a statement, and another indented
-    line goes on with the one before, joined by a space. A conversation without its second dash (trivia.yml has
-    one) is read as it was meant.
+    Reads the corpus' subset of YAML: "- - " starts a conversation, "  - " adds a statement, and another
+    indented line goes on with the one before, joined by a space. A conversation without its second dash
+    (trivia.yml has one) is read as it was meant.
     """
     conversations, in_conversations = [], False
     try:
