@@ -271,15 +271,18 @@ void Chart::read_out(std::optional<double> x) {
         }
         if (!std::isfinite(nearest)) x.reset();
     }
-    for (const Curve& curve : curves_) {
-        QString value = QStringLiteral("–");
+    const auto value_at = [&](const Curve& curve) {
         const auto& y = curve.faint && curve.smooth.size() == curve.y.size() ? curve.smooth : curve.y;
-        if (!curve.x.empty()) {
-            auto at = x ? std::upper_bound(curve.x.begin(), curve.x.end(), step) : curve.x.end();
-            if (at != curve.x.begin()) value = curve.style.text(y[std::size_t(std::prev(at) - curve.x.begin())]);
-        }
-        const QColor color = curve.style.color();
-        entries.push_back({curve.name, value, QPen(color, curve.style.width, curve.style.dash),
+        const auto at = x ? std::upper_bound(curve.x.begin(), curve.x.end(), step) : curve.x.end();
+        return at == curve.x.begin() ? NAN : y[std::size_t(std::prev(at) - curve.x.begin())];
+    };
+    double below = 0;  // areas are stacked: each says its own height
+    for (const Curve& curve : curves_) {
+        const double value = value_at(curve);
+        const double own = curve.style.fill ? value - below : value;
+        if (curve.style.fill) below = value;
+        entries.push_back({curve.name, std::isfinite(own) ? curve.style.text(own) : QStringLiteral("–"),
+                           QPen(curve.style.color(), curve.style.width, curve.style.dash),
                            curve.style.fill ? std::optional(curve.style.fill()) : std::nullopt, curve.style.markers});
     }
     legend_->set_entries(std::move(entries));

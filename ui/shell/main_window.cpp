@@ -265,6 +265,7 @@ void MainWindow::refresh_busy() {
     const bool busy = run_->active();
     const QString why_not = busy ? tr("A run is going") : QString();
     train_->preview()->set_busy(why_not);
+    evaluate_->set_busy(why_not);
     runs_->set_busy(why_not);
     rail_buttons_[std::size_t(Page::live)]->set_busy(busy);
 }
