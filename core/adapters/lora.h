@@ -1,0 +1,71 @@
+#pragma once
+// LoRA (Hu et al. 2021; rsLoRA: Kalajdzievski 2023) on a Decoder's linear layers, and PEFT's file format for it:
+// adapter_config.json and adapter_model.safetensors.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/nn/decoder.h"
+
+namespace qlora::adapters {
+
+struct LoraConfig {
+    std::int64_t rank = 16;
+    double alpha = 32, dropout = 0;
+    bool rslora = false;
+    // As in PEFT: a module is a target when its name equals an entry or ends with "." + entry; "all-linear" means
+    // every linear layer but the head; a single entry with regular-expression characters must match the whole name.
+    std::vector<std::string> target_modules{"all-linear"};
+    std::string base_model;  // recorded in adapter_config.json
+    double scale() const;    // alpha / rank, or alpha / sqrt(rank)
+};
+
+// The trainable part: one flat fp32 buffer each for parameters and gradients, of which every A and B is a view, so
+// that clipping and the optimizer run over single tensors. Attached to a Decoder, whose base stays as it is.
+class Lora {
+  public:
+    // A from Kaiming's uniform distribution as PEFT has it, from `seed`; B zero, so that the model is unchanged.
+    // Throws input_error "adapter.targets" when an entry matches nothing, naming the modules there are.
+    static std::unique_ptr<Lora> attach(nn::Decoder& model, const LoraConfig& config, std::uint64_t seed);
+    // From a PEFT folder. Throws input_error naming missing, unexpected or misshapen tensors, and settings that are not
+    // supported (DoRA, trained biases, modules_to_save).
+    static std::unique_ptr<Lora> load(nn::Decoder& model, const std::filesystem::path& folder, double dropout = 0);
+    ~Lora();
+    Lora(const Lora&) = delete;
+    Lora& operator=(const Lora&) = delete;
+
+    const LoraConfig& config() const { return config_; }
+    std::int64_t parameters() const { return values_.numel(); }
+    void set_enabled(bool enabled);  // off: the model is its base, exactly
+
+    // Flat fp32 tensors; the gradient is accumulated into by backward.
+    torch::Tensor& values() { return values_; }
+    torch::Tensor& gradients() { return gradients_; }
+
+    // Writes adapter_config.json and adapter_model.safetensors into an existing folder, as PEFT reads them.
+    void save(const std::filesystem::path& folder) const;
+    // Replaces the values by those of a saved adapter of the same layout.
+    void restore(const std::filesystem::path& folder);
+
+    struct Layer {
+        std::string module;
+        std::shared_ptr<nn::LowRank> branch;
+    };
+    const std::vector<Layer>& layers() const { return layers_; }
+
+  private:
+    Lora() = default;
+    void build(nn::Decoder& model, const std::vector<std::string>& modules);
+    std::vector<std::string> written_targets() const;
+
+    LoraConfig config_;
+    std::vector<Layer> layers_;
+    torch::Tensor values_, gradients_;
+};
+
+// Reads adapter_config.json. Throws input_error naming the field.
+LoraConfig read_config(const std::filesystem::path& folder);
+
+}  // namespace qlora::adapters

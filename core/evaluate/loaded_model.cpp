@@ -1,0 +1,48 @@
+#include "core/evaluate/loaded_model.h"
+
+#include <algorithm>
+
+#include "core/evaluate/device.h"
+#include "core/hub/catalogue.h"
+#include "core/nn/load.h"
+
+namespace qlora::evaluate {
+
+namespace {
+
+// The end-of-sequence token, what generation_config.json adds to it, and the tokens that close a turn in the known chat formats.
+std::vector<std::int32_t> find_stop_ids(const nn::ModelFiles& files, const tokenizer::Tokenizer& tokenizer) {
+    std::vector<std::int32_t> ids;
+    auto add = [&](std::optional<std::int32_t> id) {
+        if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
+    };
+    add(tokenizer.eos());
+    for (const char* token : {"<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"})
+        if (auto id = tokenizer.find(token); id && tokenizer.is_special(*id)) add(id);
+    const auto generation = files.path() / "generation_config.json";
+    if (files.gguf() == nullptr && std::filesystem::exists(generation)) {
+        const Json json = read_json_file(generation);
+        if (json.is_object() && json.contains("eos_token_id")) {
+            const Json& eos = json["eos_token_id"];
+            for (const Json& id : eos.is_array() ? eos : Json::array({eos}))
+                if (id.is_number_integer()) add(id.get<std::int32_t>());
+        }
+    }
+    return ids;
+}
+
+}  // namespace
+
+std::unique_ptr<LoadedModel> load_model(const LoadOptions& options, Control& control, const Progress& progress) {
+    auto model = std::make_unique<LoadedModel>();
+    model->device = use_device(options.device, options.threads);
+    const auto files = nn::ModelFiles::open(hub::resolve_model(options.model));
+    model->decoder = nn::load(files, {options.precision, {options.quantization_block, options.double_quantization}}, control, progress);
+    model->decoder.compute = compute_type(options.compute) == "bf16" ? torch::kBFloat16 : torch::kFloat32;
+    model->tokenizer = nn::load_tokenizer(files);
+    model->stop_ids = find_stop_ids(files, *model->tokenizer);
+    if (!options.adapter.empty()) model->adapter = adapters::Lora::load(model->decoder, options.adapter);
+    return model;
+}
+
+}  // namespace qlora::evaluate

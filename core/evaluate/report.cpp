@@ -1,0 +1,94 @@
+#include "core/base/error.h"
+#include "core/evaluate/held_out.h"
+
+namespace qlora::evaluate {
+
+namespace {
+
+Part wanted_part(RunData& data, std::string& split) {
+    if (split == "train") return data.train;
+    if (split == "validation") return data.validation;
+    if (split != "test") throw input_error("evaluate.split", "--split", "expected train, validation or test, got \"" + split + "\"");
+    if (!data.test.empty()) return data.test;
+    split = "validation";
+    return data.validation;
+}
+
+Contender measure(const LoadedModel& model, const std::string& name, const Part& part, const RunData& data,
+                  const data::TokenizedDataset& dataset, const std::vector<data::RowIndex>& questions,
+                  const ReportOptions& options, Control& control, const Progress& progress) {
+    Contender contender;
+    contender.name = name;
+    const auto measured = held_out_loss(model.decoder, dataset, control, progress);
+    contender.loss = measured.loss;
+    contender.perplexity = measured.perplexity();
+    contender.rows = measured.rows;
+    contender.tokens = measured.tokens;
+    for (const auto row : questions) contender.answers.push_back(answer(model, part, *data.renderer, row, options.max_tokens, control));
+    return contender;
+}
+
+}  // namespace
+
+Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter, const ReportOptions& options,
+              Control& control, const Progress& progress) {
+    LoadOptions load;
+    load.model = recipe.model;
+    load.precision = recipe.precision;
+    load.double_quantization = recipe.double_quantization;
+    load.quantization_block = recipe.quantization_block;
+    load.compute = recipe.compute;
+    load.adapter = adapter;
+    load.device = options.device;
+    load.threads = options.threads;
+    const auto model = load_model(load, control, progress);
+
+    recipe::Recipe used = recipe;
+    if (!options.data.empty()) used.data.test = options.data;
+    RunData data = open_data(used, model->tokenizer, control, progress);
+    Report report;
+    report.split = options.split;
+    Part part = wanted_part(data, report.split);
+    if (options.max_rows > 0 && static_cast<std::int64_t>(part.rows.size()) > options.max_rows)
+        part.rows.resize(static_cast<std::size_t>(options.max_rows));
+    if (part.empty())
+        throw input_error("evaluate.empty", "data." + report.split, "there are no " + report.split + " rows",
+                          "Name a file in data." + report.split + ", or a fraction to hold out.");
+    const auto dataset = data::prepare(*part.table, part.rows, *data.renderer, &control, progress, options.threads);
+    report.rows = static_cast<std::int64_t>(dataset.size());
+    const auto questions = pick_questions(part, *data.renderer, options.answers);
+    for (const auto row : questions) {
+        report.questions.push_back(data.renderer->prompt_text(*part.table, row));
+        report.expected.push_back(data.renderer->answer_text(*part.table, row));
+    }
+    auto add = [&](const char* name) {
+        report.contenders.push_back(measure(*model, name, part, data, dataset, questions, options, control, progress));
+    };
+    if (model->adapter == nullptr || options.baselines) {
+        BaseScope base(model->adapter.get());
+        add("base");
+    }
+    if (model->adapter != nullptr) add("tuned");
+    return report;
+}
+
+OrderedJson to_json(const Report& report) {
+    OrderedJson json = {{"split", report.split}, {"rows", report.rows}};
+    auto metrics = [](const Contender& c) {
+        return OrderedJson{{"loss", c.loss}, {"perplexity", c.perplexity}, {"tokens", c.tokens}};
+    };
+    if (!report.contenders.empty()) json["metrics"] = metrics(report.contenders.back());
+    json["contenders"] = OrderedJson::array();
+    for (const Contender& contender : report.contenders) {
+        OrderedJson entry = {{"name", contender.name}, {"metrics", metrics(contender)}};
+        if (!contender.answers.empty()) entry["answers"] = contender.answers;
+        json["contenders"].push_back(entry);
+    }
+    if (!report.questions.empty()) {
+        json["questions"] = report.questions;
+        json["expected"] = report.expected;
+    }
+    return json;
+}
+
+}  // namespace qlora::evaluate

@@ -1,0 +1,74 @@
+#include "core/evaluate/run_data.h"
+
+#include "core/hub/catalogue.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace qlora::evaluate {
+
+namespace {
+
+std::string held_out_of(const std::string& train) {
+    for (const auto& set : hub::datasets())
+        if (set.id == train && !set.held_out.empty()) return set.held_out.string();
+    return {};
+}
+
+std::shared_ptr<const data::Table> open_table(const recipe::Data& options, const std::string& what, Control& control,
+                                              const Progress& progress, std::vector<std::string>& notices) {
+    data::TableOptions table_options;
+    table_options.skip_bad_rows = options.skip_bad_rows;
+    auto table = std::make_shared<data::Table>(data::Table::open(hub::resolve_data(what), table_options, &control, progress));
+    for (const auto& notice : table->notices()) notices.push_back(table->label() + ": " + notice);
+    return table;
+}
+
+// The renderer refers to the tokenizer; this keeps both alive together.
+struct OwnedRenderer {
+    std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
+    data::Renderer renderer;
+};
+
+}  // namespace
+
+RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer, Control& control,
+                  const Progress& progress) {
+    RunData run;
+    const recipe::Data& options = recipe.data;
+    run.train.table = open_table(options, options.train, control, progress, run.notices);
+    data::ColumnRoles chosen;
+    chosen.text = options.columns.text;
+    chosen.prompt = options.columns.prompt;
+    chosen.completion = options.columns.completion;
+    chosen.messages = options.columns.messages;
+    chosen.system = options.columns.system;
+    run.roles = data::guess_roles(*run.train.table, chosen).roles;
+    data::require_roles(*run.train.table, run.roles);
+
+    auto whole = [&](const std::string& file) {
+        Part part{open_table(options, file, control, progress, run.notices), {}};
+        data::require_roles(*part.table, run.roles);
+        part.rows = data::all_rows(*part.table);
+        return part;
+    };
+    std::string test = options.test.empty() ? held_out_of(options.train) : options.test;
+    if (!options.validation.empty()) run.validation = whole(options.validation);
+    if (!test.empty()) run.test = whole(test);
+    data::SplitOptions fractions;
+    fractions.validation = options.validation.empty() ? options.validation_fraction : 0;
+    fractions.test = test.empty() ? options.test_fraction : 0;
+    fractions.seed = recipe.train.seed;
+    auto split = data::split(*run.train.table, run.roles, fractions, &control, progress);
+    run.train.rows = std::move(split.train);
+    if (options.validation.empty()) run.validation = {run.train.table, std::move(split.validation)};
+    if (test.empty()) run.test = {run.train.table, std::move(split.test)};
+
+    data::RenderOptions render;
+    render.max_length = static_cast<std::size_t>(options.max_length);
+    render.answer_only = options.answer_only;
+    render.system_prompt = options.system_prompt;
+    std::shared_ptr<OwnedRenderer> owned(new OwnedRenderer{tokenizer, {*tokenizer, run.roles, render}});
+    run.renderer = std::shared_ptr<const data::Renderer>(owned, &owned->renderer);
+    return run;
+}
+
+}  // namespace qlora::evaluate

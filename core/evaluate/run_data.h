@@ -1,0 +1,37 @@
+#pragma once
+// A recipe's data, opened, parted and tokenized.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/data/renderer.h"
+#include "core/data/split.h"
+#include "core/data/table.h"
+#include "core/data/tokenized.h"
+#include "core/recipe/recipe.h"
+
+namespace qlora::evaluate {
+
+// Rows of one part and the table they come from.
+struct Part {
+    std::shared_ptr<const data::Table> table;
+    std::vector<data::RowIndex> rows;
+    bool empty() const { return rows.empty(); }
+};
+
+struct RunData {
+    Part train, validation, test;
+    data::ColumnRoles roles;
+    std::shared_ptr<const data::Renderer> renderer;
+    std::vector<std::string> notices;
+};
+
+// Opens the recipe's tables and parts them: given validation and test files are taken whole, what is missing is split off
+// the training rows by the recipe's seed. A catalogue set's own held-out part is its test part.
+// Throws input_error naming file and row.
+RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer, Control& control,
+                  const Progress& progress);
+
+}  // namespace qlora::evaluate

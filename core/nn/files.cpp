@@ -1,0 +1,162 @@
+#include "core/nn/files.h"
+
+#include "core/base/checked.h"
+#include "core/base/error.h"
+#include "core/nn/families/llama.h"
+
+namespace qlora::nn {
+
+namespace fs = std::filesystem;
+
+std::span<const Family> families() {
+    static const std::vector<Family> all = {llama()};
+    return all;
+}
+
+namespace {
+
+std::string known_families() {
+    std::string list;
+    for (const Family& family : families()) list += (list.empty() ? "" : ", ") + family.name;
+    return list;
+}
+
+template <typename Match>
+const Family& find_family(const std::string& where, const std::string& field, const std::string& got, Match match) {
+    for (const Family& family : families())
+        if (match(family)) return family;
+    throw input_error("model.family", where,
+                      "the field \"" + field + "\": expected one of " + known_families() + ", got \"" + got + "\"",
+                      "This model family is not supported yet.");
+}
+
+kernels::BlockFormat block_format(const formats::GgufTensor& tensor, const std::string& where) {
+    using formats::GgmlType;
+    using kernels::BlockFormat;
+    switch (tensor.type) {
+        case GgmlType::f32: return BlockFormat::f32;
+        case GgmlType::f16: return BlockFormat::f16;
+        case GgmlType::bf16: return BlockFormat::bf16;
+        case GgmlType::q8_0: return BlockFormat::q8_0;
+        case GgmlType::q4_0: return BlockFormat::q4_0;
+        case GgmlType::q4_1: return BlockFormat::q4_1;
+        case GgmlType::q5_0: return BlockFormat::q5_0;
+        case GgmlType::q5_1: return BlockFormat::q5_1;
+        case GgmlType::q4_k: return BlockFormat::q4_k;
+        case GgmlType::q5_k: return BlockFormat::q5_k;
+        case GgmlType::q6_k: return BlockFormat::q6_k;
+        default: break;
+    }
+    throw input_error("gguf.tensor_type", where,
+                      "the tensor \"" + tensor.name + "\": expected F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, "
+                      "Q5_K or Q6_K, got " + formats::name(tensor.type),
+                      "Choose another quantization of this model.");
+}
+
+}  // namespace
+
+std::string with_block(const std::string& pattern, std::int64_t block) {
+    auto at = pattern.find("{}");
+    return at == std::string::npos ? pattern : pattern.substr(0, at) + std::to_string(block) + pattern.substr(at + 2);
+}
+
+TensorName weight_of(const LinearName& name) { return {name.module + ".weight", name.gguf + ".weight"}; }
+TensorName bias_of(const LinearName& name) { return {name.module + ".bias", name.gguf + ".bias"}; }
+
+std::int64_t StoredTensor::elements() const { return static_cast<std::int64_t>(checked_elements(shape).value_or(0)); }
+
+std::string StoredTensor::type_name() const {
+    if (auto* dtype = std::get_if<formats::DType>(&type)) return std::string(formats::name(*dtype));
+    return std::string(kernels::block_format_name(std::get<kernels::BlockFormat>(type)));
+}
+
+ModelFiles ModelFiles::open(const fs::path& path) {
+    ModelFiles files;
+    files.path_ = path;
+    if (!fs::exists(path))
+        throw input_error("model.not_found", path.string(), "no such model: expected a folder or a .gguf file", "Check the path.");
+    if (!fs::is_directory(path)) {
+        if (path.extension() == ".safetensors")
+            throw input_error("model.format", path.string(), "expected the model's folder, got one of its files",
+                              "Choose " + path.parent_path().string() + " instead.");
+        files.gguf_ = std::make_unique<formats::GgufFile>(path);
+        const auto architecture = files.gguf_->string("general.architecture");
+        files.family_ = &find_family(path.string(), "general.architecture", architecture,
+                                     [&](const Family& f) { return f.gguf_architecture == architecture; });
+        files.config_ = files.family_->from_gguf(*files.gguf_);
+    } else {
+        const fs::path config = path / "config.json";
+        if (!fs::exists(config))
+            throw input_error("model.config", config.string(), "a model folder needs a config.json; there is none",
+                              fs::exists(path / "adapter_config.json")
+                                  ? "This folder holds an adapter: give the base model, and the adapter beside it."
+                                  : "Choose the folder that holds config.json and the safetensors files.");
+        files.json_ = read_json_file(config);
+        JsonObject object(files.json_, config.string());
+        const auto type = object.string("model_type");
+        files.family_ = &find_family(config.string(), "model_type", type, [&](const Family& f) { return f.name == type; });
+        files.config_ = files.family_->from_config(object);
+        if (object.has("quantization_config"))
+            throw input_error("model.quantization", config.string(),
+                              "this checkpoint is already quantized (quantization_config); that is not supported yet",
+                              "Choose the unquantized model, or a GGUF file.");
+        if (object.has("auto_map"))
+            files.notices_.push_back("The model brings code of its own (auto_map). It is never run.");
+        files.tensors_ = std::make_unique<formats::ShardedTensors>(path);
+        for (const auto& notice : files.tensors_->notices()) files.notices_.push_back(notice);
+        // A checkpoint of the bare decoder leaves the "model." prefix out.
+        if (files.tensors_->find(files.family_->embedding.hugging_face) == nullptr &&
+            files.tensors_->find(files.family_->embedding.hugging_face.substr(6)) != nullptr)
+            files.prefix_ = "model.";
+    }
+    return files;
+}
+
+std::int64_t ModelFiles::file_bytes() const {
+    return static_cast<std::int64_t>(gguf_ ? gguf_->file_bytes() : tensors_->file_bytes());
+}
+
+std::optional<StoredTensor> ModelFiles::find(const TensorName& name, std::int64_t block) const {
+    if (gguf_) {
+        const auto* tensor = gguf_->find(with_block(name.gguf, block));
+        if (tensor == nullptr) return {};
+        return StoredTensor{tensor->name, block_format(*tensor, path_.string()), tensor->shape, tensor->data};
+    }
+    std::string wanted = with_block(name.hugging_face, block);
+    if (!prefix_.empty() && wanted.starts_with(prefix_)) wanted = wanted.substr(prefix_.size());
+    const auto* tensor = tensors_->find(wanted);
+    if (tensor == nullptr) return {};
+    return StoredTensor{tensor->name, tensor->dtype, tensor->shape, tensor->data};
+}
+
+StoredTensor ModelFiles::at(const TensorName& name, std::span<const std::int64_t> shape, std::int64_t block) const {
+    auto tensor = find(name, block);
+    const std::string wanted = with_block(gguf_ ? name.gguf : name.hugging_face, block);
+    if (!tensor)
+        throw input_error("tensor.missing", path_.string(), "the tensor \"" + wanted + "\" is missing",
+                          "The file does not hold the whole model; download it again.");
+    if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end()))
+        throw input_error("tensor.shape", path_.string(),
+                          "the tensor \"" + wanted + "\": expected the shape " + formats::describe(shape) + ", got " +
+                              formats::describe(tensor->shape),
+                          "The weights do not fit the configuration beside them.");
+    return *tensor;
+}
+
+std::vector<StoredTensor> ModelFiles::all() const {
+    std::vector<StoredTensor> list;
+    if (gguf_) {
+        for (const auto& t : gguf_->tensors())
+            if (formats::block_shape(t.type)) list.push_back({t.name, block_format(t, path_.string()), t.shape, t.data});
+    } else {
+        for (const auto* t : tensors_->tensors()) list.push_back({t->name, t->dtype, t->shape, t->data});
+    }
+    return list;
+}
+
+void ModelFiles::check() const {
+    if (gguf_) gguf_->check();
+    else tensors_->check();
+}
+
+}  // namespace qlora::nn

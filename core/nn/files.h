@@ -1,0 +1,88 @@
+#pragma once
+// A model on disk: its family, its description and its tensors by role, whatever the format.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/json.h"
+#include "core/formats/gguf.h"
+#include "core/formats/sharded_tensors.h"
+#include "core/nn/decoder.h"
+#include "kernels/blocks.h"
+
+namespace qlora::nn {
+
+// What one tensor is called in the two worlds; "{}" stands for the block's number.
+struct TensorName {
+    std::string hugging_face, gguf;
+};
+
+struct LinearName {
+    std::string module;  // transformers' module name
+    std::string gguf;    // without ".weight"
+};
+
+// A family is data: how config.json or GGUF metadata fill the description, and what the tensors are called.
+struct Family {
+    std::string name;                             // model_type of config.json
+    std::string gguf_architecture;
+    DecoderConfig (*from_config)(const JsonObject& config);
+    DecoderConfig (*from_gguf)(const formats::GgufFile& file);
+    TensorName embedding, final_norm, attention_norm, mlp_norm;
+    LinearName head, query, key, value, output, gate, up, down;
+    bool gguf_interleaves_rotary_rows;            // llama.cpp reorders the rows of q and k
+};
+
+std::span<const Family> families();
+
+// A tensor as stored. `data` lives as long as the ModelFiles.
+struct StoredTensor {
+    std::string name;
+    std::variant<formats::DType, kernels::BlockFormat> type;
+    std::vector<std::int64_t> shape;
+    std::span<const std::byte> data;
+    std::int64_t elements() const;
+    std::string type_name() const;
+};
+
+class ModelFiles {
+  public:
+    // A folder with config.json and safetensors, or a .gguf file. Everything is validated before a weight is read.
+    // Throws input_error naming file and field.
+    static ModelFiles open(const std::filesystem::path& path);
+
+    const std::filesystem::path& path() const { return path_; }
+    const Family& family() const { return *family_; }
+    const DecoderConfig& config() const { return config_; }
+    const formats::GgufFile* gguf() const { return gguf_.get(); }
+    const Json& config_json() const { return json_; }  // empty object for GGUF
+    const std::vector<std::string>& notices() const { return notices_; }
+    std::int64_t file_bytes() const;
+
+    std::optional<StoredTensor> find(const TensorName& name, std::int64_t block = 0) const;
+    // Throws input_error "tensor.missing" / "tensor.shape" naming the tensor.
+    StoredTensor at(const TensorName& name, std::span<const std::int64_t> shape, std::int64_t block = 0) const;
+    std::vector<StoredTensor> all() const;
+    void check() const;  // after reading: throws when a file was cut short meanwhile
+
+  private:
+    std::filesystem::path path_;
+    const Family* family_ = nullptr;
+    DecoderConfig config_;
+    Json json_ = Json::object();
+    std::unique_ptr<formats::GgufFile> gguf_;
+    std::unique_ptr<formats::ShardedTensors> tensors_;
+    std::string prefix_;  // "model." missing in checkpoints of the bare decoder
+    std::vector<std::string> notices_;
+};
+
+TensorName weight_of(const LinearName& name);
+TensorName bias_of(const LinearName& name);
+std::string with_block(const std::string& pattern, std::int64_t block);
+
+}  // namespace qlora::nn

@@ -1,0 +1,73 @@
+#include "core/nn/functions/head.h"
+
+#include <torch/torch.h>
+
+#include "core/memory/meters.h"
+#include "core/nn/functions/poll.h"
+
+namespace qlora::nn {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+constexpr std::int64_t chunk_tokens = 256;
+
+class HeadLoss : public torch::autograd::Function<HeadLoss> {
+  public:
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& targets,
+                          const quant::Weight* weight, const Tensor& bias, double scale, bool wanted) {
+        const bool low_rank = a.defined() && a.numel() > 0;
+        Tensor dx = wanted ? torch::empty_like(x) : Tensor();
+        Tensor da = wanted && low_rank ? torch::zeros_like(a) : Tensor();
+        Tensor db = wanted && low_rank ? torch::zeros_like(b) : Tensor();
+        Tensor total = torch::zeros({}, torch::kFloat64);
+        memory::TagScope scratch(MemoryTag::scratch);
+        for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
+            poll();
+            const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
+            const Tensor rows = x.narrow(0, begin, n), target = targets.narrow(0, begin, n).unsqueeze(1);
+            Tensor logits = quant::matmul_transposed(rows, *weight).to(torch::kFloat32);
+            if (bias.defined()) logits.add_(bias);
+            Tensor low;
+            if (low_rank) {
+                low = at::mm(rows.to(torch::kFloat32), a.t());
+                logits.addmm_(low, b.t(), 1, scale);
+            }
+            Tensor normalizer = logits.logsumexp(1, true);
+            total.add_((normalizer - logits.gather(1, target)).to(torch::kFloat64).sum());
+            if (!wanted) continue;
+            Tensor dlogits = logits.sub_(normalizer).exp_();  // softmax, in place
+            dlogits.scatter_add_(1, target, torch::full({n, 1}, -1.0f));
+            Tensor part = quant::matmul(dlogits.to(x.scalar_type()), *weight);
+            if (low_rank) {
+                Tensor dlow = at::mm(dlogits, b).mul_(scale);
+                part.add_(at::mm(dlow, a).to(x.scalar_type()));
+                da.addmm_(dlow.t(), rows.to(torch::kFloat32));
+                db.addmm_(dlogits.t(), low, 1, scale);
+            }
+            dx.narrow(0, begin, n).copy_(part);
+        }
+        ctx->save_for_backward({dx, da, db});
+        return total.to(torch::kFloat32);
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+        auto saved = ctx->get_saved_variables();
+        auto scaled = [&](const Tensor& t) { return t.defined() ? t * gradients[0].to(t.scalar_type()) : Tensor(); };
+        return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    }
+};
+
+}  // namespace
+
+Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const Tensor& targets,
+                 const LowRank* branch) {
+    const bool on = branch != nullptr && branch->enabled;
+    const Tensor a = on ? branch->a : torch::empty({0}), b = on ? branch->b : torch::empty({0});
+    const bool wanted = torch::GradMode::is_enabled() && (x.requires_grad() || a.requires_grad());
+    return HeadLoss::apply(x, a, b, targets, &weight, bias, on ? branch->scale : 0.0, wanted);
+}
+
+}  // namespace qlora::nn

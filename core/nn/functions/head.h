@@ -1,0 +1,13 @@
+#pragma once
+// The output head and its cross-entropy, in chunks of tokens: the logits of a batch are never whole in memory.
+
+#include "core/nn/functions/linear.h"
+
+namespace qlora::nn {
+
+// The sum over rows of -log softmax(x W^T [+ branch])[target], a scalar in fp32 (nats). x [N, in]; targets int64 [N] in
+// [0, rows of W). Gradients for x and the branch are computed in the same pass, chunk by chunk, where needed.
+torch::Tensor head_loss(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
+                        const torch::Tensor& targets, const LowRank* branch);
+
+}  // namespace qlora::nn

@@ -1,0 +1,36 @@
+#pragma once
+// The linear layer of a frozen base with an optional low-rank branch (LoRA, Hu et al. 2021):
+//   y = x W^T + bias + scale * (dropout(x) A^T) B^T
+// Nothing of the base product is saved for backward; the branch saves x (shared by all layers that read it) and x A^T.
+
+#include <torch/types.h>
+
+#include "core/quant/weight.h"
+
+namespace qlora::nn {
+
+// The trainable branch; shapes A [rank, in], B [out, rank], fp32 leaves.
+struct LowRank {
+    torch::Tensor a, b;
+    double scale = 1;    // alpha / rank, or alpha / sqrt(rank) for rsLoRA
+    double dropout = 0;  // on the branch's input, while training
+    bool enabled = true;
+    std::uint64_t stream = 0;  // tells this layer's dropout masks from the others'
+};
+
+// Which dropout masks a forward draws: none, or those of (seed, step). The same key gives the same masks, so a
+// recomputed or resumed step sees what the first one saw.
+struct DropoutKey {
+    bool training = false;
+    std::uint64_t seed = 0, step = 0;
+};
+
+// x [T, in] -> [T, out]. `bias` may be undefined; `branch` may be null.
+torch::Tensor linear(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
+                     const LowRank* branch, const DropoutKey& dropout);
+
+// x with each element zeroed with probability p, the rest scaled by 1 / (1 - p). Differentiable by applying it again
+// to the gradient with the same key.
+torch::Tensor apply_dropout(const torch::Tensor& x, double p, const DropoutKey& key, std::uint64_t stream);
+
+}  // namespace qlora::nn

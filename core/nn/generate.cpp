@@ -1,0 +1,81 @@
+#include "core/nn/generate.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/base/error.h"
+#include "core/base/random.h"
+#include "core/nn/functions/poll.h"
+
+namespace qlora::nn {
+
+std::int32_t sample(const torch::Tensor& logits, const Sampling& sampling, double uniform) {
+    if (sampling.temperature <= 0) return static_cast<std::int32_t>(logits.argmax().item<std::int64_t>());
+    auto [sorted, index] = (logits / sampling.temperature).sort(0, true);
+    torch::Tensor probability = sorted.softmax(0);
+    const std::int64_t all = probability.numel();
+    std::int64_t kept = sampling.top_k > 0 ? std::min(sampling.top_k, all) : all;
+    const float* p = probability.const_data_ptr<float>();
+    double mass = 0;
+    for (std::int64_t i = 0; i < kept; ++i) mass += p[i];
+    if (sampling.top_p < 1) {
+        // The smallest set whose mass reaches top_p of what top-k left; never empty.
+        double sum = 0;
+        std::int64_t n = 0;
+        while (n < kept && sum < sampling.top_p * mass) sum += p[n++];
+        kept = std::max<std::int64_t>(1, n);
+        mass = sum;
+    }
+    double left = uniform * mass;
+    std::int64_t chosen = 0;
+    while (chosen + 1 < kept && left >= p[chosen]) left -= p[chosen++];
+    return static_cast<std::int32_t>(index[chosen].item<std::int64_t>());
+}
+
+Generation generate(const Decoder& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
+                    const std::vector<std::int32_t>& stop_ids, const Sampling& sampling, Control& control,
+                    const std::function<bool(std::int32_t)>& emit) {
+    using Clock = std::chrono::steady_clock;
+    auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+    if (prompt.empty()) throw input_error("generate.prompt", "prompt", "expected at least one token, got an empty prompt");
+    const auto room = model.config.context - static_cast<std::int64_t>(prompt.size());
+    if (room < 1)
+        throw input_error("generate.context", "prompt",
+                          "the prompt's " + std::to_string(prompt.size()) + " tokens leave no room in the model's context of " +
+                              std::to_string(model.config.context),
+                          "Shorten the prompt.");
+    Generation result;
+    result.stop = "length";
+    RandomStream random(sampling.seed, "sample");
+    PollScope poll([&] { control.check(); });
+    KeyValueCache cache;
+    cache.reserve(model.config, std::min(model.config.context, static_cast<std::int64_t>(prompt.size()) + std::min<std::int64_t>(max_tokens, 256)));
+    auto start = Clock::now();
+    torch::Tensor logits = model.next_logits(prompt, cache);
+    result.prompt_seconds = seconds_since(start);
+    start = Clock::now();
+    for (std::int64_t i = 0; i < max_tokens; ++i) {
+        const std::int32_t id = sample(logits, sampling, random.uniform());
+        if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
+            result.stop = "eos";
+            break;
+        }
+        result.ids.push_back(id);
+        if (emit && !emit(id)) {
+            result.stop = "stopped";
+            break;
+        }
+        if (i + 1 == max_tokens) break;
+        if (i + 1 == room) {
+            result.stop = "context";
+            break;
+        }
+        logits = model.next_logits({id}, cache);
+    }
+    result.seconds = seconds_since(start);
+    return result;
+}
+
+}  // namespace qlora::nn

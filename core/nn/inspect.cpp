@@ -1,0 +1,96 @@
+#include <algorithm>
+
+#include "core/hub/catalogue.h"
+#include "core/nn/load.h"
+#include "core/nn/model_info.h"
+
+namespace qlora::nn {
+
+namespace {
+
+std::string grouped(std::int64_t number) {
+    std::string digits = std::to_string(number);
+    for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
+    return digits;
+}
+
+std::string model_name(const ModelFiles& files) {
+    for (const auto& known : hub::models()) {
+        std::error_code ignored;
+        if (known.available && std::filesystem::equivalent(known.path, files.path(), ignored)) return known.name;
+    }
+    if (files.gguf() != nullptr && files.gguf()->has("general.name")) return files.gguf()->string("general.name");
+    auto stem = files.gguf() != nullptr ? files.path().stem() : files.path().filename();
+    return stem.empty() ? files.path().parent_path().filename().string() : stem.string();
+}
+
+// The most frequent stored type, by elements, of the matrices.
+std::string main_type(const std::vector<StoredTensor>& tensors) {
+    std::map<std::string, std::int64_t> elements;
+    for (const auto& tensor : tensors)
+        if (tensor.shape.size() == 2) elements[tensor.type_name()] += tensor.elements();
+    auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
+    return most == elements.end() ? "" : most->first;
+}
+
+}  // namespace
+
+ModelInfo inspect(const std::string& model) {
+    const ModelFiles files = ModelFiles::open(hub::resolve_model(model));
+    const DecoderConfig& c = files.config();
+    const Family& family = files.family();
+    ModelInfo info;
+    info.path = files.path();
+    info.name = model_name(files);
+    info.family = family.name;
+    info.format = files.gguf() != nullptr ? "GGUF" : "safetensors";
+    const auto tensors = files.all();
+    info.dtype = main_type(tensors);
+    if (files.gguf() != nullptr && info.dtype.starts_with("Q")) info.quantization = "GGUF " + info.dtype;
+    double rest_bytes = 0, rest_elements = 0;
+    for (const auto& tensor : tensors) {
+        info.parameters += tensor.elements();
+        ++info.tensor_types[tensor.type_name()];
+        const bool in_block = tensor.shape.size() == 2 && tensor.shape[0] != c.vocabulary;
+        if (in_block) continue;
+        rest_bytes += static_cast<double>(tensor.data.size());
+        rest_elements += static_cast<double>(tensor.elements());
+    }
+    if (rest_elements > 0) info.rest_bits = 8 * rest_bytes / rest_elements;
+    info.layers = c.layers;
+    info.hidden = c.hidden;
+    info.intermediate = c.intermediate;
+    info.heads = c.heads;
+    info.kv_heads = c.kv_heads;
+    info.head_dim = c.head_dim;
+    info.vocabulary = c.vocabulary;
+    info.context = c.context;
+    info.tied_embeddings = c.tied_embeddings;
+    info.file_bytes = files.file_bytes();
+    info.notices = files.notices();
+    if (files.gguf() != nullptr) {
+        info.licence = files.gguf()->string("general.license", "");
+    } else if (files.config_json().contains("license") && files.config_json()["license"].is_string()) {
+        info.licence = files.config_json()["license"].get<std::string>();
+    }
+    const std::int64_t heads = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+    for (std::int64_t i = 0; i < c.layers; ++i)
+        for (auto& [name, in, out] : {std::tuple(family.query, c.hidden, heads), {family.key, c.hidden, kv},
+                                      {family.value, c.hidden, kv}, {family.output, heads, c.hidden},
+                                      {family.gate, c.hidden, c.intermediate}, {family.up, c.hidden, c.intermediate},
+                                      {family.down, c.intermediate, c.hidden}})
+            info.linears.push_back({with_block(name.module, i), in, out});
+    try {
+        auto tokenizer = load_tokenizer(files);
+        info.tokenizer = tokenizer->kind() + ", " + grouped(tokenizer->vocabulary_size()) + " tokens";
+        info.chat_template = tokenizer->has_chat_template();
+        if (tokenizer->vocabulary_size() > c.vocabulary)
+            info.notices.push_back("The tokenizer knows " + grouped(tokenizer->vocabulary_size()) + " tokens, the model " +
+                                   grouped(c.vocabulary) + ": text that uses the others is refused.");
+    } catch (const std::exception& error) {
+        info.notices.push_back(std::string("No usable tokenizer: ") + error.what());
+    }
+    return info;
+}
+
+}  // namespace qlora::nn

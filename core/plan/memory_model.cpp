@@ -1,0 +1,108 @@
+#include "core/plan/memory_model.h"
+
+#include <algorithm>
+
+#include "core/adapters/targets.h"
+#include "core/base/error.h"
+
+namespace qlora::plan {
+
+using recipe::Precision;
+
+namespace {
+
+constexpr double fp32_bytes = 4;
+
+double bits_a_weight(const recipe::Recipe& recipe, double stored_bits) {
+    // A scale a block; doubly quantized, a byte a block and four bytes per 256 of those.
+    const auto block = static_cast<double>(recipe.quantization_block);
+    switch (recipe.precision) {
+        case Precision::fp32: return 32;
+        case Precision::fp16:
+        case Precision::bf16: return 16;
+        case Precision::int8: return 8;
+        case Precision::nf4:
+        case Precision::fp4:
+        case Precision::int4: return 4 + (recipe.double_quantization ? 8 + 32.0 / 256 : 32) / block;
+        case Precision::native: break;
+    }
+    return stored_bits;
+}
+
+double linear_parameters(const nn::ModelInfo& model) {
+    double total = 0;
+    for (const auto& linear : model.linears) total += static_cast<double>(linear.in) * static_cast<double>(linear.out);
+    return total;
+}
+
+std::vector<std::string> targets_of(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
+    std::vector<std::string> names;
+    for (const auto& linear : model.linears) names.push_back(linear.name);
+    try {
+        return adapters::select_targets(names, recipe.method.target_modules);
+    } catch (const Error&) {
+        return {};  // validation says so; the plan shows no adapters
+    }
+}
+
+}  // namespace
+
+double weight_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
+    const double linears = linear_parameters(model);
+    const double stored_bits = 8.0 * static_cast<double>(model.file_bytes) /
+                               std::max<double>(1, static_cast<double>(model.parameters));
+    const bool as_float = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 ||
+                          recipe.precision == Precision::bf16;
+    const double rest = std::max(0.0, static_cast<double>(model.parameters) - linears);
+    const double rest_bits = as_float ? bits_a_weight(recipe, stored_bits) : model.rest_bits > 0 ? model.rest_bits : stored_bits;
+    return (linears * bits_a_weight(recipe, stored_bits) + rest * rest_bits) / 8;
+}
+
+std::int64_t adapter_parameters(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
+    const auto targets = targets_of(recipe, model);
+    std::int64_t total = 0;
+    for (const auto& linear : model.linears)
+        if (std::find(targets.begin(), targets.end(), linear.name) != targets.end())
+            total += recipe.method.rank * (linear.in + linear.out);
+    return total;
+}
+
+MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model, const StepShape& shape) {
+    MemoryBytes bytes;
+    const double adapters = static_cast<double>(adapter_parameters(recipe, model)) * fp32_bytes;
+    bytes[MemoryTag::weights] = static_cast<std::int64_t>(weight_bytes(recipe, model));
+    bytes[MemoryTag::adapters] = static_cast<std::int64_t>(adapters);
+    bytes[MemoryTag::gradients] = static_cast<std::int64_t>(adapters);
+    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(2 * adapters);
+
+    // Saved for backward, a token and block: the two norms' inputs and outputs, q, k (rotated), v and the attention's
+    // output with its normalizer, gate, up and their product; a rank-wide vector for each target.
+    const auto hidden = static_cast<double>(model.hidden), mlp = static_cast<double>(model.intermediate),
+               heads = static_cast<double>(model.heads * model.head_dim), kv = static_cast<double>(model.kv_heads * model.head_dim);
+    const double a_token = 4 * hidden + 2 * heads + 2 * kv + 3 * mlp + static_cast<double>(model.heads) +
+                           7 * static_cast<double>(recipe.method.rank);
+    const auto layers = static_cast<double>(model.layers);
+    const double saved = recipe.train.gradient_checkpointing ? layers * hidden + a_token : layers * a_token;
+    // In flight while one block runs backward: gradients of the widest tensors.
+    const double in_flight = 3 * mlp + 4 * hidden;
+    bytes[MemoryTag::activations] = static_cast<std::int64_t>((saved + in_flight) * shape.tokens * fp32_bytes +
+                                                              3 * hidden * shape.trained_tokens * fp32_bytes);
+    // A tile of the expanded weight and the logits of one chunk of the head, with their temporary.
+    const double tile = 4.0 * 1048576;
+    bytes[MemoryTag::scratch] =
+        static_cast<std::int64_t>(tile + 2 * std::min(256.0, shape.trained_tokens) * static_cast<double>(model.vocabulary) * fp32_bytes);
+    return bytes;
+}
+
+double step_flops(const recipe::Recipe& recipe, const nn::ModelInfo& model, const StepShape& shape) {
+    const double base = linear_parameters(model), adapters = static_cast<double>(adapter_parameters(recipe, model));
+    const double head = static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden);
+    // Forward and the gradient of the input: 2 + 2 a weight and token; adapters need the weight's gradient as well.
+    double flops = 4 * base * shape.tokens + 6 * adapters * shape.tokens + 4 * head * shape.trained_tokens;
+    if (recipe.train.gradient_checkpointing) flops += 2 * (base + adapters) * shape.tokens;
+    // Causal attention: half of the scores, two products forward, five backward.
+    const auto width = static_cast<double>(model.heads * model.head_dim * model.layers);
+    return flops + 7 * width * shape.tokens * shape.longest;
+}
+
+}  // namespace qlora::plan

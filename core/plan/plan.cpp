@@ -1,0 +1,90 @@
+#include "core/plan/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/plan/memory_model.h"
+
+namespace qlora::plan {
+
+namespace {
+
+// What part of the GEMM rate a whole training step reaches on a CPU, from measured runs (docs/performance.md).
+constexpr double step_efficiency = 0.45;
+
+std::string upper(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::toupper(c); });
+    return out;
+}
+
+std::string plural(std::int64_t n, const char* one, const char* many) {
+    return std::to_string(n) + " " + (n == 1 ? one : many);
+}
+
+std::string epochs_text(const recipe::Recipe& recipe) {
+    if (recipe.train.max_steps > 0) return plural(recipe.train.max_steps, "step", "steps");
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", recipe.train.epochs);
+    return std::string(text) + (recipe.train.epochs == 1 ? " epoch" : " epochs");
+}
+
+}  // namespace
+
+Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataFacts>& data,
+               std::int64_t budget_bytes, double gemm_flops) {
+    Plan plan;
+    DataFacts facts;
+    if (data) {
+        facts = *data;
+    } else {
+        facts.mean_tokens = static_cast<double>(recipe.data.max_length);
+        facts.mean_trained_tokens = facts.mean_tokens / 2;
+        facts.longest_tokens = recipe.data.max_length;
+        plan.notices.push_back("No data yet: every row is taken to be as long as the limit.");
+    }
+    const auto limit = static_cast<double>(recipe.data.max_length), batch = static_cast<double>(recipe.train.batch_size);
+    const double rows = std::max<double>(1, static_cast<double>(facts.train_rows));
+    // The peak is met in the fullest micro-batch; packed rows fill up to the limit.
+    StepShape peak, mean;
+    mean.tokens = batch * facts.mean_tokens;
+    mean.trained_tokens = batch * facts.mean_trained_tokens;
+    peak.longest = std::min(limit, static_cast<double>(facts.longest_tokens));
+    peak.tokens = std::max(mean.tokens, std::min(batch * peak.longest, mean.tokens + 2 * std::sqrt(batch) * (peak.longest - facts.mean_tokens) / 2));
+    peak.trained_tokens = mean.tokens > 0 ? peak.tokens * mean.trained_tokens / mean.tokens : 0;
+    mean.longest = facts.mean_tokens;
+
+    plan.bytes = step_bytes(recipe, model, peak);
+    plan.peak_bytes = plan.bytes.total();
+    plan.budget_bytes = budget_bytes;
+    plan.fits = budget_bytes <= 0 || plan.peak_bytes <= budget_bytes;
+    plan.trainable_parameters = adapter_parameters(recipe, model);
+
+    const double a_step = batch * static_cast<double>(recipe.train.accumulate);
+    const auto steps_an_epoch = static_cast<std::int64_t>(std::ceil(rows / a_step));
+    plan.steps = recipe.train.max_steps > 0
+                     ? recipe.train.max_steps
+                     : static_cast<std::int64_t>(std::ceil(static_cast<double>(steps_an_epoch) * recipe.train.epochs));
+    if (gemm_flops > 0) {
+        const double flops = step_flops(recipe, model, mean) * static_cast<double>(recipe.train.accumulate);
+        plan.step_seconds = flops / (gemm_flops * step_efficiency);
+        plan.total_seconds = plan.step_seconds * static_cast<double>(plan.steps);
+    }
+    if (facts.truncated_rows > 0)
+        plan.notices.push_back(plural(facts.truncated_rows, "row is", "rows are") + " cut at " +
+                               std::to_string(recipe.data.max_length) + " tokens.");
+    if (recipe.data.max_length > model.context)
+        plan.notices.push_back("The limit of " + std::to_string(recipe.data.max_length) + " tokens is above the model's context of " +
+                               std::to_string(model.context) + ".");
+    if (!plan.fits) plan.notices.push_back("It needs more memory than there is free. Try a smaller batch or shorter rows.");
+
+    plan.sentence = "Teach " + model.name + " in " +
+                    (recipe.precision == recipe::Precision::native ? model.dtype : upper(recipe::name(recipe.precision))) +
+                    " with LoRA r " + std::to_string(recipe.method.rank);
+    if (facts.train_rows > 0) plan.sentence += " on " + plural(facts.train_rows, "row", "rows");
+    plan.sentence += ", " + epochs_text(recipe) + ".";
+    return plan;
+}
+
+}  // namespace qlora::plan

@@ -1,0 +1,198 @@
+#include "core/quant/weight.h"
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <cstring>
+
+#include "core/base/error.h"
+#include "kernels/half.h"
+
+namespace qlora::quant {
+
+using recipe::Precision;
+using torch::Tensor;
+
+namespace {
+
+// Elements a thread should have at least before work is split.
+constexpr std::int64_t grain_elements = 16384;
+
+std::int64_t grain(std::int64_t elements_a_unit) { return std::max<std::int64_t>(1, grain_elements / elements_a_unit); }
+
+Tensor byte_tensor(std::int64_t n) { return torch::empty({n}, torch::kUInt8); }
+
+std::int64_t tensor_bytes(const Tensor& t) { return t.defined() ? static_cast<std::int64_t>(t.nbytes()) : 0; }
+
+kernels::Code code_of(Precision precision) {
+    switch (precision) {
+        case Precision::int8: return kernels::Code::int8;
+        case Precision::nf4: return kernels::Code::nf4;
+        case Precision::fp4: return kernels::Code::fp4;
+        default: return kernels::Code::int4;
+    }
+}
+
+std::string dense_name(torch::ScalarType type) {
+    return type == torch::kFloat32 ? "fp32" : type == torch::kFloat16 ? "fp16" : "bf16";
+}
+
+void convert_row(const Tensor& values, std::int64_t begin, std::int64_t count, float* out) {
+    if (values.scalar_type() == torch::kFloat32) {
+        std::memcpy(out, values.data_ptr<float>() + begin, static_cast<std::size_t>(count) * sizeof(float));
+        return;
+    }
+    const auto* half = static_cast<const std::uint16_t*>(values.data_ptr()) + begin;
+    if (values.scalar_type() == torch::kFloat16) kernels::f16_to_f32(half, count, out);
+    else kernels::bf16_to_f32(half, count, out);
+}
+
+}  // namespace
+
+Weight Weight::dense(Tensor values) {
+    Weight weight;
+    weight.rows_ = values.size(0);
+    weight.cols_ = values.size(1);
+    weight.form_ = dense_name(values.scalar_type());
+    weight.storage_ = Dense{values.contiguous()};
+    return weight;
+}
+
+Weight Weight::quantized(const Tensor& values, Precision precision, const BlockOptions& options) {
+    switch (precision) {
+        case Precision::fp32:
+        case Precision::native: return dense(values);
+        case Precision::fp16: return dense(values.to(torch::kFloat16));
+        case Precision::bf16: return dense(values.to(torch::kBFloat16));
+        default: break;
+    }
+    Weight weight;
+    weight.rows_ = values.size(0);
+    weight.cols_ = values.size(1);
+    weight.form_ = recipe::name(precision);
+    Blockwise b;
+    b.code = code_of(precision);
+    const bool four_bit = kernels::four_bit(b.code);
+    b.block = four_bit ? options.block : weight.cols_;
+    const std::int64_t n = values.numel(), blocks = kernels::block_count(n, b.block);
+    b.packed = byte_tensor(kernels::packed_bytes(b.code, n));
+    Tensor absmax = torch::empty({blocks}, torch::kFloat32);
+    const float* x = values.data_ptr<float>();
+    auto* packed = b.packed.data_ptr<std::uint8_t>();
+    float* scales = absmax.data_ptr<float>();
+    at::parallel_for(0, blocks, grain(b.block), [&](std::int64_t begin, std::int64_t end) {
+        const std::int64_t first = begin * b.block, count = std::min(end * b.block, n) - first;
+        kernels::quantize(b.code, x + first, count, b.block, packed + (four_bit ? first / 2 : first), scales + begin);
+    });
+    if (four_bit && options.double_quantization) {
+        b.absmax_codes = byte_tensor(blocks);
+        b.nested_absmax = torch::empty({kernels::block_count(blocks, kernels::nested_block)}, torch::kFloat32);
+        kernels::quantize_absmax(scales, blocks, b.absmax_codes.data_ptr<std::uint8_t>(),
+                                 b.nested_absmax.data_ptr<float>(), &b.offset);
+    } else {
+        b.absmax = absmax;
+    }
+    weight.storage_ = std::move(b);
+    return weight;
+}
+
+Weight Weight::packed(kernels::BlockFormat format, std::int64_t rows, std::int64_t cols, const std::byte* bytes) {
+    Weight weight;
+    weight.rows_ = rows;
+    weight.cols_ = cols;
+    weight.form_ = kernels::block_format_name(format);
+    const std::int64_t size = rows * cols / kernels::block_elements(format) * kernels::block_bytes(format);
+    Gguf gguf{format, byte_tensor(size)};
+    std::memcpy(gguf.packed.data_ptr(), bytes, static_cast<std::size_t>(size));
+    weight.storage_ = std::move(gguf);
+    return weight;
+}
+
+std::vector<std::pair<std::string, Tensor>> Weight::storage() const {
+    std::vector<std::pair<std::string, Tensor>> parts;
+    if (auto* d = std::get_if<Dense>(&storage_)) parts = {{"weight", d->values}};
+    if (auto* g = std::get_if<Gguf>(&storage_)) parts = {{"weight", g->packed}};
+    if (auto* b = std::get_if<Blockwise>(&storage_)) {
+        parts = {{"weight", b->packed}};
+        if (b->absmax.defined()) {
+            parts.emplace_back("absmax", b->absmax);
+        } else {
+            parts.emplace_back("absmax", b->absmax_codes);
+            parts.emplace_back("nested_absmax", b->nested_absmax);
+            parts.emplace_back("offset", torch::scalar_tensor(b->offset, torch::kFloat32));
+        }
+    }
+    return parts;
+}
+
+std::int64_t Weight::bytes() const {
+    std::int64_t total = 0;
+    for (const auto& [name, tensor] : storage()) total += tensor_bytes(tensor);
+    return total;
+}
+
+kernels::PackedRows Weight::view(const Blockwise& b) const {
+    kernels::PackedRows rows{b.code, rows_, cols_, b.block, b.packed.const_data_ptr<std::uint8_t>()};
+    if (b.absmax.defined()) {
+        rows.absmax = b.absmax.const_data_ptr<float>();
+    } else {
+        rows.absmax_codes = b.absmax_codes.const_data_ptr<std::uint8_t>();
+        rows.nested_absmax = b.nested_absmax.const_data_ptr<float>();
+        rows.offset = b.offset;
+    }
+    return rows;
+}
+
+void Weight::expand(std::int64_t begin, std::int64_t end, float* out) const {
+    at::parallel_for(begin, end, grain(cols_), [&](std::int64_t from, std::int64_t to) {
+        float* target = out + (from - begin) * cols_;
+        if (auto* b = std::get_if<Blockwise>(&storage_)) {
+            kernels::dequantize_rows(view(*b), from, to, target);
+        } else if (auto* g = std::get_if<Gguf>(&storage_)) {
+            const std::int64_t row_bytes = cols_ / kernels::block_elements(g->format) * kernels::block_bytes(g->format);
+            auto* data = static_cast<const std::byte*>(g->packed.data_ptr()) + from * row_bytes;
+            kernels::dequantize(g->format, data, (to - from) * cols_, target);
+        } else {
+            convert_row(std::get<Dense>(storage_).values, from * cols_, (to - from) * cols_, target);
+        }
+    });
+}
+
+const Tensor& Weight::dense_fp32() const {
+    static const Tensor none;
+    auto* d = std::get_if<Dense>(&storage_);
+    return d != nullptr && d->values.scalar_type() == torch::kFloat32 ? d->values : none;
+}
+
+Tensor Weight::dequantized() const {
+    if (dense_fp32().defined()) return dense_fp32();
+    Tensor out = torch::empty({rows_, cols_}, torch::kFloat32);
+    expand(0, rows_, out.data_ptr<float>());
+    return out;
+}
+
+Tensor Weight::gather(const Tensor& ids) const {
+    if (auto* d = std::get_if<Dense>(&storage_)) return d->values.index_select(0, ids).to(torch::kFloat32);
+    Tensor out = torch::empty({ids.numel(), cols_}, torch::kFloat32);
+    const auto* index = ids.const_data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < ids.numel(); ++i) expand(index[i], index[i] + 1, out.data_ptr<float>() + i * cols_);
+    return out;
+}
+
+void Weight::multiply(const float* x, float* y) const {
+    at::parallel_for(0, rows_, grain(cols_), [&](std::int64_t begin, std::int64_t end) {
+        if (auto* b = std::get_if<Blockwise>(&storage_)) {
+            kernels::multiply(view(*b), x, begin, end, y);
+        } else if (auto* g = std::get_if<Gguf>(&storage_)) {
+            kernels::multiply(g->format, static_cast<const std::byte*>(g->packed.data_ptr()), cols_, x, begin, end, y);
+        } else {
+            const Tensor& values = std::get<Dense>(storage_).values;
+            const auto format = values.scalar_type() == torch::kFloat32   ? kernels::BlockFormat::f32
+                                : values.scalar_type() == torch::kFloat16 ? kernels::BlockFormat::f16
+                                                                          : kernels::BlockFormat::bf16;
+            kernels::multiply(format, static_cast<const std::byte*>(values.data_ptr()), cols_, x, begin, end, y);
+        }
+    });
+}
+
+}  // namespace qlora::quant

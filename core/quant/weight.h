@@ -1,0 +1,87 @@
+#pragma once
+// A frozen weight matrix in any precision behind one type: dense (fp32, fp16, bf16), blockwise quantized (int8, nf4,
+// fp4, int4; QLoRA, Dettmers et al. 2023), or GGUF blocks kept packed as they lie in the file.
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/recipe/recipe.h"
+#include "kernels/blocks.h"
+#include "kernels/packed_rows.h"
+
+namespace qlora::quant {
+
+struct BlockOptions {
+    std::int64_t block = 64;  // elements; for int8 one block is one row, as in bitsandbytes' LLM.int8
+    bool double_quantization = true;  // 4-bit only: absmax in 8 bit with a nested absmax per 256
+};
+
+// Immutable once made; any thread may read. Copies share the storage.
+class Weight {
+  public:
+    Weight() = default;
+
+    // [rows, cols], contiguous, fp32, fp16 or bf16; kept as it is.
+    static Weight dense(torch::Tensor values);
+    // Quantizes an fp32 [rows, cols] tensor to int8, nf4, fp4 or int4; dense for the float precisions.
+    static Weight quantized(const torch::Tensor& values, recipe::Precision precision, const BlockOptions& options = {});
+    // Copies the packed rows of a GGUF tensor; `bytes` holds rows * cols elements.
+    static Weight packed(kernels::BlockFormat format, std::int64_t rows, std::int64_t cols, const std::byte* bytes);
+
+    bool defined() const { return rows_ > 0; }
+    std::int64_t rows() const { return rows_; }
+    std::int64_t cols() const { return cols_; }
+    std::int64_t bytes() const;                  // of storage, scales included
+    const std::string& form() const { return form_; }  // "nf4", "Q4_1", "bf16"
+
+    // Rows [begin, end) as fp32, row-major, into `out`; uses all threads.
+    void expand(std::int64_t begin, std::int64_t end, float* out) const;
+    torch::Tensor dequantized() const;           // fp32 [rows, cols], a new tensor (the same for dense fp32)
+    // Rows by index: ids int64 [n] in [0, rows) -> fp32 [n, cols].
+    torch::Tensor gather(const torch::Tensor& ids) const;
+    // The fp32 values themselves when they are kept so; undefined otherwise.
+    const torch::Tensor& dense_fp32() const;
+    // The raw storage tensors by name ("weight", "absmax", ...), for hashing and export.
+    std::vector<std::pair<std::string, torch::Tensor>> storage() const;
+
+    // y[rows] = W x for one fp32 vector x[cols], straight from the packed form; uses all threads.
+    void multiply(const float* x, float* y) const;
+
+  private:
+    struct Dense {
+        torch::Tensor values;
+    };
+    struct Blockwise {
+        kernels::Code code;
+        std::int64_t block;
+        torch::Tensor packed, absmax;              // absmax fp32, or, when nested:
+        torch::Tensor absmax_codes, nested_absmax;
+        float offset = 0;
+    };
+    struct Gguf {
+        kernels::BlockFormat format;
+        torch::Tensor packed;  // uint8
+    };
+
+    kernels::PackedRows view(const Blockwise& b) const;
+
+    std::int64_t rows_ = 0, cols_ = 0;
+    std::string form_;
+    std::variant<std::monostate, Dense, Blockwise, Gguf> storage_;
+};
+
+// x[T, cols] W^T -> [T, rows] and dy[T, rows] W -> [T, cols], in x's dtype. The weight is expanded tile by tile into a
+// scratch buffer that stays in cache; a single fp32 row multiplies straight from the packed form.
+torch::Tensor matmul_transposed(const torch::Tensor& x, const Weight& weight);
+torch::Tensor matmul(const torch::Tensor& dy, const Weight& weight);
+
+// Calls f(first_row, tile) for consecutive tiles of the weight, each [n, cols] in `dtype`. The tile is reused.
+void for_each_tile(const Weight& weight, torch::ScalarType dtype,
+                   const std::function<void(std::int64_t, const torch::Tensor&)>& f);
+
+}  // namespace qlora::quant

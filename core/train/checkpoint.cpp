@@ -1,0 +1,170 @@
+#include "core/train/checkpoint.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/formats/safetensors.h"
+
+namespace qlora::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t format_version = 1;
+constexpr const char* hashed_files[] = {"adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors"};
+
+// FNV-1a, 64 bit, over eight bytes at a time: it finds damage, it is no defence against forgery.
+std::string content_hash(const fs::path& path) {
+    MappedFile file(path);
+    const auto bytes = file.bytes();
+    std::uint64_t hash = 0xCBF29CE484222325;
+    std::size_t i = 0;
+    for (; i + 8 <= bytes.size(); i += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, bytes.data() + i, 8);
+        hash = (hash ^ word) * 0x100000001B3;
+        hash ^= hash >> 29;
+    }
+    for (; i < bytes.size(); ++i) hash = (hash ^ static_cast<std::uint64_t>(bytes[i])) * 0x100000001B3;
+    hash ^= bytes.size();
+    file.check();
+    char text[17] = {};
+    auto end = std::to_chars(text, text + 16, hash, 16);
+    return std::string(text, end.ptr);
+}
+
+std::int64_t step_of(const fs::path& folder) {
+    const std::string name = folder.filename().string();
+    std::int64_t step = 0;
+    if (!name.starts_with("step-")) return -1;
+    auto end = std::from_chars(name.data() + 5, name.data() + name.size(), step);
+    return end.ec == std::errc() && end.ptr == name.data() + name.size() ? step : -1;
+}
+
+formats::TensorView view_of(const std::string& name, const torch::Tensor& tensor) {
+    return {name, formats::DType::f32, tensor.sizes().vec(), {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
+}
+
+OrderedJson to_json(const RunState& s) {
+    return {{"step", s.step}, {"position", data::to_json(s.position)}, {"skipped_in_a_row", s.skipped_in_a_row},
+            {"skipped", s.skipped}, {"best_loss", s.best_loss}, {"base_loss", s.base_loss},
+            {"last_train_loss", s.last_train_loss}, {"last_validation_loss", s.last_validation_loss},
+            {"best_step", s.best_step}, {"without_improvement", s.without_improvement},
+            {"base_evaluated", s.base_evaluated}, {"stopped_early", s.stopped_early}, {"seconds", s.seconds},
+            {"peak_bytes", s.peak_bytes}, {"train_fingerprint", s.train_fingerprint},
+            {"validation_fingerprint", s.validation_fingerprint}, {"threads", s.threads}};
+}
+
+RunState state_from_json(const JsonObject& o) {
+    constexpr double any = 1e300;
+    RunState s;
+    s.step = o.integer("step", 0, INT64_MAX);
+    s.position = data::position_from_json(o.value("position"), o.where());
+    s.skipped_in_a_row = o.integer("skipped_in_a_row", 0, INT64_MAX);
+    s.skipped = o.integer("skipped", 0, INT64_MAX);
+    s.best_loss = o.number("best_loss", -any, any);
+    s.base_loss = o.number("base_loss", -any, any);
+    s.last_train_loss = o.number("last_train_loss", -any, any);
+    s.last_validation_loss = o.number("last_validation_loss", -any, any);
+    s.best_step = o.integer("best_step", 0, INT64_MAX);
+    s.without_improvement = o.integer("without_improvement", 0, INT64_MAX);
+    s.base_evaluated = o.boolean("base_evaluated", false);
+    s.stopped_early = o.boolean("stopped_early", false);
+    s.seconds = o.number("seconds", 0, any);
+    s.peak_bytes = o.integer("peak_bytes", 0, INT64_MAX);
+    s.train_fingerprint = o.string("train_fingerprint");
+    s.validation_fingerprint = o.string("validation_fingerprint");
+    s.threads = static_cast<int>(o.integer("threads", 0, 1 << 20));
+    return s;
+}
+
+// state.json, its version and the hashes it gives.
+Json checked_state(const fs::path& folder) {
+    const fs::path path = folder / "state.json";
+    Json json = read_json_file(path);
+    JsonObject object(json, path.string());
+    const auto version = object.integer("format", 1, INT64_MAX);
+    if (version > format_version)
+        throw input_error("checkpoint.version", path.string(),
+                          "written by a newer version of this program (format " + std::to_string(version) + ")", "Update the program.");
+    JsonObject hashes(object.value("hashes"), path.string());
+    for (const char* name : hashed_files)
+        if (hashes.string(name) != content_hash(folder / name))
+            throw input_error("checkpoint.damaged", (folder / name).string(), "the content is not what was written");
+    return json;
+}
+
+}  // namespace
+
+fs::path write_checkpoint(const fs::path& run, const RunState& state, const adapters::Lora& adapter, AdamW& optimizer,
+                          std::int64_t keep) {
+    const fs::path all = run / "checkpoints", folder = all / ("step-" + std::to_string(state.step));
+    create_folders(all);
+    write_folder_atomically(folder, [&](const fs::path& f) {
+        adapter.save(f);
+        const std::vector<formats::TensorView> moments = {view_of("exp_avg", optimizer.first_moment()),
+                                                          view_of("exp_avg_sq", optimizer.second_moment())};
+        formats::write_safetensors(f / "optimizer.safetensors", moments);
+        OrderedJson json = {{"format", format_version}, {"updates", optimizer.updates()}, {"state", to_json(state)}};
+        for (const char* name : hashed_files) json["hashes"][name] = content_hash(f / name);
+        write_atomically(f / "state.json", json.dump(2) + "\n");
+    });
+    auto checkpoints = list_checkpoints(run);
+    for (std::size_t i = 0; i + static_cast<std::size_t>(std::max<std::int64_t>(1, keep)) < checkpoints.size(); ++i) {
+        std::error_code ignored;
+        fs::remove_all(checkpoints[i], ignored);
+    }
+    return folder;
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& run, std::vector<std::string>* damaged) {
+    std::vector<fs::path> found;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(run / "checkpoints", error)) {
+        if (step_of(entry.path()) < 0) continue;
+        try {
+            checked_state(entry.path());
+            found.push_back(entry.path());
+        } catch (const Error& problem) {
+            if (damaged != nullptr) damaged->push_back(problem.message());
+        }
+    }
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return step_of(a) < step_of(b); });
+    return found;
+}
+
+RunState read_checkpoint(const fs::path& checkpoint, adapters::Lora& adapter, AdamW& optimizer) {
+    const Json json = checked_state(checkpoint);
+    const std::string where = (checkpoint / "state.json").string();
+    JsonObject object(json, where);
+    adapter.restore(checkpoint);
+    const formats::SafetensorsFile file(checkpoint / "optimizer.safetensors");
+    auto read = [&](const char* name, torch::Tensor& moment) {
+        const auto& view = file.at(name);
+        formats::expect_dtype(view, formats::DType::f32, file.path().string());
+        formats::expect_shape(view, moment.sizes(), file.path().string());
+        std::memcpy(moment.data_ptr(), view.data.data(), view.data.size());
+    };
+    read("exp_avg", optimizer.first_moment());
+    read("exp_avg_sq", optimizer.second_moment());
+    file.check();
+    optimizer.set_updates(object.integer("updates", 0, INT64_MAX));
+    return state_from_json(JsonObject(object.value("state"), where));
+}
+
+void remove_leftovers(const fs::path& run) {
+    std::error_code error;
+    for (const fs::path& folder : {run, run / "checkpoints", run / "best"})
+        for (const auto& entry : fs::directory_iterator(folder, error))
+            if (entry.path().filename().string().starts_with(".") &&
+                entry.path().filename().string().find(".tmp-") != std::string::npos)
+                fs::remove_all(entry.path(), error);
+}
+
+}  // namespace qlora::train

@@ -1,0 +1,21 @@
+#pragma once
+// The learning rate over the steps of a run, as transformers' get_scheduler defines it: a linear warm-up from zero, then
+// constant, linear or cosine decay to zero at the last step.
+
+#include "core/recipe/recipe.h"
+
+namespace qlora::train {
+
+class LearningRate {
+  public:
+    LearningRate(const recipe::Train& options, std::int64_t steps);
+    double at(std::int64_t step) const;  // of the update with this index, from 0
+    std::int64_t warmup_steps() const { return warmup_; }
+
+  private:
+    recipe::Schedule schedule_;
+    double peak_;
+    std::int64_t warmup_, steps_;
+};
+
+}  // namespace qlora::train

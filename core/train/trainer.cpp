@@ -1,0 +1,35 @@
+#include "core/train/trainer.h"
+
+#include <new>
+
+#include "core/base/error.h"
+#include "core/train/training_run.h"
+
+namespace qlora::train {
+
+Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink) {
+    Failed failed;
+    try {
+        TrainingRun training(recipe, options, control, sink);
+        return training.run();
+    } catch (const Error& error) {
+        failed = {error.code(), error.message(), error.where(), error.hint()};
+        if (error.kind() == Error::Kind::stopped) {
+            // Stopped before there was anything to save.
+            Finished finished;
+            finished.run = options.run_folder.string();
+            finished.reason = "stopped";
+            sink(finished);
+            return finished;
+        }
+    } catch (const std::bad_alloc&) {
+        failed = {"memory.exhausted", "there is not enough memory for this run", "",
+                  "Use a smaller batch, shorter rows, gradient checkpointing or a smaller model."};
+    } catch (const std::exception& error) {
+        failed = {"internal", error.what(), "", "This is a fault of the program; please report it with the recipe."};
+    }
+    sink(failed);
+    return failed;
+}
+
+}  // namespace qlora::train

@@ -1,0 +1,285 @@
+#include "core/train/training_run.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/hub/catalogue.h"
+#include "core/memory/meters.h"
+#include "core/nn/functions/poll.h"
+
+namespace qlora::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Updates in a row that may fail to give finite numbers before the run ends.
+constexpr std::int64_t most_skipped = 20;
+
+bool stopping(const Error& error) { return error.kind() == Error::Kind::stopped; }
+
+}  // namespace
+
+TrainingRun::TrainingRun(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink)
+    : recipe_(recipe), options_(options), control_(control), sink_(sink), folder_([&]() -> const fs::path& {
+          if (const auto problems = recipe::validate(recipe); !problems.empty()) recipe::throw_problems("recipe", problems);
+          return options.run_folder;
+      }(), options.resume) {}
+
+void TrainingRun::emit(const Event& event) {
+    folder_.log(event);
+    sink_(event);
+}
+
+void TrainingRun::notice(std::string code, std::string message, std::string hint) {
+    emit(Notice{std::move(code), std::move(message), std::move(hint)});
+}
+
+double TrainingRun::seconds() const {
+    return state_.seconds + std::chrono::duration<double>(Clock::now() - started_).count();
+}
+
+void TrainingRun::poll() {
+    if (Clock::now() - sampled_ > std::chrono::milliseconds(250)) {
+        sampled_ = Clock::now();
+        const auto reading = memory::read();
+        emit(MemorySample{seconds(), reading.live, reading.peak_bytes, reading.process_bytes, reading.device ? reading.device->used : 0});
+    }
+    if (control_.wait() != Control::Request::none) throw stopped();
+}
+
+Event TrainingRun::run() {
+    nn::PollScope scope([this] { poll(); });
+    folder_.write_recipe(recipe_);
+    std::string reason = "completed";
+    try {
+        load();
+        train_steps();
+        if (state_.stopped_early) reason = "early_stopping";
+    } catch (const Error& error) {
+        if (!stopping(error)) throw;
+        // Half a step is given up; the state is that of the last whole one.
+        reason = control_.request() == Control::Request::stop_and_save ? "stopped_and_saved" : "stopped";
+        if (!adapter_ || !optimizer_ || reason == "stopped") {
+            Finished finished;
+            finished.run = options_.run_folder.string();
+            finished.reason = "stopped";
+            finished.steps = state_.step;
+            finished.best_step = state_.best_step;
+            finished.seconds = seconds();
+            emit(finished);
+            return finished;
+        }
+    }
+    return finish(reason);
+}
+
+void TrainingRun::load() {
+    const auto begun = Clock::now();
+    memory::reset_peak();
+    Progress progress = [this](const char* what, double done, double total) {
+        emit(Progressed{what, done, total});
+        poll();
+    };
+    evaluate::LoadOptions load;
+    load.model = recipe_.model;
+    load.precision = recipe_.precision;
+    load.double_quantization = recipe_.double_quantization;
+    load.quantization_block = recipe_.quantization_block;
+    load.compute = recipe_.compute;
+    load.device = options_.device;
+    load.threads = options_.threads;
+    model_ = evaluate::load_model(load, control_, progress);
+    model_->decoder.gradient_checkpointing = recipe_.train.gradient_checkpointing;
+    if (recipe_.data.max_length > model_->decoder.config.context)
+        throw input_error("recipe.invalid", "data.max_length",
+                          "expected at most the model's context of " + std::to_string(model_->decoder.config.context) +
+                              " tokens, got " + std::to_string(recipe_.data.max_length), "Lower data.max_length.");
+
+    data_ = evaluate::open_data(recipe_, model_->tokenizer, control_, progress);
+    train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads);
+    if (!data_.validation.empty()) {
+        auto& rows = data_.validation.rows;
+        if (recipe_.evaluate.max_rows > 0 && static_cast<std::int64_t>(rows.size()) > recipe_.evaluate.max_rows)
+            rows.resize(static_cast<std::size_t>(recipe_.evaluate.max_rows));
+        validation_ = data::prepare(*data_.validation.table, rows, *data_.renderer, &control_, progress, options_.threads);
+        questions_ = evaluate::pick_questions(data_.validation, *data_.renderer, recipe_.evaluate.samples);
+    }
+    for (const auto& message : data_.notices) notice("data", message);
+    for (const auto& dropped : train_.dropped())
+        notice("data.dropped", std::to_string(dropped.rows) + (dropped.rows == 1 ? " training row is" : " training rows are") +
+                                   " left out: " + dropped.reason + ".");
+    if (train_.truncated() > 0)
+        notice("data.truncated", std::to_string(train_.truncated()) + " training rows are cut at " +
+                                     std::to_string(recipe_.data.max_length) + " tokens.",
+               "Raise the length limit to keep them whole.");
+
+    if (recipe_.method.adapter.empty()) {
+        adapters::LoraConfig config;
+        config.rank = recipe_.method.rank;
+        config.alpha = recipe_.method.alpha;
+        config.dropout = recipe_.method.dropout;
+        config.rslora = recipe_.method.rslora;
+        config.target_modules = recipe_.method.target_modules;
+        config.base_model = recipe_.model;
+        adapter_ = adapters::Lora::attach(model_->decoder, config, recipe_.train.seed);
+    } else {
+        adapter_ = adapters::Lora::load(model_->decoder, recipe_.method.adapter, recipe_.method.dropout);
+    }
+    data::BatchOptions batches;
+    batches.batch_size = recipe_.train.batch_size;
+    batches.bin_tokens = recipe_.data.packing ? recipe_.data.max_length : 0;
+    batches.accumulate = recipe_.train.accumulate;
+    batches.seed = recipe_.train.seed;
+    sampler_.emplace(train_, batches);
+    steps_ = recipe_.train.max_steps > 0 ? recipe_.train.max_steps : sampler_->steps(recipe_.train.epochs);
+    learning_rate_.emplace(recipe_.train, steps_);
+    optimizer_.emplace(adapter_->parameters(), recipe_.train);
+    state_.train_fingerprint = train_.fingerprint();
+    state_.validation_fingerprint = validation_.fingerprint();
+    state_.threads = at::get_num_threads();
+    if (options_.resume) resume_from_checkpoint();
+
+    const auto reading = memory::read();
+    Loaded loaded;
+    loaded.model = recipe_.model;
+    loaded.family = model_->decoder.config.family;
+    loaded.precision = std::string(recipe::name(recipe_.precision));
+    loaded.device = model_->device;
+    loaded.compute = model_->decoder.compute == torch::kBFloat16 ? "bf16" : "fp32";
+    loaded.parameters = model_->decoder.parameters();
+    loaded.trainable_parameters = adapter_->parameters();
+    loaded.train_rows = static_cast<std::int64_t>(train_.size());
+    loaded.validation_rows = static_cast<std::int64_t>(validation_.size());
+    loaded.test_rows = static_cast<std::int64_t>(data_.test.rows.size());
+    loaded.dropped_rows = static_cast<std::int64_t>(train_.dropped_rows());
+    loaded.steps = steps_;
+    loaded.steps_per_epoch = sampler_->steps_in_epoch(0);
+    loaded.first_step = state_.step;
+    loaded.load_seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    loaded.bytes = reading.live;
+    emit(loaded);
+}
+
+void TrainingRun::check_resumable(const RunState& saved) const {
+    if (saved.train_fingerprint != state_.train_fingerprint || saved.validation_fingerprint != state_.validation_fingerprint)
+        throw input_error("resume.data", "data", "the data is not what this run was trained on",
+                          "Restore the files, or start a new run from this run's adapter.");
+    if (saved.step > steps_)
+        throw input_error("resume.steps", "train.max_steps",
+                          "the run has already done " + std::to_string(saved.step) + " of " + std::to_string(steps_) + " steps");
+}
+
+void TrainingRun::resume_from_checkpoint() {
+    std::vector<std::string> damaged;
+    const auto checkpoints = list_checkpoints(folder_.path(), &damaged);
+    for (const auto& problem : damaged) notice("resume.damaged", "A checkpoint cannot be used: " + problem);
+    if (checkpoints.empty()) {
+        folder_.rewind_events(0);
+        notice("resume.fresh", "There is no whole checkpoint yet: the run starts from its beginning.");
+        return;
+    }
+    const RunState saved = read_checkpoint(checkpoints.back(), *adapter_, *optimizer_);
+    check_resumable(saved);
+    const int threads = state_.threads;
+    state_ = saved;
+    state_.threads = threads;
+    started_ = Clock::now();
+    sampler_->seek(state_.position);
+    checkpointed_step_ = state_.step;
+    folder_.rewind_events(state_.step);
+    if (saved.threads != threads)
+        notice("resume.threads", "The run went on " + std::to_string(saved.threads) + " threads before and goes on " + std::to_string(threads) +
+                                     " now: its numbers will differ in the last digits.");
+}
+
+void TrainingRun::train_steps() {
+    while (state_.step < steps_ && !state_.stopped_early) {
+        const auto before = sampler_->position();
+        try {
+            train_step();
+        } catch (...) {
+            adapter_->gradients().zero_();
+            sampler_->seek(before);
+            throw;
+        }
+        // The base is measured after the first step, not before it: the curve starts sooner, and an adapter that is
+        // off gives the base's figures at any time.
+        if (!state_.base_evaluated && validation_.size() > 0) {
+            evaluate::BaseScope base(adapter_.get());
+            state_.base_evaluated = true;
+            auto evaluated = evaluate_model(0);
+            state_.base_loss = evaluated.loss;
+            emit(evaluated);
+        }
+        if (evaluation_due()) evaluate();
+        const auto every = recipe_.train.checkpoint_every;
+        if (every > 0 && state_.step % every == 0) save_checkpoint();
+    }
+}
+
+void TrainingRun::train_step() {
+    const auto begun = Clock::now();
+    memory::reset_peak();
+    const auto batches = sampler_->next_step();
+    StepDone done;
+    for (const auto& batch : batches) {
+        done.tokens += batch.tokens();
+        done.trained_tokens += batch.trained_tokens();
+    }
+    const double learning_rate = learning_rate_->at(state_.step);
+    double loss = 0;
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+        const nn::DropoutKey key{true, recipe_.train.seed, static_cast<std::uint64_t>(state_.step) << 16 | i};
+        torch::Tensor sum = model_->decoder.loss_sum(batches[i], key);
+        loss += sum.item<double>();
+        memory::TagScope scope(MemoryTag::activations);
+        (sum / static_cast<double>(done.trained_tokens)).backward();
+    }
+    loss /= static_cast<double>(done.trained_tokens);
+    done.grad_norm = clip_gradients(adapter_->gradients(), recipe_.train.max_grad_norm);
+    done.skipped = !std::isfinite(loss) || !std::isfinite(done.grad_norm);
+    if (!done.skipped) optimizer_->step(adapter_->values(), adapter_->gradients(), learning_rate);
+    adapter_->gradients().zero_();
+
+    ++state_.step;
+    state_.position = sampler_->position();
+    state_.skipped_in_a_row = done.skipped ? state_.skipped_in_a_row + 1 : 0;
+    state_.skipped += done.skipped ? 1 : 0;
+    if (!done.skipped) state_.last_train_loss = loss;
+
+    const auto reading = memory::read();
+    state_.peak_bytes = std::max(state_.peak_bytes, reading.peak_bytes);
+    done.step = state_.step;
+    done.epoch = sampler_->epochs_done();
+    done.loss = done.skipped ? std::nan("") : loss;
+    done.learning_rate = learning_rate;
+    done.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    done.tokens_per_second = static_cast<double>(done.tokens) / done.seconds;
+    done.bytes = reading.at_peak;
+    done.peak_bytes = reading.peak_bytes;
+    done.process_bytes = reading.process_bytes;
+    done.device_used_bytes = reading.device ? reading.device->used : 0;
+    emit(done);
+    if (done.skipped)
+        notice("train.skipped", "Step " + std::to_string(done.step) + " gave no finite loss or gradient; it changed nothing.",
+               "If it happens again, lower the learning rate.");
+    if (state_.skipped_in_a_row >= most_skipped)
+        throw failure("train.diverged", "step " + std::to_string(state_.step),
+                      std::to_string(most_skipped) + " steps in a row gave no finite loss or gradient",
+                      "Lower the learning rate; the last good adapter is in the newest checkpoint.");
+}
+
+void TrainingRun::save_checkpoint() {
+    if (checkpointed_step_ == state_.step) return;
+    const auto begun = Clock::now();
+    RunState saved = state_;
+    saved.seconds = seconds();
+    const auto path = write_checkpoint(folder_.path(), saved, *adapter_, *optimizer_, recipe_.train.keep_checkpoints);
+    checkpointed_step_ = state_.step;
+    emit(Checkpointed{state_.step, path.string(), std::chrono::duration<double>(Clock::now() - begun).count()});
+}
+
+}  // namespace qlora::train

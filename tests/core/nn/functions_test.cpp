@@ -1,0 +1,233 @@
+// Every autograd function, checked twice: against LibTorch's own derivative of the plain formula, and against central
+// differences along a random direction.
+#include <torch/torch.h>
+// Qt's macros and LibTorch's names meet: torch first.
+#undef slots
+#include <QtTest>
+
+#include "core/nn/functions/attention.h"
+#include "core/nn/functions/checkpoint.h"
+#include "core/nn/functions/elementwise.h"
+#include "core/nn/functions/head.h"
+#include "core/nn/functions/linear.h"
+#define slots Q_SLOTS
+
+using namespace qlora;
+using namespace qlora::nn;
+using torch::Tensor;
+using Function = std::function<Tensor(const std::vector<Tensor>&)>;
+
+namespace {
+
+double relative_difference(const Tensor& a, const Tensor& b) {
+    return ((a - b).norm() / (b.norm() + 1e-12)).item<double>();
+}
+
+std::vector<Tensor> leaves(const std::vector<Tensor>& values) {
+    std::vector<Tensor> result;
+    for (const auto& v : values) result.push_back(v.clone().requires_grad_(true));
+    return result;
+}
+
+// The largest relative difference between the gradients of f and g at `values`, after the outputs were compared.
+double compare(const Function& f, const Function& g, const std::vector<Tensor>& values) {
+    auto a = leaves(values), b = leaves(values);
+    Tensor y = f(a), z = g(b);
+    double worst = relative_difference(y.detach(), z.detach());
+    Tensor weight = torch::randn_like(z);
+    (y * weight).sum().backward();
+    (z * weight).sum().backward();
+    for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, relative_difference(a[i].grad(), b[i].grad()));
+    return worst;
+}
+
+// |directional derivative by central differences - by f's backward|, relative.
+double central_difference(const Function& f, const std::vector<Tensor>& values, double h = 1e-2) {
+    auto at = leaves(values);
+    Tensor y = f(at);
+    Tensor weight = torch::randn_like(y);
+    (y * weight).sum().backward();
+    std::vector<Tensor> direction, plus, minus;
+    double analytic = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        direction.push_back(torch::randn_like(values[i]) * 0.5);
+        plus.push_back(values[i] + h * direction[i]);
+        minus.push_back(values[i] - h * direction[i]);
+        analytic += (at[i].grad() * direction[i]).sum().item<double>();
+    }
+    torch::NoGradGuard no_grad;
+    const double numeric = ((f(plus) - f(minus)).to(torch::kFloat64) * weight.to(torch::kFloat64)).sum().item<double>() / (2 * h);
+    return std::abs(numeric - analytic) / std::max(1.0, std::abs(analytic));
+}
+
+}  // namespace
+
+class FunctionsTest : public QObject {
+    Q_OBJECT
+
+  private slots:
+    void init() { torch::manual_seed(7); }
+
+    void a_linear_layer_over_any_weight_differentiates_as_its_dequantized_self_data() {
+        QTest::addColumn<int>("precision");
+        for (auto p : {recipe::Precision::fp32, recipe::Precision::bf16, recipe::Precision::int8, recipe::Precision::nf4,
+                       recipe::Precision::fp4, recipe::Precision::int4})
+            QTest::newRow(std::string(recipe::name(p)).c_str()) << static_cast<int>(p);
+    }
+    void a_linear_layer_over_any_weight_differentiates_as_its_dequantized_self() {
+        QFETCH(int, precision);
+        auto weight = quant::Weight::quantized(torch::randn({96, 64}), static_cast<recipe::Precision>(precision));
+        Tensor dense = weight.dequantized();
+        Tensor x = torch::randn({11, 64});
+        Function ours = [&](const auto& v) { return linear(v[0], weight, {}, nullptr, {}); };
+        QVERIFY(compare(ours, [&](const auto& v) { return v[0].mm(dense.t()); }, {x}) < 1e-5);
+        QVERIFY(central_difference(ours, {x}) < 1e-2);
+    }
+
+    void a_low_rank_branch_has_the_gradients_of_its_formula() {
+        auto weight = quant::Weight::quantized(torch::randn({48, 64}), recipe::Precision::nf4);
+        Tensor dense = weight.dequantized();
+        LowRank branch;
+        branch.scale = 1.7;
+        Function ours = [&](const auto& v) {
+            branch.a = v[1];
+            branch.b = v[2];
+            return linear(v[0], weight, {}, &branch, {});
+        };
+        Function plain = [&](const auto& v) { return v[0].mm(dense.t()) + 1.7 * v[0].mm(v[1].t()).mm(v[2].t()); };
+        std::vector<Tensor> at = {torch::randn({9, 64}), torch::randn({4, 64}), torch::randn({48, 4})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        QVERIFY(central_difference(ours, at) < 1e-2);
+        Function wrong = [&](const auto& v) { return v[0].mm(dense.t()) + 1.6 * v[0].mm(v[1].t()).mm(v[2].t()); };
+        QVERIFY(compare(ours, wrong, at) > 1e-3);
+    }
+
+    void dropout_repeats_under_its_key_and_differs_under_another() {
+        Tensor x = torch::ones({200, 50});
+        DropoutKey key{true, 3, 5};
+        Tensor first = apply_dropout(x, 0.25, key, 1);
+        QVERIFY(torch::equal(first, apply_dropout(x, 0.25, key, 1)));
+        QVERIFY(!torch::equal(first, apply_dropout(x, 0.25, key, 2)));
+        QVERIFY(!torch::equal(first, apply_dropout(x, 0.25, {true, 3, 6}, 1)));
+        QVERIFY(std::abs((first == 0).to(torch::kFloat32).mean().item<double>() - 0.25) < 0.02);
+        QVERIFY(std::abs(first.mean().item<double>() - 1) < 0.03);
+
+        auto weight = quant::Weight::dense(torch::randn({8, 50}));
+        LowRank branch;
+        branch.dropout = 0.25;
+        branch.stream = 1;
+        Tensor mask = apply_dropout(torch::ones({200, 50}), 0.25, key, 1);
+        Function ours = [&](const auto& v) {
+            branch.a = v[1];
+            branch.b = v[2];
+            return linear(v[0], weight, {}, &branch, key);
+        };
+        Function plain = [&](const auto& v) {
+            return v[0].mm(weight.dequantized().t()) + (v[0] * mask).mm(v[1].t()).mm(v[2].t());
+        };
+        QVERIFY(compare(ours, plain, {torch::randn({200, 50}), torch::randn({4, 50}), torch::randn({8, 4})}) < 1e-5);
+    }
+
+    void rms_norm() {
+        Tensor w = torch::rand({32}) + 0.5;
+        Function ours = [&](const auto& v) { return nn::rms_norm(v[0], w, 1e-5); };
+        Function plain = [&](const auto& v) { return v[0] * (v[0].square().mean(-1, true) + 1e-5).rsqrt() * w; };
+        QVERIFY(compare(ours, plain, {torch::randn({7, 32})}) < 1e-5);
+        QVERIFY(central_difference(ours, {torch::randn({7, 32})}) < 1e-2);
+    }
+
+    void rotary_positions() {
+        Tensor positions = torch::arange(0, 6);
+        Tensor angles = torch::outer(positions.to(torch::kFloat32), torch::rand({8}));
+        Tensor c = angles.cos(), s = angles.sin();
+        Function ours = [&](const auto& v) { return rotate(v[0], c, s); };
+        Function plain = [&](const auto& v) {
+            Tensor a = v[0].narrow(-1, 0, 8), b = v[0].narrow(-1, 8, 8), rest = v[0].narrow(-1, 16, 4);
+            Tensor cc = c.unsqueeze(1), ss = s.unsqueeze(1);
+            return torch::cat({a * cc - b * ss, b * cc + a * ss, rest}, -1);
+        };
+        QVERIFY(compare(ours, plain, {torch::randn({6, 3, 20})}) < 1e-5);
+        QVERIFY(central_difference(ours, {torch::randn({6, 3, 20})}) < 1e-2);
+    }
+
+    void gated_activations_data() {
+        QTest::addColumn<int>("activation");
+        QTest::newRow("silu") << 0;
+        QTest::newRow("gelu") << 1;
+        QTest::newRow("gelu_tanh") << 2;
+        QTest::newRow("relu") << 3;
+    }
+    void gated_activations() {
+        QFETCH(int, activation);
+        Function ours = [&](const auto& v) { return gated(v[0], v[1], static_cast<Activation>(activation)); };
+        Function plain = [&](const auto& v) {
+            return (activation == 0   ? at::silu(v[0])
+                    : activation == 1 ? at::gelu(v[0])
+                    : activation == 2 ? at::gelu(v[0], "tanh")
+                                      : at::relu(v[0])) *
+                   v[1];
+        };
+        std::vector<Tensor> at = {torch::randn({5, 40}), torch::randn({5, 40})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        if (activation != 3) QVERIFY(central_difference(ours, at) < 1e-2);
+    }
+
+    void packed_segments_attend_to_themselves_alone() {
+        const std::vector<std::int32_t> starts = {0, 5, 6, 18};
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, 0.25); };
+        Function plain = [&](const auto& v) {
+            std::vector<Tensor> parts;
+            for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
+                auto part = [&](const Tensor& t) { return t.narrow(0, starts[i], starts[i + 1] - starts[i]).transpose(0, 1); };
+                Tensor q = part(v[0]), k = part(v[1]).repeat_interleave(3, 0), w = part(v[2]).repeat_interleave(3, 0);
+                Tensor scores = q.matmul(k.transpose(1, 2)) * 0.25;
+                Tensor mask = torch::ones({q.size(1), q.size(1)}, torch::kBool).tril().logical_not();
+                parts.push_back(scores.masked_fill(mask, -INFINITY).softmax(-1).matmul(w).transpose(0, 1));
+            }
+            return torch::cat(parts);
+        };
+        std::vector<Tensor> at = {torch::randn({18, 6, 16}), torch::randn({18, 2, 16}), torch::randn({18, 2, 16})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        QVERIFY(central_difference(ours, at) < 1e-2);
+    }
+
+    void a_cache_gives_what_the_whole_sequence_gives() {
+        Tensor q = torch::randn({9, 6, 16}), k = torch::randn({9, 2, 16}), v = torch::randn({9, 2, 16});
+        Tensor whole = packed_attention(q, k, v, {0, 9}, 0.25);
+        QVERIFY(relative_difference(cached_attention(q.narrow(0, 5, 4), k, v, 0.25), whole.narrow(0, 5, 4)) < 1e-5);
+        QVERIFY(relative_difference(cached_attention(q.narrow(0, 8, 1), k, v, 0.25), whole.narrow(0, 8, 1)) < 1e-5);
+        QVERIFY(relative_difference(cached_attention(q, k, v, 0.25), whole) < 1e-5);
+    }
+
+    void the_head_in_chunks_is_cross_entropy() {
+        auto weight = quant::Weight::quantized(torch::randn({300, 32}), recipe::Precision::int8);
+        Tensor dense = weight.dequantized(), targets = torch::randint(0, 300, {600});
+        LowRank branch;
+        branch.scale = 0.5;
+        Function ours = [&](const auto& v) {
+            branch.a = v[1];
+            branch.b = v[2];
+            return head_loss(v[0], weight, {}, targets, &branch);
+        };
+        Function plain = [&](const auto& v) {
+            Tensor logits = v[0].mm(dense.t()) + 0.5 * v[0].mm(v[1].t()).mm(v[2].t());
+            return -logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).sum();
+        };
+        std::vector<Tensor> at = {torch::randn({600, 32}) * 0.3, torch::randn({4, 32}) * 0.3, torch::randn({300, 4}) * 0.3};
+        QVERIFY(compare(ours, plain, at) < 2e-5);
+        QVERIFY(central_difference(ours, at, 1e-3) < 1e-2);
+    }
+
+    void a_checkpointed_block_gives_the_same_gradients() {
+        Tensor w = torch::randn({16, 16}).requires_grad_(true), other = w.detach().clone().requires_grad_(true);
+        Function plain = [&](const auto& v) { return v[0].mm(w).tanh().mm(w); };
+        Function ours = [&](const auto& v) {
+            return checkpoint(v[0], [&](const Tensor& x) { return x.mm(other).tanh().mm(other); });
+        };
+        QCOMPARE(compare(ours, plain, {torch::randn({4, 16})}), 0.0);
+        QVERIFY(torch::equal(w.grad(), other.grad()));
+    }
+};
+
+QTEST_GUILESS_MAIN(FunctionsTest)
+#include "functions_test.moc"
