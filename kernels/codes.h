@@ -21,8 +21,8 @@ std::span<const float> levels(Code code);
 // number of exponent bits, so that relative precision holds over seven decades.
 enum class DynamicMap : std::uint8_t { with_sign, without_sign };
 
-// 256 ascending levels, those of bitsandbytes' create_dynamic_map(signed). As its CPU quantizer does, the signed
-// map begins at exactly -1 (its formula gives -0.9929688), so that both ends of the range are levels.
+// 256 ascending levels, those of bitsandbytes' create_dynamic_map(signed). The signed map is not symmetric: it reaches
+// from -0.9929688 to 1.
 std::span<const float> dynamic_map(DynamicMap map = DynamicMap::with_sign);
 
 }  // namespace qlora::kernels

@@ -1,0 +1,93 @@
+// f16 and bf16 to and from fp32, in vectors. Highway's own f16 conversions truncate and lose infinities where the CPU has
+// no instruction for them, hence the whole-number forms. Included once per instruction set.
+
+#if defined(QLORA_KERNELS_HALF_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef QLORA_KERNELS_HALF_INL_H
+#undef QLORA_KERNELS_HALF_INL_H
+#else
+#define QLORA_KERNELS_HALF_INL_H
+#endif
+
+#include "kernels/vectors-inl.h"
+
+// AVX2 and all above it on x86 convert f16 in hardware.
+#undef QLORA_KERNELS_F16C
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+#define QLORA_KERNELS_F16C 1
+#else
+#define QLORA_KERNELS_F16C 0
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace qlora::kernels::HWY_NAMESPACE {
+#if HWY_TARGET != HWY_SCALAR
+
+using Words = hn::RebindToUnsigned<Floats>;
+using Halves = hn::Rebind<std::uint16_t, Floats>;
+inline constexpr Words words;
+inline constexpr Halves halves;
+
+HWY_INLINE Vector widen_f16(hn::Vec<Halves> half) {
+#if QLORA_KERNELS_F16C
+    return hn::PromoteTo(floats, hn::BitCast(hn::Rebind<hwy::float16_t, Floats>(), half));
+#else
+    const auto bits = hn::PromoteTo(words, half);
+    const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(words, 0x7FFF)));
+    const auto exponent = hn::And(magnitude, hn::Set(words, 0x0F800000));
+    const auto normal = hn::Add(magnitude, hn::Set(words, 112u << 23));
+    const auto not_finite = hn::Eq(exponent, hn::Set(words, 0x0F800000));
+    const auto tiny = hn::Eq(exponent, hn::Zero(words));
+    // A denormal's mantissa, put under the exponent of 2^-14, is 2^-14 too large.
+    const auto shifted = hn::BitCast(floats, hn::Add(normal, hn::Set(words, 1u << 23)));
+    const auto denormal = hn::BitCast(words, hn::Sub(shifted, hn::Set(floats, 0x1p-14f)));
+    const auto large = hn::IfThenElse(not_finite, hn::Or(normal, hn::Set(words, 0x7F800000)), normal);
+    const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(words, 0x8000)));
+    return hn::BitCast(floats, hn::Or(hn::IfThenElse(tiny, denormal, large), sign));
+#endif
+}
+
+HWY_INLINE Vector widen_bf16(hn::Vec<Halves> half) {
+    return hn::BitCast(floats, hn::ShiftLeft<16>(hn::PromoteTo(words, half)));
+}
+
+HWY_INLINE hn::Vec<Halves> narrow_f16(Vector value) {
+#if QLORA_KERNELS_F16C
+    return hn::BitCast(halves, hn::DemoteTo(hn::Rebind<hwy::float16_t, Floats>(), value));
+#else
+    const auto bits = hn::BitCast(words, value);
+    const auto magnitude = hn::And(bits, hn::Set(words, 0x7FFFFFFF));
+    // Ties to even: half a unit less one, plus the last bit that stays.
+    const auto last = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(words, 1));
+    const auto rounded = hn::Add(hn::Add(magnitude, hn::Set(words, 0xFFFu - (112u << 23))), last);
+    const auto normal = hn::ShiftRight<13>(rounded);
+    // Added to 1/2, a small number leaves its rounded multiple of 2^-24 in the low bits.
+    const auto half_one = hn::Set(floats, 0.5f);
+    const auto sum = hn::BitCast(words, hn::Add(hn::BitCast(floats, magnitude), half_one));
+    const auto denormal = hn::Sub(sum, hn::BitCast(words, half_one));
+    const auto nan = hn::Or(hn::Set(words, 0x7E00), hn::ShiftRight<13>(hn::And(magnitude, hn::Set(words, 0x7FFFFF))));
+    const auto number = hn::BitCast(hn::RebindToSigned<Words>(), magnitude);
+    const auto below = [&](std::int32_t limit) HWY_ATTR {
+        return hn::RebindMask(words, hn::Lt(number, hn::Set(hn::RebindToSigned<Words>(), limit)));
+    };
+    auto result = hn::IfThenElse(below(143 << 23), normal, hn::Set(words, 0x7C00));
+    result = hn::IfThenElse(below(113 << 23), denormal, result);
+    result = hn::IfThenElse(below(0x7F800001), result, nan);
+    const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 0x8000));
+    return hn::TruncateTo(halves, hn::Or(result, sign));
+#endif
+}
+
+HWY_INLINE hn::Vec<Halves> narrow_bf16(Vector value) {
+    const auto bits = hn::BitCast(words, value);
+    const auto last = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(words, 0x7FFF)), last));
+    const auto quiet_nan = hn::Or(hn::ShiftRight<16>(bits), hn::Set(words, 0x40));
+    const auto is_number = hn::RebindMask(words, hn::Eq(value, value));
+    return hn::TruncateTo(halves, hn::IfThenElse(is_number, rounded, quiet_nan));
+}
+
+#endif  // HWY_TARGET != HWY_SCALAR
+}  // namespace qlora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

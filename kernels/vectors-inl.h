@@ -1,0 +1,62 @@
+// What the kernels' vector code shares, once per instruction set (Highway's foreach_target pattern).
+
+#if defined(QLORA_KERNELS_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef QLORA_KERNELS_VECTORS_INL_H
+#undef QLORA_KERNELS_VECTORS_INL_H
+#else
+#define QLORA_KERNELS_VECTORS_INL_H
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+
+HWY_BEFORE_NAMESPACE();
+namespace qlora::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Vectors of 4, 8 or 16 floats; with a single lane (no vector unit Highway knows) the reference does the work.
+using Floats = hn::CappedTag<float, 16>;
+using Vector = hn::Vec<Floats>;
+inline constexpr Floats floats;
+inline constexpr std::int64_t lanes = HWY_MIN(16, HWY_LANES(float));
+
+// Receivers of expanded weights. An expander hands over two vectors at a time, with the column each begins at, so that
+// sums can run in two independent chains.
+
+struct Store {
+    float* out;
+    HWY_INLINE void operator()(std::int64_t c0, Vector w0, std::int64_t c1, Vector w1) const {
+        hn::StoreU(w0, floats, out + c0);
+        hn::StoreU(w1, floats, out + c1);
+    }
+};
+
+// Sums of one row with kVectors vectors that lie `stride` floats apart.
+template <int kVectors>
+struct Accumulate {
+    static constexpr int chains = kVectors < 4 ? 2 : 1;
+    const float* x;
+    std::int64_t stride;
+    Vector sums[kVectors * chains];
+
+    HWY_INLINE Accumulate(const float* x, std::int64_t stride) : x(x), stride(stride) {
+        for (Vector& sum : sums) sum = hn::Zero(floats);
+    }
+    HWY_INLINE void operator()(std::int64_t c0, Vector w0, std::int64_t c1, Vector w1) {
+        for (int v = 0; v < kVectors; ++v) {
+            Vector& first = sums[v * chains];
+            first = hn::MulAdd(w0, hn::LoadU(floats, x + v * stride + c0), first);
+            Vector& second = sums[v * chains + chains - 1];
+            second = hn::MulAdd(w1, hn::LoadU(floats, x + v * stride + c1), second);
+        }
+    }
+    HWY_INLINE Vector sum(int v) const {
+        return chains == 1 ? sums[v] : hn::Add(sums[v * chains], sums[v * chains + chains - 1]);
+    }
+};
+
+}  // namespace qlora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

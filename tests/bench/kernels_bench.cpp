@@ -1,0 +1,167 @@
+// Speed of the kernels beside the machine's memory bandwidth, on one thread and on two.
+//
+//   bench_kernels [seconds per figure, 0.5 by default]
+//
+// GB/s count every byte a kernel must read or write once. The share is of the bandwidth measured on the same number of
+// threads for the same kind of traffic: reading alone for products, reading and writing (a copy) for the others. The
+// arrays are far larger than the caches.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "kernels/blocks.h"
+#include "kernels/packed_rows.h"
+#include "kernels/target.h"
+
+using namespace qlora::kernels;
+
+namespace {
+
+constexpr std::int64_t rows = 24576, cols = 2048, elements = rows * cols, block = 64;
+
+double seconds_a_figure = 0.5;
+
+double seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The shortest of the repetitions that fit the time, at least three, each with the rows split evenly over the threads.
+double time_of(int threads, const std::function<void(std::int64_t, std::int64_t)>& work) {
+    double best = INFINITY;
+    const double begin = seconds();
+    for (int repetition = 0; repetition < 3 || seconds() - begin < seconds_a_figure; ++repetition) {
+        const double start = seconds();
+        std::vector<std::jthread> others;
+        for (int t = 1; t < threads; ++t) others.emplace_back(work, rows * t / threads, rows * (t + 1) / threads);
+        work(0, rows / threads);
+        others.clear();
+        best = std::min(best, seconds() - start);
+    }
+    return best;
+}
+
+struct Bandwidth {
+    double read, copy;
+};
+
+Bandwidth measure_bandwidth(int threads) {
+    std::vector<std::uint64_t> from(elements / 2, 1), to(elements / 2);
+    const double bytes = static_cast<double>(elements) * 4;
+    const double copy = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+        std::memcpy(to.data() + first * cols / 2, from.data() + first * cols / 2, (last - first) * cols * 4);
+    });
+    std::vector<std::uint64_t> sums(64 * threads);
+    const double read = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+        // Eight sums, so that the adder's latency does not hide the memory's.
+        std::uint64_t sum[8] = {};
+        for (std::int64_t i = first * cols / 2; i < last * cols / 2; i += 8)
+            for (int k = 0; k < 8; ++k) sum[k] += from[i + k];
+        for (int k = 0; k < 8; ++k) sums[first * threads / rows * 64 + k] = sum[k];
+    });
+    return {bytes / read / 1e9, 2 * bytes / copy / 1e9};
+}
+
+void print(const char* name, int threads, double bytes, double time, double bandwidth) {
+    std::printf("%-28s %d thread%s %8.2f GB/s %6.0f %% %8.2f G weights/s\n", name, threads, threads == 1 ? " " : "s",
+                bytes / time / 1e9, 100 * bytes / time / 1e9 / bandwidth, elements / time / 1e9);
+    std::fflush(stdout);
+}
+
+std::vector<float> numbers(std::int64_t n) {
+    std::vector<float> x(n);
+    std::uint32_t state = 1;
+    for (float& value : x) {
+        state = state * 1664525 + 1013904223;
+        value = static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31f;
+    }
+    return x;
+}
+
+void bench_code(Code code, const char* name, const std::vector<float>& weights, std::vector<float>& out, int threads,
+                Bandwidth bandwidth) {
+    const std::int64_t code_block = code == Code::int8 ? cols : block, row_blocks = cols / code_block;
+    std::vector<std::uint8_t> packed(packed_bytes(code, elements));
+    std::vector<float> absmax(block_count(elements, code_block));
+    const double packed_size = static_cast<double>(packed.size()) + 4.0 * static_cast<double>(absmax.size());
+    const double plain_size = 4.0 * elements;
+    const auto label = [&](const char* what) { return std::string(name) + " " + what; };
+
+    const double quantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+        quantize(code, weights.data() + first * cols, (last - first) * cols, code_block,
+                 packed.data() + packed_bytes(code, first * cols), absmax.data() + first * row_blocks);
+    });
+    print(label("quantize").c_str(), threads, plain_size + packed_size, quantizing, bandwidth.copy);
+
+    const PackedRows matrix{.code = code, .rows = rows, .cols = cols, .block = code_block, .packed = packed.data(),
+                            .absmax = absmax.data()};
+    const double dequantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+        dequantize_rows(matrix, first, last, out.data() + first * cols);
+    });
+    print(label("dequantize").c_str(), threads, plain_size + packed_size, dequantizing, bandwidth.copy);
+
+    // Into a tile of 16 rows that stays in the cache, as the engine expands weights before a GEMM.
+    const double tiles = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t row = first; row < last; row += 16)
+            dequantize_rows(matrix, row, std::min(row + 16, last), out.data() + first * cols);
+    });
+    print(label("dequantize to tiles").c_str(), threads, packed_size, tiles, bandwidth.read);
+
+    const auto x = numbers(8 * cols);
+    std::vector<float> y(8 * rows);
+    for (const int vectors : {1, 4, 8}) {
+        const double product = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+            multiply_several(matrix, x.data(), vectors, first, last, y.data());
+        });
+        print(label(("multiply by " + std::to_string(vectors)).c_str()).c_str(), threads, packed_size, product,
+              bandwidth.read);
+    }
+}
+
+void bench_format(BlockFormat format, std::vector<float>& out, int threads, Bandwidth bandwidth) {
+    const std::int64_t row_bytes = cols / block_elements(format) * block_bytes(format);
+    std::vector<std::byte> data(rows * row_bytes, std::byte{0x35});
+    const double size = static_cast<double>(data.size());
+    const std::string name(block_format_name(format));
+    const double dequantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+        dequantize(format, data.data() + first * row_bytes, (last - first) * cols, out.data() + first * cols);
+    });
+    print((name + " dequantize").c_str(), threads, size + 4.0 * elements, dequantizing, bandwidth.copy);
+    const auto x = numbers(8 * cols);
+    std::vector<float> y(8 * rows);
+    for (const int vectors : {1, 8}) {
+        const double product = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+            multiply_several(format, data.data(), rows, cols, x.data(), vectors, first, last, y.data());
+        });
+        print((name + " multiply by " + std::to_string(vectors)).c_str(), threads, size, product, bandwidth.read);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc > 1) seconds_a_figure = std::atof(argv[1]);
+    std::printf("target %s, %lld x %lld weights, block %lld\n", std::string(target_name()).c_str(),
+                static_cast<long long>(rows), static_cast<long long>(cols), static_cast<long long>(block));
+    const auto weights = numbers(elements);
+    std::vector<float> out(elements);
+    for (const int threads : {1, 2}) {
+        const Bandwidth bandwidth = measure_bandwidth(threads);
+        std::printf("memory, %d thread%s: reads %.2f GB/s, copies %.2f GB/s (read and written bytes)\n", threads,
+                    threads == 1 ? "" : "s", bandwidth.read, bandwidth.copy);
+        bench_code(Code::nf4, "nf4", weights, out, threads, bandwidth);
+        bench_code(Code::fp4, "fp4", weights, out, threads, bandwidth);
+        bench_code(Code::int4, "int4", weights, out, threads, bandwidth);
+        bench_code(Code::int8, "int8", weights, out, threads, bandwidth);
+        for (const BlockFormat format : {BlockFormat::q4_1, BlockFormat::q8_0, BlockFormat::q4_k, BlockFormat::q6_k,
+                                         BlockFormat::bf16})
+            bench_format(format, out, threads, bandwidth);
+    }
+    return 0;
+}
