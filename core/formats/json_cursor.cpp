@@ -11,21 +11,26 @@ namespace qlora::formats {
 
 namespace {
 
-void append_utf8(std::string& text, std::uint32_t code) {
+// Stands for itself in a string.
+bool is_plain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
+std::string utf8(std::uint32_t code) {
+    std::string text;
     auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
-    if (code < 0x80) return put(code);
-    if (code < 0x800) {
+    if (code < 0x80) {
+        put(code);
+    } else if (code < 0x800) {
         put(0xC0 | code >> 6);
+    } else if (code < 0x10000) {
+        put(0xE0 | code >> 12);
+        put(0x80 | (code >> 6 & 0x3F));
     } else {
-        if (code < 0x10000) {
-            put(0xE0 | code >> 12);
-        } else {
-            put(0xF0 | code >> 18);
-            put(0x80 | (code >> 12 & 0x3F));
-        }
+        put(0xF0 | code >> 18);
+        put(0x80 | (code >> 12 & 0x3F));
         put(0x80 | (code >> 6 & 0x3F));
     }
-    put(0x80 | (code & 0x3F));
+    if (code >= 0x80) put(0x80 | (code & 0x3F));
+    return text;
 }
 
 }  // namespace
@@ -95,20 +100,30 @@ void JsonCursor::string(std::string& text, std::size_t limit) { scan_string(&tex
 void JsonCursor::scan_string(std::string* text, std::size_t limit) {
     expect('"', "a string");
     if (text) text->clear();
+    auto append = [&](std::string_view part) {
+        if (!text) return;
+        if (part.size() > limit - text->size())
+            fail("expected a string of at most " + std::to_string(limit) + " bytes, got a longer one");
+        text->append(part);
+    };
     while (position_ < text_.size() && text_[position_] != '"') {
+        std::size_t plain = position_;
+        while (plain < text_.size() && is_plain(text_[plain])) ++plain;
+        if (plain > position_) {
+            append(text_.substr(position_, plain - position_));
+            position_ = plain;
+            continue;
+        }
         auto c = static_cast<unsigned char>(text_[position_]);
         if (c < 0x20) fail("a control character in a string");
         if (c == '\\') {
-            std::uint32_t character = escaped_character();
-            if (text) append_utf8(*text, character);
+            append(utf8(escaped_character()));
         } else {
             std::size_t length = utf8_length(text_.substr(position_, 4));
             if (length == 0) fail("a byte that is not UTF-8");
-            if (text) text->append(text_, position_, length);
+            append(text_.substr(position_, length));
             position_ += length;
         }
-        if (text && text->size() > limit)
-            fail("expected a string of at most " + std::to_string(limit) + " bytes, got a longer one");
     }
     if (position_ == text_.size()) fail("the string does not end");
     ++position_;
@@ -149,22 +164,25 @@ std::uint32_t JsonCursor::hexadecimal() {
 }
 
 std::string_view JsonCursor::number() {
-    auto next = [&](std::string_view any_of) {
-        bool found = position_ < text_.size() && any_of.find(text_[position_]) != std::string_view::npos;
+    auto here = [&](char low, char high) {
+        return position_ < text_.size() && text_[position_] >= low && text_[position_] <= high;
+    };
+    auto next = [&](char c) {
+        bool found = here(c, c);
         position_ += found;
         return found;
     };
     auto digits = [&] {
-        if (!next("0123456789")) fail("expected a digit");
-        while (next("0123456789")) continue;
+        if (!here('0', '9')) fail("expected a digit");
+        while (here('0', '9')) ++position_;
     };
     skip_space();
     std::size_t begin = position_;
-    next("-");
-    if (!next("0")) digits();
-    if (next(".")) digits();
-    if (next("eE")) {
-        next("+-");
+    next('-');
+    if (!next('0')) digits();
+    if (next('.')) digits();
+    if (next('e') || next('E')) {
+        if (!next('+')) next('-');
         digits();
     }
     return text_.substr(begin, position_ - begin);

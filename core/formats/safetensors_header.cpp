@@ -144,29 +144,30 @@ class HeaderReader {
     }
 
     std::uint64_t whole_number(const char* code, const TensorView& tensor, const char* field) {
-        std::string expected = std::string(field) + ": expected a whole number from 0 to 2^63 - 1";
+        auto refuse = [&](const std::string& got) {
+            fail(code, tensor, std::string(field) + ": expected a whole number from 0 to 2^63 - 1" + got);
+        };
         char c = json_.peek();
-        if (c != '-' && (c < '0' || c > '9')) fail(code, tensor, expected);
+        if (c != '-' && (c < '0' || c > '9')) refuse("");
         std::string_view text = json_.number();
         std::int64_t number = 0;
         auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (error != std::errc() || end != text.data() + text.size() || number < 0)
-            fail(code, tensor, expected + ", got " + in_quotes(text));
+        if (error != std::errc() || end != text.data() + text.size() || number < 0) refuse(", got " + in_quotes(text));
         return static_cast<std::uint64_t>(number);
     }
 
     std::span<const std::byte> slice(const TensorView& tensor, std::uint64_t begin, std::uint64_t end) const {
-        std::string got = "data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) + "]";
-        if (begin > end) fail("safetensors.offsets", tensor, got + ": expected the end not to lie before the beginning");
-        if (end > data_.size())
+        auto refuse = [&](const std::string& expected) {
             fail("safetensors.offsets", tensor,
-                 got + ": expected them inside the file's " + std::to_string(data_.size()) + " bytes of data");
+                 "data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) + "]: expected " + expected);
+        };
+        auto kind = [&] { return std::string(name(tensor.dtype)) + " " + describe(tensor.shape); };
+        if (begin > end) refuse("an end not before the beginning");
+        if (end > data_.size()) refuse("both inside the file's " + std::to_string(data_.size()) + " bytes of data");
         auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
-        std::string kind = std::string(name(tensor.dtype)) + " " + describe(tensor.shape);
-        if (!bytes) fail("safetensors.shape", tensor, kind + " has no size in whole bytes below 2^63");
+        if (!bytes) fail("safetensors.shape", tensor, kind() + " has no size in whole bytes below 2^63");
         if (*bytes != end - begin)
-            fail("safetensors.offsets", tensor,
-                 got + ": expected " + std::to_string(*bytes) + " bytes for " + kind + ", got " + std::to_string(end - begin));
+            refuse(std::to_string(*bytes) + " bytes for " + kind() + ", got " + std::to_string(end - begin));
         return data_.subspan(begin, end - begin);
     }
 

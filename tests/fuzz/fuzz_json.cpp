@@ -1,0 +1,6 @@
+#include "tests/fuzz/entry_points.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+    qlora::fuzz::read_json(std::as_bytes(std::span(data, size)));
+    return 0;
+}
