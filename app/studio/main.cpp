@@ -27,20 +27,30 @@ using namespace qlora;
 
 int run(QApplication& application) {
     QCommandLineParser options;
-    options.setApplicationDescription(QCoreApplication::translate("main", "Fine-tunes language models on one GPU or a CPU."));
+    options.setApplicationDescription(
+        QCoreApplication::translate("main", "Fine-tunes language models on one GPU or a CPU."));
     options.addHelpOption();
     options.addVersionOption();
-    options.addPositionalArgument("recipe", QCoreApplication::translate("main", "A recipe to open."), "[recipe.json]");
-    options.addOptions({{"page", QCoreApplication::translate("main", "Open on this page: train, data, live, evaluate, runs."), "name"},
-                        {"device", QCoreApplication::translate("main", "auto, cpu, cuda or cuda:N."), "device", "auto"},
-                        {"threads", QCoreApplication::translate("main", "Threads to compute with; 0: all cores."), "n", "0"},
-                        {"shots", QCoreApplication::translate("main", "Train for a few steps, draw every page in both themes into this folder, and end."), "folder"},
-                        {"shots-steps", QCoreApplication::translate("main", "Steps to train for the pictures."), "n", "40"}});
+    options.addPositionalArgument("recipe", QCoreApplication::translate("main", "A recipe to open."),
+                                  "[recipe.json]");
+    options.addOptions(
+        {{"page",
+          QCoreApplication::translate("main", "Open on this page: train, data, live, evaluate, runs."),
+          "name"},
+         {"device", QCoreApplication::translate("main", "auto, cpu, cuda or cuda:N."), "device", "auto"},
+         {"threads", QCoreApplication::translate("main", "Threads to compute with; 0: all cores."), "n", "0"},
+         {"shots",
+          QCoreApplication::translate(
+              "main", "Train for a few steps, draw every page in both themes into this folder, and end."),
+          "folder"},
+         {"shots-steps", QCoreApplication::translate("main", "Steps to train for the pictures."), "n",
+          "40"}});
     options.process(application);
 
     const auto page = ui::page_from_name(options.value("page"));
     if (options.isSet("page") && !page) {
-        std::fprintf(stderr, "--page: expected train, data, live, evaluate or runs, got %s\n", qPrintable(options.value("page")));
+        std::fprintf(stderr, "--page: expected train, data, live, evaluate or runs, got %s\n",
+                     qPrintable(options.value("page")));
         return 2;
     }
     const auto home = data_home();
@@ -48,7 +58,9 @@ int run(QApplication& application) {
     create_folders(config_home());
     QSettings settings(QString::fromStdString((config_home() / "studio.ini").string()), QSettings::IniFormat);
     const int kept_scheme = settings.value("theme", 0).toInt();
-    theme::Theme theme(application, kept_scheme == 1 ? theme::Scheme::light : kept_scheme == 2 ? theme::Scheme::dark : theme::Scheme::system);
+    theme::Theme theme(application, kept_scheme == 1   ? theme::Scheme::light
+                                    : kept_scheme == 2 ? theme::Scheme::dark
+                                                       : theme::Scheme::system);
 
     ui::CoreEngine engine({home, options.value("device").toStdString(), options.value("threads").toInt()});
     ui::CoreDatasetService datasets;

@@ -46,14 +46,17 @@ void Shots::wait_for_facts() {
     window_.draft().set("train.max_steps", steps_);
     window_.draft().set("evaluate.every", std::max(1, steps_ / 4));
     window_.draft().set("evaluate.max_rows", 16);
-    connect(&window_.live_run(), &ui::LiveRun::ended, this, [this] {
-        if (const auto& failed = window_.live_run().failed()) {
-            std::fprintf(stderr, "%s\n", failed->message.c_str());
-            QApplication::exit(1);
-            return;
-        }
-        draw();
-    }, Qt::SingleShotConnection);
+    connect(
+        &window_.live_run(), &ui::LiveRun::ended, this,
+        [this] {
+            if (const auto& failed = window_.live_run().failed()) {
+                std::fprintf(stderr, "%s\n", failed->message.c_str());
+                QApplication::exit(1);
+                return;
+            }
+            draw();
+        },
+        Qt::SingleShotConnection);
     window_.start_run();
 }
 
@@ -68,7 +71,8 @@ void Shots::draw() {
     theme_.set_scheme(dark ? theme::Scheme::dark : theme::Scheme::light);
     window_.show_page(page);
     QTimer::singleShot(settle_ms, this, [this, page, dark] {
-        const QString path = QDir(folder_).filePath(QStringLiteral("%1-%2.png").arg(ui::page_name(page), dark ? "dark" : "light"));
+        const QString path = QDir(folder_).filePath(
+            QStringLiteral("%1-%2.png").arg(ui::page_name(page), dark ? "dark" : "light"));
         if (!window_.grab().save(path)) {
             std::fprintf(stderr, "%s: cannot write this picture\n", qPrintable(path));
             QApplication::exit(1);

@@ -1,7 +1,7 @@
+#include "ui/models/command_model.h"
+
 #include <QAbstractItemModelTester>
 #include <QTest>
-
-#include "ui/models/command_model.h"
 
 using namespace qlora::ui;
 
@@ -12,7 +12,8 @@ class CommandModelTest : public QObject {
     void it_keeps_the_rules_of_item_models() {
         CommandModel model;
         QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::QtTest);
-        model.set_commands({{"Start the run", "Train", "play", "Ctrl+R", {}, {}}, {"Learning rate", "train.learning_rate = 2e-4", "settings", {}, {}, {}}});
+        model.set_commands({{"Start the run", "Train", "play", "Ctrl+R", {}, {}},
+                            {"Learning rate", "train.learning_rate = 2e-4", "settings", {}, {}, {}}});
         model.set_filter("rate");
         QCOMPARE(model.rowCount(), 1);
         model.set_filter("");
@@ -23,7 +24,9 @@ class CommandModelTest : public QObject {
     }
     void the_best_match_comes_first() {
         CommandModel model;
-        model.set_commands({{"Generate", {}, {}, {}, {}, {}}, {"Learning rate", {}, {}, {}, {}, {}}, {"Rate", {}, {}, {}, {}, {}}});
+        model.set_commands({{"Generate", {}, {}, {}, {}, {}},
+                            {"Learning rate", {}, {}, {}, {}, {}},
+                            {"Rate", {}, {}, {}, {}, {}}});
         model.set_filter("rate");
         QCOMPARE(model.command(model.index(0))->name, "Rate");
         QCOMPARE(model.command(model.index(1))->name, "Learning rate");

@@ -1,7 +1,7 @@
+#include "ui/format/format.h"
+
 #include <QTest>
 #include <cmath>
-
-#include "ui/format/format.h"
 
 using namespace qlora;
 

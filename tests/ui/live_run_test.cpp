@@ -1,9 +1,10 @@
+#include "ui/models/live_run.h"
+
 #include <QSignalSpy>
 #include <QTest>
 #include <cmath>
 
 #include "tests/ui/recorded_engine.h"
-#include "ui/models/live_run.h"
 
 using namespace qlora;
 using namespace qlora::ui;
@@ -46,12 +47,13 @@ class LiveRunTest : public QObject {
         QTest::qWait(100);
         QCOMPARE(advanced.count(), 1);
     }
-    void the_doctor_sees(){
+    void the_doctor_sees() {
         QFETCH(QString, kind);
         QFETCH(QString, word);
         LiveRun run;
         for (int i = 1; i <= 60; ++i) {
-            train::StepDone step{.step = i, .loss = 3 * std::exp(-i / 20.0) + 0.5, .grad_norm = 1, .trained_tokens = 100};
+            train::StepDone step{
+                .step = i, .loss = 3 * std::exp(-i / 20.0) + 0.5, .grad_norm = 1, .trained_tokens = 100};
             if (kind == "flat") step.loss = 2;
             if (kind == "rising") step.loss = 1 + i * 0.1;
             if (kind == "zero") step.loss = i < 10 ? 1 : 1e-5;
@@ -61,7 +63,8 @@ class LiveRunTest : public QObject {
             run.take(step);
         }
         if (kind == "overfitting")
-            for (int i = 1; i <= 5; ++i) run.take(train::Evaluated{.step = i * 10, .loss = i < 3 ? 1.0 - i * 0.1 : 1.0 + i * 0.1});
+            for (int i = 1; i <= 5; ++i)
+                run.take(train::Evaluated{.step = i * 10, .loss = i < 3 ? 1.0 - i * 0.1 : 1.0 + i * 0.1});
         const auto findings = run.findings();
         QVERIFY(!findings.empty());
         QVERIFY2(findings.front().text.contains(word), qPrintable(findings.front().text));
@@ -70,14 +73,22 @@ class LiveRunTest : public QObject {
     void the_doctor_sees_data() {
         QTest::addColumn<QString>("kind");
         QTest::addColumn<QString>("word");
-        QTest::newRow("a healthy run") << "healthy" << "healthy";
-        QTest::newRow("a flat loss") << "flat" << "does not move";
-        QTest::newRow("a rising loss") << "rising" << "rises";
-        QTest::newRow("a loss of zero") << "zero" << "almost zero";
-        QTest::newRow("skipped steps") << "skipped" << "were skipped";
-        QTest::newRow("everything masked") << "masked" << "masked";
-        QTest::newRow("exploding gradients") << "exploding" << "gradient";
-        QTest::newRow("overfitting") << "overfitting" << "has not improved";
+        QTest::newRow("a healthy run") << "healthy"
+                                       << "healthy";
+        QTest::newRow("a flat loss") << "flat"
+                                     << "does not move";
+        QTest::newRow("a rising loss") << "rising"
+                                       << "rises";
+        QTest::newRow("a loss of zero") << "zero"
+                                        << "almost zero";
+        QTest::newRow("skipped steps") << "skipped"
+                                       << "were skipped";
+        QTest::newRow("everything masked") << "masked"
+                                           << "masked";
+        QTest::newRow("exploding gradients") << "exploding"
+                                             << "gradient";
+        QTest::newRow("overfitting") << "overfitting"
+                                     << "has not improved";
     }
 };
 

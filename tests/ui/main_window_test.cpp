@@ -1,9 +1,11 @@
+#include "ui/shell/main_window.h"
+
 #include <QApplication>
 #include <QDir>
+#include <QDropEvent>
 #include <QLineEdit>
 #include <QListView>
 #include <QMimeData>
-#include <QDropEvent>
 #include <QPushButton>
 #include <QSettings>
 #include <QSignalSpy>
@@ -21,7 +23,6 @@
 #include "ui/pages/train_preview.h"
 #include "ui/shell/command_palette.h"
 #include "ui/shell/latency_probe.h"
-#include "ui/shell/main_window.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/card.h"
 #include "ui/widgets/error_panel.h"
@@ -95,12 +96,14 @@ class MainWindowTest : public QObject {
         QVERIFY(!studio.start_button()->isEnabled());
         studio.window.draft().choose_model({});
         QCOMPARE(studio.start_button()->text(), "Choose a model");
-        studio.engine.model_error = input_error("model.config", "/models/x/config.json", "hidden_size: expected a number", "Choose another.");
+        studio.engine.model_error = input_error("model.config", "/models/x/config.json",
+                                                "hidden_size: expected a number", "Choose another.");
         studio.window.draft().choose_model("/models/x");
         QCOMPARE(studio.start_button()->text(), "Choose another model");
         bool seen = false;  // as text in the window
         for (ErrorPanel* panel : studio.window.train_page()->findChildren<ErrorPanel*>())
-            seen |= panel->isVisibleTo(studio.window.train_page()) && panel->details().contains("hidden_size");
+            seen |=
+                panel->isVisibleTo(studio.window.train_page()) && panel->details().contains("hidden_size");
         QVERIFY(seen);
     }
     void the_memory_bar_moves_with_every_control() {
@@ -111,10 +114,29 @@ class MainWindowTest : public QObject {
         QVERIFY(!studio.window.draft().set("train.batch_size", -1));
         QCOMPARE(studio.window.draft().recipe().train.batch_size, 32);
     }
+    void nothing_starts_while_a_field_is_mistyped() {
+        Studio studio(*theme_, settings());
+        FieldEditor* rank = nullptr;
+        for (FieldEditor* editor : studio.window.train_page()->findChildren<FieldEditor*>())
+            if (editor->field().key == "method.rank") rank = editor;
+        auto* line = rank->input()->findChild<QLineEdit*>();
+        line->selectAll();
+        QTest::keyClicks(line, "many");
+        QCOMPARE(studio.start_button()->text(), "Correct “Rank”");
+        QVERIFY(!studio.start_button()->isEnabled());
+        line->selectAll();
+        QTest::keyClicks(line, "8");
+        QCOMPARE(studio.start_button()->text(), "Start");
+        QCOMPARE(studio.window.draft().recipe().method.rank, 8);
+    }
     void a_run_that_fails_says_why_on_the_live_page() {
         Studio studio(*theme_, settings());
         studio.window.start_run();
-        studio.engine.events = {train::Failed{.code = "data.row", .message = "support.jsonl, line 17: expected an object", .where = "support.jsonl, line 17", .hint = "Correct the line.", .input = true}};
+        studio.engine.events = {train::Failed{.code = "data.row",
+                                              .message = "support.jsonl, line 17: expected an object",
+                                              .where = "support.jsonl, line 17",
+                                              .hint = "Correct the line.",
+                                              .input = true}};
         studio.engine.play();
         QTest::qWait(100);
         QVERIFY(studio.window.live_page()->error()->isVisible());
@@ -200,7 +222,8 @@ class MainWindowTest : public QObject {
     }
     void dropped_models_and_data_are_taken() {
         Studio studio(*theme_, settings());
-        const QString data = folder_->filePath("support.jsonl"), model = folder_->filePath("model.gguf"), other = folder_->filePath("x.exe");
+        const QString data = folder_->filePath("support.jsonl"), model = folder_->filePath("model.gguf"),
+                      other = folder_->filePath("x.exe");
         for (const QString& path : {data, model, other}) {
             QFile file(path);
             QVERIFY(file.open(QIODevice::WriteOnly));
@@ -218,7 +241,8 @@ class MainWindowTest : public QObject {
         for (QWidget* widget : studio.window.findChildren<QWidget*>()) {
             auto* button = qobject_cast<QAbstractButton*>(widget);
             if (!button || !(button->focusPolicy() & Qt::TabFocus)) continue;
-            QVERIFY2(!button->accessibleName().isEmpty() || !button->text().isEmpty(), qPrintable(button->objectName() + button->toolTip()));
+            QVERIFY2(!button->accessibleName().isEmpty() || !button->text().isEmpty(),
+                     qPrintable(button->objectName() + button->toolTip()));
         }
     }
     void a_run_never_blocks_the_window() {
@@ -286,7 +310,8 @@ class MainWindowTest : public QObject {
             QCOMPARE(image.size(), QSize(1280, 720));
             const QString folder = qEnvironmentVariable("QLORA_SHOTS");
             if (!folder.isEmpty())
-                QVERIFY(image.save(QDir(folder).filePath(name + (scheme == theme::Scheme::dark ? "-dark.png" : "-light.png"))));
+                QVERIFY(image.save(QDir(folder).filePath(
+                    name + (scheme == theme::Scheme::dark ? "-dark.png" : "-light.png"))));
         }
         theme_->set_scheme(theme::Scheme::light);
     }

@@ -49,20 +49,27 @@ std::vector<train::Event> recorded_run() {
         step.peak_bytes = step.bytes.total();
         events.emplace_back(step);
         for (int quarter = 0; quarter < 3; ++quarter)
-            events.emplace_back(train::MemorySample{.seconds = double(i) * 0.82 + quarter * 0.25, .bytes = bytes_at(quarter == 1 ? 1 : 0.35 + 0.2 * quarter)});
+            events.emplace_back(
+                train::MemorySample{.seconds = double(i) * 0.82 + quarter * 0.25,
+                                    .bytes = bytes_at(quarter == 1 ? 1 : 0.35 + 0.2 * quarter)});
         if (i % 26 == 0) {
             train::Evaluated evaluated;
             evaluated.step = i;
             evaluated.loss = 1.15 + 1.7 * std::exp(-double(i) / 30) + (i > 130 ? 0.05 : 0);
             evaluated.best = evaluated.loss < best;
             best = std::min(best, evaluated.loss);
-            evaluated.samples = {{"I lost my card yesterday, what should I do?",
-                                  "I'm sorry to hear that. Freeze the card in the app at once, then order a new one.",
-                                  "Losing a card can be a stressful experience. Here are some general steps that you might take in such a situation:",
-                                  "I'm sorry to hear that. Please freeze your card in the app now; then choose “Order a new card”."}};
+            evaluated.samples = {
+                {"I lost my card yesterday, what should I do?",
+                 "I'm sorry to hear that. Freeze the card in the app at once, then order a new one.",
+                 "Losing a card can be a stressful experience. Here are some general steps that you might "
+                 "take in such a situation:",
+                 "I'm sorry to hear that. Please freeze your card in the app now; then choose “Order a new "
+                 "card”."}};
             events.emplace_back(evaluated);
         }
-        if (i % 50 == 0) events.emplace_back(train::Checkpointed{.step = i, .path = "/runs/banking-1/checkpoints", .seconds = 0.1});
+        if (i % 50 == 0)
+            events.emplace_back(
+                train::Checkpointed{.step = i, .path = "/runs/banking-1/checkpoints", .seconds = 0.1});
     }
     train::Finished finished;
     finished.run = "/runs/banking-1";
@@ -78,13 +85,31 @@ std::vector<train::Event> recorded_run() {
 }  // namespace
 
 RecordedEngine::RecordedEngine() {
-    catalogue.models = {{.id = "smollm2-135m", .name = "SmolLM2 135M Instruct", .description = "A small chat model that learns on a laptop.",
-                         .licence = "Apache-2.0", .path = "/models/smollm2-135m.gguf", .bytes = 98 * mega, .available = true}};
-    catalogue.datasets = {{.id = "banking-support", .name = "Banking support", .description = "Questions to a bank, answered in one voice.",
-                           .licence = "CC0", .layout = "prompt/completion", .path = "/data/banking.jsonl", .held_out = "/data/banking-held-out.jsonl",
-                           .rows = 412, .available = true},
-                          {.id = "movie-reviews", .name = "Movie reviews", .description = "Snippets with their sentiment.", .licence = "MIT",
-                           .layout = "text", .path = {}, .held_out = {}, .rows = 10604, .available = false}};
+    catalogue.models = {{.id = "smollm2-135m",
+                         .name = "SmolLM2 135M Instruct",
+                         .description = "A small chat model that learns on a laptop.",
+                         .licence = "Apache-2.0",
+                         .path = "/models/smollm2-135m.gguf",
+                         .bytes = 98 * mega,
+                         .available = true}};
+    catalogue.datasets = {{.id = "banking-support",
+                           .name = "Banking support",
+                           .description = "Questions to a bank, answered in one voice.",
+                           .licence = "CC0",
+                           .layout = "prompt/completion",
+                           .path = "/data/banking.jsonl",
+                           .held_out = "/data/banking-held-out.jsonl",
+                           .rows = 412,
+                           .available = true},
+                          {.id = "movie-reviews",
+                           .name = "Movie reviews",
+                           .description = "Snippets with their sentiment.",
+                           .licence = "MIT",
+                           .layout = "text",
+                           .path = {},
+                           .held_out = {},
+                           .rows = 10604,
+                           .available = false}};
     machine = {"CPU · 8 threads", budget, 120e9};
     model.name = "SmolLM2 135M Instruct";
     model.family = "llama";
@@ -101,16 +126,25 @@ RecordedEngine::RecordedEngine() {
     data.name = "Banking support";
     data.columns = {"question", "answer"};
     data.rows = 412;
-    data.facts = {.train_rows = 374, .validation_rows = 38, .mean_tokens = 84, .mean_trained_tokens = 41, .longest_tokens = 212, .truncated_rows = 0};
+    data.facts = {.train_rows = 374,
+                  .validation_rows = 38,
+                  .mean_tokens = 84,
+                  .mean_trained_tokens = 41,
+                  .longest_tokens = 212,
+                  .truncated_rows = 0};
     data.prompt = "I lost my card yesterday, what should I do?";
-    data.answer = "I'm sorry to hear that. Please freeze your card in the app now; then choose “Order a new card” and it will reach you in three working days.";
+    data.answer =
+        "I'm sorry to hear that. Please freeze your card in the app now; then choose “Order a new card” and "
+        "it will reach you in three working days.";
     events = recorded_run();
 }
 
 void RecordedEngine::inspect_model(const QString& asked) {
     calls << "inspect " + asked;
-    if (model_error) emit model_failed(asked, *model_error);
-    else emit model_ready(asked, model);
+    if (model_error)
+        emit model_failed(asked, *model_error);
+    else
+        emit model_ready(asked, model);
 }
 
 void RecordedEngine::summarize_data(const recipe::Recipe& recipe) {
@@ -123,8 +157,8 @@ void RecordedEngine::summarize_data(const recipe::Recipe& recipe) {
     emit data_ready(summary);
 }
 
-plan::Plan RecordedEngine::make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& info, const std::optional<DataSummary>&,
-                                     const Machine&) const {
+plan::Plan RecordedEngine::make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& info,
+                                     const std::optional<DataSummary>&, const Machine&) const {
     plan::Plan plan;
     plan.bytes = bytes_at(double(recipe.train.batch_size) / 8);
     plan.bytes[MemoryTag::adapters] = recipe.method.rank * 600'000;
@@ -135,7 +169,8 @@ plan::Plan RecordedEngine::make_plan(const recipe::Recipe& recipe, const nn::Mod
     plan.step_seconds = 0.83;
     plan.steps = 156;
     plan.trainable_parameters = recipe.method.rank * 305'000;
-    plan.sentence = "Teach " + info.name + " in NF4 with LoRA r " + std::to_string(recipe.method.rank) + " on 374 rows, 3 epochs.";
+    plan.sentence = "Teach " + info.name + " in NF4 with LoRA r " + std::to_string(recipe.method.rank) +
+                    " on 374 rows, 3 epochs.";
     return plan;
 }
 
@@ -155,7 +190,8 @@ void RecordedEngine::play(std::int64_t until_step) {
             if (state == RunState::preparing) set_state(RunState::running);
         }
         emit event(next);
-        if (std::holds_alternative<train::Finished>(next) || std::holds_alternative<train::Failed>(next)) set_state(RunState::idle);
+        if (std::holds_alternative<train::Finished>(next) || std::holds_alternative<train::Failed>(next))
+            set_state(RunState::idle);
     }
 }
 

@@ -16,14 +16,26 @@ class RecordedEngine : public Engine {
     void inspect_model(const QString& model) override;
     void summarize_data(const recipe::Recipe& recipe) override;
     void recover_runs() override { emit recovered(interrupted); }
-    plan::Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataSummary>& data,
-                         const Machine& machine) const override;
+    plan::Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model,
+                         const std::optional<DataSummary>& data, const Machine& machine) const override;
     void start(const recipe::Recipe& recipe) override;
     void resume(const QString& run_folder) override { calls << "resume " + run_folder; }
-    void pause() override { calls << "pause"; set_state(RunState::paused); }
-    void unpause() override { calls << "unpause"; set_state(RunState::running); }
-    void stop_and_save() override { calls << "stop_and_save"; set_state(RunState::stopping); }
-    void stop() override { calls << "stop"; set_state(RunState::stopping); }
+    void pause() override {
+        calls << "pause";
+        set_state(RunState::paused);
+    }
+    void unpause() override {
+        calls << "unpause";
+        set_state(RunState::running);
+    }
+    void stop_and_save() override {
+        calls << "stop_and_save";
+        set_state(RunState::stopping);
+    }
+    void stop() override {
+        calls << "stop";
+        set_state(RunState::stopping);
+    }
     RunState run_state() const override { return state; }
     QString run_folder() const override { return "/runs/banking-1"; }
     void read_history(const QString& folder) override { emit history_ready(folder, events); }

@@ -31,7 +31,8 @@ class QuietChat : public ChatService {
     void release() override {}
     void measure(const evaluate::ReportOptions&) override {}
     void cancel_measuring() override {}
-    void ask(const std::vector<evaluate::Message>&, const std::vector<evaluate::Message>&, const evaluate::GenerateOptions&) override {}
+    void ask(const std::vector<evaluate::Message>&, const std::vector<evaluate::Message>&,
+             const evaluate::GenerateOptions&) override {}
     void stop_chat() override {}
     std::filesystem::path chosen;
 };

@@ -1,10 +1,11 @@
+#include "ui/theme/theme.h"
+
 #include <QApplication>
 #include <QDirIterator>
 #include <QPushButton>
 #include <QTest>
 
 #include "ui/theme/icons.h"
-#include "ui/theme/theme.h"
 
 using namespace qlora;
 
@@ -14,7 +15,8 @@ class ThemeTest : public QObject {
   private slots:
     void text_stands_out_at_least_4_5_to_1() {
         for (const auto* tokens : {&theme::light(), &theme::dark()}) {
-            for (const QColor& ground : {tokens->window, tokens->card, tokens->hover(), tokens->tint(tokens->accent, 0.18)})
+            for (const QColor& ground :
+                 {tokens->window, tokens->card, tokens->hover(), tokens->tint(tokens->accent, 0.18)})
                 for (const QColor& ink : {tokens->text, tokens->dim}) at_least(4.5, ink, ground);
             for (const QColor& ink : {tokens->accent, tokens->good, tokens->warning, tokens->bad})
                 for (const QColor& ground : {tokens->window, tokens->card}) at_least(4.5, ink, ground);
@@ -38,11 +40,13 @@ class ThemeTest : public QObject {
             auto grey = theme::light();
             grey.tags.fill(QColor(0x80, 0x80, 0x80));
             tiles.push_back(theme::tag_brush(static_cast<MemoryTag>(i), grey).textureImage());
-            for (std::size_t k = 0; k < i; ++k) QVERIFY2(tiles[k] != tiles[i], "two tags look alike without colour");
+            for (std::size_t k = 0; k < i; ++k)
+                QVERIFY2(tiles[k] != tiles[i], "two tags look alike without colour");
         }
     }
     void no_name_is_left_in_the_style_sheet() {
-        for (const auto* tokens : {&theme::light(), &theme::dark()}) QVERIFY(!theme::style_sheet(*tokens).contains('@'));
+        for (const auto* tokens : {&theme::light(), &theme::dark()})
+            QVERIFY(!theme::style_sheet(*tokens).contains('@'));
     }
     void switching_reaches_windows_that_are_open() {
         theme::Theme theme(*qApp, theme::Scheme::light);
@@ -70,7 +74,8 @@ class ThemeTest : public QObject {
                 for (int x = 0; x < image.width(); ++x)
                     if (qAlpha(image.pixel(x, y)) > 200) {
                         ++inked;
-                        QVERIFY2(qRed(image.pixel(x, y)) > 200 && qBlue(image.pixel(x, y)) < 60, qPrintable(name));
+                        QVERIFY2(qRed(image.pixel(x, y)) > 200 && qBlue(image.pixel(x, y)) < 60,
+                                 qPrintable(name));
                     }
             QVERIFY2(inked > 20, qPrintable(name));
             ++count;
@@ -94,7 +99,9 @@ class ThemeTest : public QObject {
   private:
     static void at_least(double ratio, const QColor& ink, const QColor& ground) {
         const double got = theme::contrast(ink, ground);
-        QVERIFY2(got >= ratio, qPrintable(QString("%1 on %2: %3, wanted %4").arg(ink.name(), ground.name()).arg(got).arg(ratio)));
+        QVERIFY2(got >= ratio,
+                 qPrintable(
+                     QString("%1 on %2: %3, wanted %4").arg(ink.name(), ground.name()).arg(got).arg(ratio)));
     }
 };
 

@@ -132,16 +132,20 @@ class WidgetsTest : public QObject {
         QVERIFY(!label.toolTip().contains("<b>"));
         QVERIFY(label.toolTip().contains("&lt;b&gt;"));
         ErrorPanel panel;
-        panel.show_error(input_error("model.not_found", name.toStdString(), "no such <i>model</i>", "Choose another."));
-        for (QLabel* part : panel.findChildren<QLabel*>()) QVERIFY(part->textFormat() == Qt::PlainText || part->text().isEmpty());
+        panel.show_error(
+            input_error("model.not_found", name.toStdString(), "no such <i>model</i>", "Choose another."));
+        for (QLabel* part : panel.findChildren<QLabel*>())
+            QVERIFY(part->textFormat() == Qt::PlainText || part->text().isEmpty());
         QVERIFY(panel.details().contains(name));
     }
     void an_errors_details_are_copied_whole() {
         ErrorPanel panel;
-        panel.show_error(input_error("data.row", "support.jsonl, line 17", "expected an object, got an array", "Correct the line."));
+        panel.show_error(input_error("data.row", "support.jsonl, line 17", "expected an object, got an array",
+                                     "Correct the line."));
         QVERIFY(!panel.isHidden());
         const QString details = panel.details();
-        for (const char* part : {"support.jsonl, line 17", "expected an object", "Correct the line.", "data.row"})
+        for (const char* part :
+             {"support.jsonl, line 17", "expected an object", "Correct the line.", "data.row"})
             QVERIFY2(details.contains(part), part);
         panel.clear();
         QVERIFY(panel.isHidden());
@@ -190,11 +194,13 @@ class WidgetsTest : public QObject {
         host.show();
         Toast toast(&host);
         int undone = 0, settled = 0;
-        toast.offer_undo("Deleted", [&] { ++undone; }, [&] { ++settled; });
+        toast.offer_undo(
+            "Deleted", [&] { ++undone; }, [&] { ++settled; });
         toast.undo_button()->click();
         QCOMPARE(undone, 1);
         QCOMPARE(settled, 0);
-        toast.offer_undo("Deleted", [&] { ++undone; }, [&] { ++settled; });
+        toast.offer_undo(
+            "Deleted", [&] { ++undone; }, [&] { ++settled; });
         toast.say("Something else");
         QCOMPARE(settled, 1);
         QCOMPARE(undone, 1);

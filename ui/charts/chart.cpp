@@ -52,7 +52,9 @@ Chart::Chart(const QString& title, const QString& x_label, const QString& y_labe
     timer_ = make<QTimer>(this);
     timer_->setSingleShot(true);
     timer_->setInterval(redraw_ms);
-    connect(timer_, &QTimer::timeout, this, &Chart::redraw);
+    connect(timer_, &QTimer::timeout, this, [this] {
+        if (isVisible()) redraw();  // a hidden chart draws once, when it is shown
+    });
     connect(plot_, &QWidget::customContextMenuRequested, this, &Chart::show_menu);
     connect(plot_, &QCustomPlot::mouseDoubleClick, this, &Chart::fit);
     const auto moved = [this] {
@@ -164,12 +166,18 @@ void Chart::schedule() {
 
 void Chart::redraw_now() {
     timer_->stop();
+    dirty_ = true;
     redraw();
+    plot_->replot(QCustomPlot::rpImmediateRefresh);
+}
+
+void Chart::showEvent(QShowEvent* event) {
+    QWidget::showEvent(event);
+    if (dirty_) redraw();
 }
 
 void Chart::redraw() {
     if (!dirty_) return;
-    if (!isVisible() && !plot_->testAttribute(Qt::WA_WState_ExplicitShowHide) && width() == 0) return;
     dirty_ = false;
     if (fitted_) {
         double low = INFINITY, high = -INFINITY;

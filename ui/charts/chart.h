@@ -78,6 +78,7 @@ class Chart : public QWidget {
 
   protected:
     void changeEvent(QEvent* event) override;
+    void showEvent(QShowEvent* event) override;
     bool eventFilter(QObject* watched, QEvent* event) override;
 
   private:
@@ -102,7 +103,6 @@ class Chart : public QWidget {
     void draw_marks();
     void read_out(std::optional<double> x);
     void show_menu(const QPoint& position);
-    double smallest_step() const;
 
     QString title_, x_label_, y_label_;
     QCustomPlot* plot_;

@@ -44,8 +44,9 @@ QString name_for_people(const std::string& source) {
     return QString::fromStdString(std::filesystem::path(source).filename().string());
 }
 
-void add_tokens(DataSummary& summary, const recipe::Recipe& recipe, const data::Table& table, const data::ColumnRoles& roles,
-                std::vector<data::RowIndex> rows, const Control& control, const Progress& progress) {
+void add_tokens(DataSummary& summary, const recipe::Recipe& recipe, const data::Table& table,
+                const data::ColumnRoles& roles, std::vector<data::RowIndex> rows, const Control& control,
+                const Progress& progress) {
     const auto tokenizer = tokenizer_of(recipe.model);
     data::RenderOptions options;
     options.max_length = std::size_t(std::max<std::int64_t>(recipe.data.max_length, 1));
@@ -67,17 +68,23 @@ void add_tokens(DataSummary& summary, const recipe::Recipe& recipe, const data::
     summary.facts.longest_tokens = std::int64_t(tokenized.longest());
     summary.facts.truncated_rows = std::int64_t(double(tokenized.truncated()) * scale);
     if (tokenized.truncated() > 0)
-        summary.notices << QObject::tr("%1 rows are cut at %2 tokens.").arg(summary.facts.truncated_rows).arg(recipe.data.max_length);
+        summary.notices << QObject::tr("%1 rows are cut at %2 tokens.")
+                               .arg(summary.facts.truncated_rows)
+                               .arg(recipe.data.max_length);
     for (const auto& dropped : tokenized.dropped())
-        summary.notices << QObject::tr("%1 rows are left out: %2.").arg(dropped.rows).arg(QString::fromStdString(dropped.reason));
-    if (!summary.exact) summary.notices << QObject::tr("Token counts are of the first %1 rows.").arg(most_tokenized);
+        summary.notices << QObject::tr("%1 rows are left out: %2.")
+                               .arg(dropped.rows)
+                               .arg(QString::fromStdString(dropped.reason));
+    if (!summary.exact)
+        summary.notices << QObject::tr("Token counts are of the first %1 rows.").arg(most_tokenized);
 }
 
 }  // namespace
 
 DataSummary summarize(const recipe::Recipe& recipe, const Control& control, const Progress& progress) {
     const auto open = [&](const std::string& source) {
-        return data::Table::open(hub::resolve_data(source), {.skip_bad_rows = recipe.data.skip_bad_rows}, &control, progress);
+        return data::Table::open(hub::resolve_data(source), {.skip_bad_rows = recipe.data.skip_bad_rows},
+                                 &control, progress);
     };
     const data::Table table = open(recipe.data.train);
     const data::ColumnRoles roles = roles_of(table, recipe.data.columns);
@@ -93,9 +100,12 @@ DataSummary summarize(const recipe::Recipe& recipe, const Control& control, cons
     options.seed = recipe.train.seed;
     const auto parts = data::split(table, roles, options, &control, progress);
     summary.facts.train_rows = std::int64_t(parts.train.size());
-    summary.facts.validation_rows = std::int64_t(recipe.data.validation.empty() ? parts.validation.size() : open(recipe.data.validation).rows());
-    summary.test_rows = std::int64_t(recipe.data.test.empty() ? parts.test.size() : open(recipe.data.test).rows());
-    if (!recipe.model.empty() && !parts.train.empty()) add_tokens(summary, recipe, table, roles, parts.train, control, progress);
+    summary.facts.validation_rows = std::int64_t(
+        recipe.data.validation.empty() ? parts.validation.size() : open(recipe.data.validation).rows());
+    summary.test_rows =
+        std::int64_t(recipe.data.test.empty() ? parts.test.size() : open(recipe.data.test).rows());
+    if (!recipe.model.empty() && !parts.train.empty())
+        add_tokens(summary, recipe, table, roles, parts.train, control, progress);
     return summary;
 }
 

@@ -22,8 +22,8 @@ std::int64_t free_bytes(const memory::Reading& reading) {
 std::string run_name(const recipe::Recipe& recipe) {
     if (!recipe.name.empty()) return recipe.name;
     const auto stem = [](const std::string& path) { return std::filesystem::path(path).stem().string(); };
-    return stem(recipe.data.train) + " " + stem(recipe.model) + " " + std::string(recipe::name(recipe.precision)) + " r" +
-           std::to_string(recipe.method.rank);
+    return stem(recipe.data.train) + " " + stem(recipe.model) + " " +
+           std::string(recipe::name(recipe.precision)) + " r" + std::to_string(recipe.method.rank);
 }
 
 }  // namespace
@@ -40,7 +40,9 @@ CoreEngine::CoreEngine(Options options, QObject* parent) : Engine(parent), optio
     connect(&catalogue_task_, &Task::failed, this, &Engine::catalogue_failed);
     connect(&data_task_, &Task::progressed, this, &Engine::data_progressed);
     // A machine without an answer to its speed or device still trains; the preview then says less.
-    connect(&machine_task_, &Task::failed, this, [this](const Error& error) { emit machine_ready({QString::fromStdString(error.message()), 0, 0}); });
+    connect(&machine_task_, &Task::failed, this, [this](const Error& error) {
+        emit machine_ready({QString::fromStdString(error.message()), 0, 0});
+    });
     meter_timer_.setInterval(meter_ms);
     connect(&meter_timer_, &QTimer::timeout, this, [this] {
         if (meter_task_.running()) return;
@@ -57,7 +59,9 @@ CoreEngine::~CoreEngine() {
 
 void CoreEngine::read_catalogue() {
     catalogue_task_.start([this](Worker& worker) {
-        worker.post([this, catalogue = Catalogue{hub::models(), hub::datasets()}] { emit catalogue_ready(catalogue); });
+        worker.post([this, catalogue = Catalogue{hub::models(), hub::datasets()}] {
+            emit catalogue_ready(catalogue);
+        });
     });
 }
 
@@ -75,7 +79,8 @@ void CoreEngine::read_machine() {
 void CoreEngine::inspect_model(const QString& model) {
     model_task_.start([this, model](Worker& worker) {
         try {
-            worker.post([this, model, info = nn::inspect(model.toStdString())] { emit model_ready(model, info); });
+            worker.post(
+                [this, model, info = nn::inspect(model.toStdString())] { emit model_ready(model, info); });
         } catch (const Error& error) {
             worker.post([this, model, error] { emit model_failed(model, error); });
         }
@@ -102,9 +107,10 @@ void CoreEngine::recover_runs() {
     });
 }
 
-plan::Plan CoreEngine::make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataSummary>& data,
-                                 const Machine& machine) const {
-    return plan::make_plan(recipe, model, data ? std::optional(data->facts) : std::nullopt, machine.budget_bytes, machine.gemm_flops);
+plan::Plan CoreEngine::make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model,
+                                 const std::optional<DataSummary>& data, const Machine& machine) const {
+    return plan::make_plan(recipe, model, data ? std::optional(data->facts) : std::nullopt,
+                           machine.budget_bytes, machine.gemm_flops);
 }
 
 void CoreEngine::start(const recipe::Recipe& recipe) {
@@ -122,15 +128,18 @@ void CoreEngine::launch(recipe::Recipe recipe, const QString& folder, bool resum
         const std::lock_guard lock(run->mutex);
         run->waiting.push_back(event);
         if (run->waiting.size() > 1) return;  // a delivery is on its way
-        QMetaObject::invokeMethod(this, [this, run] {
-            if (run_.get() != run) return;
-            std::vector<train::Event> events;
-            {
-                const std::lock_guard lock(run->mutex);
-                events.swap(run->waiting);
-            }
-            take(events);
-        }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this,
+            [this, run] {
+                if (run_.get() != run) return;
+                std::vector<train::Event> events;
+                {
+                    const std::lock_guard lock(run->mutex);
+                    events.swap(run->waiting);
+                }
+                take(events);
+            },
+            Qt::QueuedConnection);
     };
     run_->thread = std::jthread([this, run = run_.get(), recipe = std::move(recipe), folder, resume, send,
                                  options = options_]() mutable {
@@ -140,15 +149,19 @@ void CoreEngine::launch(recipe::Recipe recipe, const QString& folder, bool resum
             if (place.empty()) place = runs::Store(options.home).new_folder(run_name(recipe));
             recipe.output = place.string();
             runs::Recorder recorder(options.home, recipe, place, resume);
-            QMetaObject::invokeMethod(this, [this, run, recipe, place] {
-                if (run_.get() != run) return;
-                folder_ = QString::fromStdString(place.string());
-                emit run_started(recipe, folder_);
-            }, Qt::QueuedConnection);
-            train::run(recipe, {place, resume, options.device, options.threads}, run->control, [&](const train::Event& event) {
-                recorder(event);
-                send(event);
-            });
+            QMetaObject::invokeMethod(
+                this,
+                [this, run, recipe, place] {
+                    if (run_.get() != run) return;
+                    folder_ = QString::fromStdString(place.string());
+                    emit run_started(recipe, folder_);
+                },
+                Qt::QueuedConnection);
+            train::run(recipe, {place, resume, options.device, options.threads}, run->control,
+                       [&](const train::Event& event) {
+                           recorder(event);
+                           send(event);
+                       });
         } catch (const Error& error) {
             send(train::failed(error));
         } catch (const std::exception& error) {
@@ -159,7 +172,8 @@ void CoreEngine::launch(recipe::Recipe recipe, const QString& folder, bool resum
 
 void CoreEngine::take(const std::vector<train::Event>& events) {
     for (const auto& event : events) {
-        const bool ended = std::holds_alternative<train::Finished>(event) || std::holds_alternative<train::Failed>(event);
+        const bool ended =
+            std::holds_alternative<train::Finished>(event) || std::holds_alternative<train::Failed>(event);
         if (std::holds_alternative<train::StepDone>(event) && state_ == RunState::preparing)
             set_state(run_->control.paused() ? RunState::paused : RunState::running);
         emit this->event(event);
@@ -200,7 +214,8 @@ void CoreEngine::stop() {
 void CoreEngine::read_history(const QString& run_folder) {
     history_task_.start([this, run_folder](Worker& worker) {
         try {
-            const auto events = train::read_events(std::filesystem::path(run_folder.toStdString()) / "events.jsonl");
+            const auto events =
+                train::read_events(std::filesystem::path(run_folder.toStdString()) / "events.jsonl");
             worker.post([this, run_folder, events] { emit history_ready(run_folder, events); });
         } catch (const Error& error) {
             worker.post([this, run_folder, error] { emit history_failed(run_folder, error); });

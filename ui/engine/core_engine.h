@@ -1,5 +1,6 @@
 #pragma once
-// The real engine behind the window: everything runs on background threads, answers are queued for the UI thread.
+// The real engine behind the window: everything runs on background threads, answers are queued for the UI
+// thread.
 
 #include <QTimer>
 #include <atomic>
@@ -16,9 +17,9 @@ class CoreEngine : public Engine {
 
   public:
     struct Options {
-        std::filesystem::path home;     // of runs and their index
+        std::filesystem::path home;  // of runs and their index
         std::string device = "auto";
-        int threads = 0;                // 0: all cores
+        int threads = 0;  // 0: all cores
     };
     explicit CoreEngine(Options options, QObject* parent = nullptr);
     ~CoreEngine() override;  // stops a run that still goes, and waits for it
@@ -28,8 +29,8 @@ class CoreEngine : public Engine {
     void inspect_model(const QString& model) override;
     void summarize_data(const recipe::Recipe& recipe) override;
     void recover_runs() override;
-    plan::Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataSummary>& data,
-                         const Machine& machine) const override;
+    plan::Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model,
+                         const std::optional<DataSummary>& data, const Machine& machine) const override;
     void start(const recipe::Recipe& recipe) override;
     void resume(const QString& run_folder) override;
     void pause() override;

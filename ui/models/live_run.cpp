@@ -93,7 +93,8 @@ void LiveRun::take(const train::Event& event) {
         },
         event);
     tell();
-    if (!replayed_ && (std::holds_alternative<train::Finished>(event) || std::holds_alternative<train::Failed>(event)))
+    if (!replayed_ &&
+        (std::holds_alternative<train::Finished>(event) || std::holds_alternative<train::Failed>(event)))
         emit ended();
 }
 
@@ -131,16 +132,19 @@ MemoryBytes LiveRun::bytes() const {
 QString LiveRun::state_text() const {
     if (failed_) return tr("Failed");
     if (finished_ && state_ == RunState::idle) {
-        if (finished_->reason == "completed") return tr("Finished · %1 steps").arg(format::count(finished_->steps));
-        if (finished_->reason == "early_stopping") return tr("Stopped early at step %1").arg(format::count(finished_->steps));
+        if (finished_->reason == "completed")
+            return tr("Finished · %1 steps").arg(format::count(finished_->steps));
+        if (finished_->reason == "early_stopping")
+            return tr("Stopped early at step %1").arg(format::count(finished_->steps));
         return tr("Stopped at step %1").arg(format::count(finished_->steps));
     }
     if (empty()) return tr("No run yet");
     if (state_ == RunState::stopping) return tr("Stopping…");
     if (steps_.empty()) return progress_ ? QString::fromStdString(progress_->what) : tr("Getting ready…");
-    const QString step = loaded_ && loaded_->steps > 0
-                             ? tr("Step %1 of %2").arg(format::count(steps_.back().step), format::count(loaded_->steps))
-                             : tr("Step %1").arg(format::count(steps_.back().step));
+    const QString step =
+        loaded_ && loaded_->steps > 0
+            ? tr("Step %1 of %2").arg(format::count(steps_.back().step), format::count(loaded_->steps))
+            : tr("Step %1").arg(format::count(steps_.back().step));
     if (state_ == RunState::paused) return tr("Paused · %1").arg(step);
     if (state_ == RunState::idle) return step;
     const double left = seconds_left();

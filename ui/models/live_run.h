@@ -1,6 +1,6 @@
 #pragma once
-// What the window knows of the run that goes, or of a stored one being looked at: its state, figures, curves and
-// notices, gathered from events. UI thread only; taking in an event costs microseconds.
+// What the window knows of the run that goes, or of a stored one being looked at: its state, figures, curves
+// and notices, gathered from events. UI thread only; taking in an event costs microseconds.
 
 #include <QObject>
 #include <QTimer>
@@ -53,15 +53,15 @@ class LiveRun : public QObject {
     double seconds_left() const;  // NaN: unknown
     MemoryBytes bytes() const;    // newest
 
-    QString state_text() const;   // "Step 40 of 156 · 2 min 10 s left"
+    QString state_text() const;  // "Step 40 of 156 · 2 min 10 s left"
     QList<double> sparkline() const;
     std::vector<Finding> findings() const;  // the run doctor
 
   signals:
-    void restarted();             // everything before is another run's
-    void advanced();              // at most 30 times a second
+    void restarted();  // everything before is another run's
+    void advanced();   // at most 30 times a second
     void state_changed();
-    void ended();                 // Finished or Failed has come
+    void ended();  // Finished or Failed has come
 
   private:
     void clear();

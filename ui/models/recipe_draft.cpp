@@ -71,6 +71,10 @@ bool RecipeDraft::set(const std::string& key, const Json& value) {
     return true;
 }
 
+void RecipeDraft::mark_invalid(const std::string& key, bool invalid) {
+    if (invalid ? invalid_.insert(key).second : invalid_.erase(key) > 0) emit facts_changed();
+}
+
 void RecipeDraft::choose_model(const QString& model) {
     recipe_.model = model.toStdString();
     ask();
@@ -145,11 +149,10 @@ QString RecipeDraft::missing() const {
     if (data_error_) return tr("Choose another dataset");
     if (model_pending_ && !model_) return tr("Reading the model…");
     if (data_pending_ && !data_) return tr("Reading the data…");
-    if (!problems_.empty()) {
-        const recipe::Field* field = recipe::find_field(problems_.front().field);
-        return tr("Correct “%1”").arg(field ? QString::fromStdString(field->label) : QString::fromStdString(problems_.front().field));
-    }
-    return {};
+    if (invalid_.empty() && problems_.empty()) return {};
+    const std::string& key = invalid_.empty() ? problems_.front().field : *invalid_.begin();
+    const recipe::Field* field = recipe::find_field(key);
+    return tr("Correct “%1”").arg(QString::fromStdString(field ? field->label : key));
 }
 
 }  // namespace qlora::ui

@@ -1,10 +1,11 @@
 #pragma once
-// The recipe being edited, and what is known of the model, data and machine it names: the one thing that the Train and
-// Data pages, the run preview and the command palette look at. UI thread only.
+// The recipe being edited, and what is known of the model, data and machine it names: the one thing that the
+// Train and Data pages, the run preview and the command palette look at. UI thread only.
 
 #include <QObject>
 #include <QTimer>
 #include <optional>
+#include <set>
 
 #include "ui/engine/engine.h"
 
@@ -21,6 +22,8 @@ class RecipeDraft : public QObject {
     void set_recipe(const recipe::Recipe& recipe);
     // Sets one field of the table; false (and nothing changes) when the value is not allowed.
     bool set(const std::string& key, const Json& value);
+    // A field holds text that is no value: the last valid value stays, but nothing starts meanwhile.
+    void mark_invalid(const std::string& key, bool invalid);
     void choose_model(const QString& model);
     void choose_data(const QString& train, const QString& held_out = {});
     // Fills what is empty with the first ready model and data set of the catalogue.
@@ -43,8 +46,8 @@ class RecipeDraft : public QObject {
     QString missing() const;
 
   signals:
-    void edited();        // the recipe itself
-    void facts_changed(); // model, data, machine, catalogue or plan
+    void edited();         // the recipe itself
+    void facts_changed();  // model, data, machine, catalogue or plan
 
   private:
     void recompute();
@@ -58,6 +61,7 @@ class RecipeDraft : public QObject {
     std::optional<Error> model_error_, data_error_;
     std::optional<plan::Plan> plan_;
     std::vector<recipe::Problem> problems_;
+    std::set<std::string> invalid_;
     Machine machine_;
     QString asked_model_;
     std::optional<recipe::Data> asked_data_;

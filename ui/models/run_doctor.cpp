@@ -31,19 +31,26 @@ double median_norm(const Steps& steps) {
 }
 
 void look_at_skipped(const Steps& steps, std::vector<Finding>& findings) {
-    const auto skipped = std::count_if(steps.begin(), steps.end(), [](const auto& step) { return step.skipped; });
+    const auto skipped =
+        std::count_if(steps.begin(), steps.end(), [](const auto& step) { return step.skipped; });
     if (skipped == 0) return;
-    findings.push_back({skipped * 10 > std::ptrdiff_t(steps.size()) ? Weight::bad : Weight::warning,
-                        LiveRun::tr("%1 of %2 steps were skipped: their loss or gradient was no finite number. "
-                                    "Lower the learning rate, or compute in FP32.").arg(skipped).arg(steps.size())});
+    findings.push_back(
+        {skipped * 10 > std::ptrdiff_t(steps.size()) ? Weight::bad : Weight::warning,
+         LiveRun::tr("%1 of %2 steps were skipped: their loss or gradient was no finite number. "
+                     "Lower the learning rate, or compute in FP32.")
+             .arg(skipped)
+             .arg(steps.size())});
 }
 
 void look_at_loss(const Steps& steps, std::vector<Finding>& findings) {
     constexpr std::size_t enough = 20;
-    const auto masked = std::count_if(steps.begin(), steps.end(), [](const auto& step) { return step.trained_tokens == 0; });
+    const auto masked =
+        std::count_if(steps.begin(), steps.end(), [](const auto& step) { return step.trained_tokens == 0; });
     if (masked > 0) {
-        findings.push_back({Weight::bad, LiveRun::tr("In %1 steps no token was trained on: everything is masked. Look at "
-                                                     "the coloured tokens on the Data page; a longer row limit may help.").arg(masked)});
+        findings.push_back(
+            {Weight::bad, LiveRun::tr("In %1 steps no token was trained on: everything is masked. Look at "
+                                      "the coloured tokens on the Data page; a longer row limit may help.")
+                              .arg(masked)});
         return;
     }
     if (steps.size() < enough) return;
@@ -51,14 +58,18 @@ void look_at_loss(const Steps& steps, std::vector<Finding>& findings) {
     const double first = mean_loss(steps.begin(), steps.begin() + fifth);
     const double last = mean_loss(steps.end() - fifth, steps.end());
     if (last < 1e-3)
-        findings.push_back({Weight::warning, LiveRun::tr("The training loss is almost zero: the rows are learned by heart. "
-                                                         "Take fewer epochs or more data, and trust the validation loss.")});
+        findings.push_back(
+            {Weight::warning, LiveRun::tr("The training loss is almost zero: the rows are learned by heart. "
+                                          "Take fewer epochs or more data, and trust the validation loss.")});
     else if (last > 1.3 * first)
-        findings.push_back({Weight::bad, LiveRun::tr("The loss rises (from %1 to %2). Stop, and start again with a "
-                                                     "learning rate ten times lower.").arg(format::figure(first), format::figure(last))});
+        findings.push_back(
+            {Weight::bad, LiveRun::tr("The loss rises (from %1 to %2). Stop, and start again with a "
+                                      "learning rate ten times lower.")
+                              .arg(format::figure(first), format::figure(last))});
     else if (steps.size() >= 2 * enough && std::abs(last - first) < 0.01 * first)
-        findings.push_back({Weight::warning, LiveRun::tr("The loss does not move. Try a higher learning rate, or check that "
-                                                         "the answers are in the right column.")});
+        findings.push_back(
+            {Weight::warning, LiveRun::tr("The loss does not move. Try a higher learning rate, or check that "
+                                          "the answers are in the right column.")});
 }
 
 void look_at_gradients(const Steps& steps, std::vector<Finding>& findings) {
@@ -66,10 +77,14 @@ void look_at_gradients(const Steps& steps, std::vector<Finding>& findings) {
     const double usual = median_norm(steps);
     const double now = steps.back().grad_norm;
     if (std::isfinite(usual) && usual > 0 && now > 20 * usual)
-        findings.push_back({Weight::warning, LiveRun::tr("The gradient is %1 times its usual size. One such step is clipped "
-                                                         "away; many mean that the learning rate is too high.").arg(std::llround(now / usual))});
+        findings.push_back(
+            {Weight::warning, LiveRun::tr("The gradient is %1 times its usual size. One such step is clipped "
+                                          "away; many mean that the learning rate is too high.")
+                                  .arg(std::llround(now / usual))});
     if (usual == 0)
-        findings.push_back({Weight::bad, LiveRun::tr("The gradient is zero: nothing is learned. Check which layers are adapted.")});
+        findings.push_back(
+            {Weight::bad,
+             LiveRun::tr("The gradient is zero: nothing is learned. Check which layers are adapted.")});
 }
 
 void look_at_validation(const std::vector<train::Evaluated>& evaluations, std::vector<Finding>& findings) {
@@ -78,8 +93,11 @@ void look_at_validation(const std::vector<train::Evaluated>& evaluations, std::v
                                        [](const auto& a, const auto& b) { return a.loss < b.loss; });
     const auto since = evaluations.end() - best - 1;
     if (since >= 2 && evaluations.back().loss > 1.02 * best->loss)
-        findings.push_back({Weight::warning, LiveRun::tr("The validation loss has not improved since step %1: the model begins "
-                                                         "to learn the rows by heart. The best step is kept.").arg(best->step)});
+        findings.push_back(
+            {Weight::warning,
+             LiveRun::tr("The validation loss has not improved since step %1: the model begins "
+                         "to learn the rows by heart. The best step is kept.")
+                 .arg(best->step)});
 }
 
 }  // namespace
@@ -97,7 +115,8 @@ std::vector<Finding> LiveRun::findings() const {
         if (!notice.hint.empty()) text += QLatin1Char(' ') + QString::fromStdString(notice.hint);
         findings.push_back({Weight::info, text});
     }
-    if (findings.empty() && steps_.size() >= 5) findings.push_back({Weight::good, tr("Nothing stands out: the run looks healthy.")});
+    if (findings.empty() && steps_.size() >= 5)
+        findings.push_back({Weight::good, tr("Nothing stands out: the run looks healthy.")});
     return findings;
 }
 

@@ -40,10 +40,12 @@ QFrame* framed(QWidget* content, QWidget* parent) {
 
 }  // namespace
 
-LivePage::LivePage(LiveRun& run, Dialogs& dialogs, QWidget* parent) : QWidget(parent), run_(run), dialogs_(dialogs) {
-    auto* empty = make<EmptyState>(QStringLiteral("live"), tr("No run to watch yet"),
-                                   tr("Once a run goes, its losses, speed and memory are drawn here while it learns."),
-                                   tr("Set up a run"), this);
+LivePage::LivePage(LiveRun& run, Dialogs& dialogs, QWidget* parent)
+    : QWidget(parent), run_(run), dialogs_(dialogs) {
+    auto* empty =
+        make<EmptyState>(QStringLiteral("live"), tr("No run to watch yet"),
+                         tr("Once a run goes, its losses, speed and memory are drawn here while it learns."),
+                         tr("Set up a run"), this);
     connect(empty, &EmptyState::activated, this, &LivePage::train_requested);
     auto* content = make<QWidget>(this);
     auto* grid = make<QGridLayout>(content);
@@ -64,7 +66,8 @@ LivePage::LivePage(LiveRun& run, Dialogs& dialogs, QWidget* parent) : QWidget(pa
     column->setContentsMargins(0, 0, 0, 0);
     column->addWidget(stack_);
     for (Chart* chart : std::initializer_list<Chart*>{loss_, rate_, norm_, speed_, memory_})
-        connect(chart, &Chart::export_requested, this, [this, chart](const QString& suffix) { save_chart(chart, suffix); });
+        connect(chart, &Chart::export_requested, this,
+                [this, chart](const QString& suffix) { save_chart(chart, suffix); });
     connect(&run, &LiveRun::restarted, this, &LivePage::restart);
     connect(&run, &LiveRun::advanced, this, &LivePage::advance);
     connect(&run, &LiveRun::state_changed, this, &LivePage::refresh_controls);
@@ -83,19 +86,24 @@ QWidget* LivePage::make_heading() {
     sentence_->setProperty("look", "dim");
     sentence_->setAlignment(Qt::AlignLeft | Qt::AlignBottom);
     top->addWidget(sentence_, 1);
-    evaluate_ = make<QPushButton>(theme::icon(QStringLiteral("evaluate"), theme::Ink::on_accent), tr("Evaluate it"), heading);
+    evaluate_ = make<QPushButton>(theme::icon(QStringLiteral("evaluate"), theme::Ink::on_accent),
+                                  tr("Evaluate it"), heading);
     evaluate_->setProperty("look", "primary");
     connect(evaluate_, &QPushButton::clicked, this, [this] { emit evaluate_requested(run_.folder()); });
     pause_ = make<QPushButton>(heading);
     pause_->setMinimumWidth(104);
     connect(pause_, &QPushButton::clicked, this, [this] {
-        if (run_.state() == RunState::paused) emit unpause_requested();
-        else emit pause_requested();
+        if (run_.state() == RunState::paused)
+            emit unpause_requested();
+        else
+            emit pause_requested();
     });
     stop_ = make<QPushButton>(theme::icon(QStringLiteral("stop")), tr("Stop"), heading);
     auto* menu = make<QMenu>(stop_);
-    menu->addAction(theme::icon(QStringLiteral("save")), tr("Stop and save"), this, &LivePage::stop_and_save_requested);
-    menu->addAction(theme::icon(QStringLiteral("stop")), tr("Stop without saving"), this, &LivePage::stop_requested);
+    menu->addAction(theme::icon(QStringLiteral("save")), tr("Stop and save"), this,
+                    &LivePage::stop_and_save_requested);
+    menu->addAction(theme::icon(QStringLiteral("stop")), tr("Stop without saving"), this,
+                    &LivePage::stop_requested);
     stop_->setMenu(menu);
     for (QPushButton* button : {evaluate_, pause_, stop_}) top->addWidget(button);
     rows->addLayout(top);
@@ -158,7 +166,9 @@ QWidget* LivePage::make_side() {
     return side;
 }
 
-void LivePage::set_predicted_peak(std::int64_t bytes) { memory_->set_predicted_peak(bytes); }
+void LivePage::set_predicted_peak(std::int64_t bytes) {
+    memory_->set_predicted_peak(bytes);
+}
 
 void LivePage::restart() {
     loss_->clear();
@@ -218,8 +228,9 @@ void LivePage::refresh_controls() {
     }
     if (!run_.steps().empty()) {
         const auto& step = run_.steps().back();
-        figures_->setText(tr("epoch %1 · %2 · peak %3").arg(step.epoch, 0, 'f', 2).arg(format::rate(step.tokens_per_second),
-                                                                                     format::bytes(step.peak_bytes)));
+        figures_->setText(tr("epoch %1 · %2 · peak %3")
+                              .arg(step.epoch, 0, 'f', 2)
+                              .arg(format::rate(step.tokens_per_second), format::bytes(step.peak_bytes)));
     } else {
         figures_->clear();
     }
@@ -239,13 +250,17 @@ void LivePage::refresh_controls() {
 }
 
 void LivePage::save_chart(Chart* chart, const QString& suffix) {
-    const QString path = dialogs_.save_file(this, tr("Save the chart"), chart->accessibleName() + QLatin1Char('.') + suffix,
-                                            QStringLiteral("%1 (*.%2)").arg(suffix.toUpper(), suffix));
+    const QString path =
+        dialogs_.save_file(this, tr("Save the chart"), chart->accessibleName() + QLatin1Char('.') + suffix,
+                           QStringLiteral("%1 (*.%2)").arg(suffix.toUpper(), suffix));
     if (path.isEmpty()) return;
     try {
-        if (suffix == QLatin1String("png")) chart->export_png(path);
-        else if (suffix == QLatin1String("svg")) chart->export_svg(path);
-        else chart->export_csv(path);
+        if (suffix == QLatin1String("png"))
+            chart->export_png(path);
+        else if (suffix == QLatin1String("svg"))
+            chart->export_svg(path);
+        else
+            chart->export_csv(path);
     } catch (const Error& error) {
         error_->show_error(error);
     }

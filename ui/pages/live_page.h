@@ -1,6 +1,6 @@
 #pragma once
-// The run as it goes: progress, losses, learning rate, gradient norm, speed, memory by use, what the run doctor says
-// and the answers at each evaluation; pause, resume, stop.
+// The run as it goes: progress, losses, learning rate, gradient norm, speed, memory by use, what the run
+// doctor says and the answers at each evaluation; pause, resume, stop.
 
 #include <QWidget>
 

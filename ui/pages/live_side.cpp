@@ -29,10 +29,14 @@ QWidget* quote(const QString& speaker, const std::string& text, const char* look
 
 NoticeRow::Weight weight_of(Finding::Weight weight) {
     switch (weight) {
-        case Finding::Weight::good: return NoticeRow::Weight::good;
-        case Finding::Weight::warning: return NoticeRow::Weight::warning;
-        case Finding::Weight::bad: return NoticeRow::Weight::bad;
-        case Finding::Weight::info: break;
+        case Finding::Weight::good:
+            return NoticeRow::Weight::good;
+        case Finding::Weight::warning:
+            return NoticeRow::Weight::warning;
+        case Finding::Weight::bad:
+            return NoticeRow::Weight::bad;
+        case Finding::Weight::info:
+            break;
     }
     return NoticeRow::Weight::info;
 }
@@ -61,9 +65,12 @@ void LiveHealth::set_findings(const std::vector<Finding>& findings) {
         if (item->widget()) item->widget()->deleteLater();
     }
     if (findings.empty())
-        column_->addWidget(make<NoticeRow>(NoticeRow::Weight::info, tr("Watching for skipped steps, a loss that is flat, rises or "
-                                                                       "is zero, exploding gradients and overfitting."), widget()));
-    for (const Finding& finding : findings) column_->addWidget(make<NoticeRow>(weight_of(finding.weight), finding.text, widget()));
+        column_->addWidget(make<NoticeRow>(NoticeRow::Weight::info,
+                                           tr("Watching for skipped steps, a loss that is flat, rises or "
+                                              "is zero, exploding gradients and overfitting."),
+                                           widget()));
+    for (const Finding& finding : findings)
+        column_->addWidget(make<NoticeRow>(weight_of(finding.weight), finding.text, widget()));
     column_->addStretch(1);
 }
 
@@ -86,8 +93,9 @@ void LiveAnswers::clear() {
     evaluations_.clear();
     choice_->clear();
     choice_->hide();
-    auto* words = wrapped_label(tr("At each evaluation the model answers a held-out question here, beside the base model's answer."),
-                                "dim", scroll_);
+    auto* words = wrapped_label(
+        tr("At each evaluation the model answers a held-out question here, beside the base model's answer."),
+        "dim", scroll_);
     words->setAlignment(Qt::AlignTop | Qt::AlignLeft);
     scroll_->setWidget(words);
 }
@@ -97,7 +105,8 @@ void LiveAnswers::add(const train::Evaluated& evaluation) {
     const bool following = choice_->currentIndex() + 1 == choice_->count();
     evaluations_.push_back(evaluation);
     choice_->show();
-    choice_->addItem(tr("Step %1 · loss %2").arg(format::count(evaluation.step), format::figure(evaluation.loss)));
+    choice_->addItem(
+        tr("Step %1 · loss %2").arg(format::count(evaluation.step), format::figure(evaluation.loss)));
     if (following) choice_->setCurrentIndex(choice_->count() - 1);
 }
 

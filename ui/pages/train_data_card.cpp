@@ -58,12 +58,14 @@ TrainDataCard::TrainDataCard(RecipeDraft& draft, Dialogs& dialogs, QWidget* pare
     auto* file = make<QPushButton>(theme::icon(QStringLiteral("file")), tr("Your own file…"), chooser_);
     auto* buttons = make<QHBoxLayout>();
     buttons->addWidget(file);
-    buttons->addWidget(plain_label(tr("JSON lines, CSV, Parquet or text; or drop one onto the window"), "dim", chooser_));
+    buttons->addWidget(
+        plain_label(tr("JSON lines, CSV, Parquet or text; or drop one onto the window"), "dim", chooser_));
     buttons->addStretch(1);
     column->addWidget(choices_);
     column->addLayout(buttons);
     chooser_->hide();
-    form_ = make<TrainForm>(draft, dialogs, std::vector<std::string>{"data."}, std::vector<std::string>{"data.train"}, this);
+    form_ = make<TrainForm>(draft, dialogs, std::vector<std::string>{"data."},
+                            std::vector<std::string>{"data.train"}, this);
 
     body()->addLayout(row);
     body()->addWidget(sample_);
@@ -79,12 +81,14 @@ TrainDataCard::TrainDataCard(RecipeDraft& draft, Dialogs& dialogs, QWidget* pare
     });
     connect(choices_, &ChoiceList::chosen, this, &TrainDataCard::choose);
     connect(file, &QPushButton::clicked, this, [this] {
-        const QString path = dialogs_.open_file(this, tr("A data set"), {},
-                                                tr("Data sets (*.jsonl *.ndjson *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"));
+        const QString path = dialogs_.open_file(
+            this, tr("A data set"), {},
+            tr("Data sets (*.jsonl *.ndjson *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"));
         if (!path.isEmpty()) draft_.choose_data(path);
     });
     connect(&draft_, &RecipeDraft::facts_changed, this, &TrainDataCard::refresh);
-    connect(this, &Card::unfolded_changed, this, [this](bool open) { set_summary(open ? QString() : name_->full_text()); });
+    connect(this, &Card::unfolded_changed, this,
+            [this](bool open) { set_summary(open ? QString() : name_->full_text()); });
     refresh();
 }
 
@@ -96,7 +100,8 @@ void TrainDataCard::open_chooser() {
 void TrainDataCard::choose(const QString& id) {
     QString held_out;
     for (const auto& set : draft_.catalogue()->datasets)
-        if (set.id == id.toStdString() && !set.held_out.empty()) held_out = QString::fromStdString(set.held_out.string());
+        if (set.id == id.toStdString() && !set.held_out.empty())
+            held_out = QString::fromStdString(set.held_out.string());
     draft_.choose_data(id, held_out);
 }
 
@@ -113,16 +118,19 @@ void TrainDataCard::refresh() {
     } else if (data) {
         name_->set_text(data->name);
         QStringList chips{tr("%1 rows").arg(format::count(data->rows))};
-        if (data->facts.validation_rows > 0) chips << tr("%1 held out").arg(format::count(data->facts.validation_rows));
+        if (data->facts.validation_rows > 0)
+            chips << tr("%1 held out").arg(format::count(data->facts.validation_rows));
         if (data->test_rows > 0) chips << tr("%1 for testing").arg(format::count(data->test_rows));
-        if (data->facts.mean_tokens > 0) chips << tr("%1 tokens a row").arg(format::figure(std::round(data->facts.mean_tokens)));
+        if (data->facts.mean_tokens > 0)
+            chips << tr("%1 tokens a row").arg(format::figure(std::round(data->facts.mean_tokens)));
         chips << data->columns.join(QStringLiteral(" → "));
         chips_->set_chips(chips);
         prompt_->setVisible(!data->prompt.isEmpty());
         prompt_->set_text(QStringLiteral("“%1”").arg(format::one_line(data->prompt, 200)));
         answer_->set_text(QStringLiteral("“%1”").arg(format::one_line(data->answer, 300)));
     } else {
-        name_->set_text(asked.isEmpty() ? tr("No data set chosen") : tr("Reading %1…").arg(format::path(asked)));
+        name_->set_text(asked.isEmpty() ? tr("No data set chosen")
+                                        : tr("Reading %1…").arg(format::path(asked)));
     }
     set_summary(unfolded() ? QString() : name_->full_text());
 }
@@ -132,9 +140,11 @@ void TrainDataCard::refresh_choices() {
     if (draft_.catalogue())
         for (const auto& set : draft_.catalogue()->datasets) {
             QString detail = QString::fromStdString(set.description);
-            if (set.rows > 0) detail = tr("%1 rows").arg(format::count(set.rows)) + QStringLiteral(" · ") + detail;
+            if (set.rows > 0)
+                detail = tr("%1 rows").arg(format::count(set.rows)) + QStringLiteral(" · ") + detail;
             if (!set.available) detail = tr("not on this computer") + QStringLiteral(" · ") + detail;
-            choices.push_back({QString::fromStdString(set.id), QString::fromStdString(set.name), detail, set.available});
+            choices.push_back(
+                {QString::fromStdString(set.id), QString::fromStdString(set.name), detail, set.available});
         }
     choices_->set_choices(choices);
     choices_->set_current(QString::fromStdString(draft_.recipe().data.train));

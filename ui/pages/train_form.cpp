@@ -40,9 +40,10 @@ TrainForm::TrainForm(RecipeDraft& draft, Dialogs& dialogs, const std::vector<std
         const bool shown_always = field.level == recipe::Field::Level::simple;
         auto* editor = make<FieldEditor>(field, shown_always ? simple : advanced_);
         (shown_always ? simple_grid : advanced_grid)->addWidget(editor);
-        connect(editor, &FieldEditor::edited, this, [this, editor](const QString& key) {
-            draft_.set(key.toStdString(), editor->value());
-        });
+        connect(editor, &FieldEditor::edited, this,
+                [this, editor](const QString& key) { draft_.set(key.toStdString(), editor->value()); });
+        connect(editor, &FieldEditor::validity_changed, this,
+                [this, editor] { draft_.mark_invalid(editor->field().key, editor->mistyped()); });
         connect(editor, &FieldEditor::browse_requested, this, &TrainForm::browse);
         editors_.push_back(editor);
     }
@@ -54,10 +55,13 @@ TrainForm::TrainForm(RecipeDraft& draft, Dialogs& dialogs, const std::vector<std
     refresh();
 }
 
-void TrainForm::set_advanced(bool advanced) { advanced_->setVisible(advanced && advanced_->layout()->count() > 0); }
+void TrainForm::set_advanced(bool advanced) {
+    advanced_->setVisible(advanced && advanced_->layout()->count() > 0);
+}
 
 FieldEditor* TrainForm::editor(const std::string& key) const {
-    const auto at = std::find_if(editors_.begin(), editors_.end(), [&](FieldEditor* e) { return e->field().key == key; });
+    const auto at =
+        std::find_if(editors_.begin(), editors_.end(), [&](FieldEditor* e) { return e->field().key == key; });
     return at == editors_.end() ? nullptr : *at;
 }
 
@@ -78,10 +82,15 @@ void TrainForm::browse(const QString& key) {
     const recipe::Field& field = editor(key.toStdString())->field();
     const QString title = QString::fromStdString(field.label);
     const Json now = field.get(draft_.recipe());
-    const QString folder = now.is_string() ? QFileInfo(QString::fromStdString(now.get<std::string>())).path() : QString();
+    const QString folder =
+        now.is_string() ? QFileInfo(QString::fromStdString(now.get<std::string>())).path() : QString();
     const bool is_file = field.key.starts_with("data.");
-    const QString chosen = is_file ? dialogs_.open_file(this, title, folder, tr("Data sets (*.jsonl *.ndjson *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"))
-                                   : dialogs_.open_folder(this, title, folder);
+    const QString chosen =
+        is_file
+            ? dialogs_.open_file(
+                  this, title, folder,
+                  tr("Data sets (*.jsonl *.ndjson *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"))
+            : dialogs_.open_folder(this, title, folder);
     if (!chosen.isEmpty()) draft_.set(field.key, chosen.toStdString());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// A card's form: an editor for each of some recipe fields, the advanced ones shown on demand. Edits go to the draft.
+// A card's form: an editor for each of some recipe fields, the advanced ones shown on demand. Edits go to the
+// draft.
 
 #include <QWidget>
 #include <vector>
@@ -16,8 +17,8 @@ class TrainForm : public QWidget {
     Q_OBJECT
 
   public:
-    // Fields whose key is in `keys`, or begins with one that ends in a dot; in the order of the table. A choice of one
-    // is not shown.
+    // Fields whose key is in `keys`, or begins with one that ends in a dot; in the order of the table. A
+    // choice of one is not shown.
     TrainForm(RecipeDraft& draft, Dialogs& dialogs, const std::vector<std::string>& keys,
               const std::vector<std::string>& without, QWidget* parent = nullptr);
 

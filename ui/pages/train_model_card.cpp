@@ -73,7 +73,8 @@ TrainModelCard::TrainModelCard(RecipeDraft& draft, Dialogs& dialogs, QWidget* pa
         if (!path.isEmpty()) draft_.choose_model(path);
     });
     connect(&draft_, &RecipeDraft::facts_changed, this, &TrainModelCard::refresh);
-    connect(this, &Card::unfolded_changed, this, [this](bool open) { set_summary(open ? QString() : name_->full_text()); });
+    connect(this, &Card::unfolded_changed, this,
+            [this](bool open) { set_summary(open ? QString() : name_->full_text()); });
     refresh();
 }
 
@@ -97,8 +98,8 @@ void TrainModelCard::refresh() {
         QString family = QString::fromStdString(model->family);
         if (!family.isEmpty()) family[0] = family[0].toUpper();
         QStringList chips{family, tr("%1 parameters").arg(format::parameters(model->parameters)),
-                          tr("%1 context").arg(format::tokens(model->context)), QString::fromStdString(model->dtype),
-                          format::bytes(model->file_bytes)};
+                          tr("%1 context").arg(format::tokens(model->context)),
+                          QString::fromStdString(model->dtype), format::bytes(model->file_bytes)};
         chips_->set_chips(chips);
         QStringList note{QString::fromStdString(model->format), tr("%1 layers").arg(model->layers),
                          QString::fromStdString(model->tokenizer),
@@ -108,7 +109,8 @@ void TrainModelCard::refresh() {
     } else {
         name_->set_text(asked.isEmpty() ? tr("No model chosen") : format::path(asked));
         chips_->set_chips({});
-        note_->set_text(asked.isEmpty() ? tr("Choose a ready model, or bring a folder or a .gguf file.") : tr("Reading its headers…"));
+        note_->set_text(asked.isEmpty() ? tr("Choose a ready model, or bring a folder or a .gguf file.")
+                                        : tr("Reading its headers…"));
     }
     set_summary(unfolded() ? QString() : name_->full_text());
 }
@@ -120,7 +122,8 @@ void TrainModelCard::refresh_choices() {
             QString detail = QString::fromStdString(model.description);
             if (model.bytes > 0) detail = format::bytes(model.bytes) + QStringLiteral(" · ") + detail;
             if (!model.available) detail = tr("not on this computer") + QStringLiteral(" · ") + detail;
-            choices.push_back({QString::fromStdString(model.id), QString::fromStdString(model.name), detail, model.available});
+            choices.push_back({QString::fromStdString(model.id), QString::fromStdString(model.name), detail,
+                               model.available});
         }
     choices_->set_choices(choices);
     choices_->set_current(QString::fromStdString(draft_.recipe().model));

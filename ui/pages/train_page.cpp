@@ -61,11 +61,17 @@ QWidget* TrainPage::make_cards() {
     model_ = make<TrainModelCard>(draft_, dialogs_, this);
     data_ = make<TrainDataCard>(draft_, dialogs_, this);
     connect(data_, &TrainDataCard::look_requested, this, &TrainPage::look_at_data_requested);
-    auto* method = make<Card>(QStringLiteral("train.method"), tr("Method"), QStringLiteral("method"), Card::Folding::foldable, this);
-    auto* method_form = make<TrainForm>(draft_, dialogs_, Keys{"precision", "double_quantization", "quantization_block", "compute", "task", "method."}, Keys{}, method);
+    auto* method = make<Card>(QStringLiteral("train.method"), tr("Method"), QStringLiteral("method"),
+                              Card::Folding::foldable, this);
+    auto* method_form = make<TrainForm>(
+        draft_, dialogs_,
+        Keys{"precision", "double_quantization", "quantization_block", "compute", "task", "method."}, Keys{},
+        method);
     method->body()->addWidget(method_form);
-    auto* training = make<Card>(QStringLiteral("train.training"), tr("Training"), QStringLiteral("settings"), Card::Folding::foldable, this);
-    auto* training_form = make<TrainForm>(draft_, dialogs_, Keys{"train.", "early_stopping.", "evaluate.", "name", "output"}, Keys{}, training);
+    auto* training = make<Card>(QStringLiteral("train.training"), tr("Training"), QStringLiteral("settings"),
+                                Card::Folding::foldable, this);
+    auto* training_form = make<TrainForm>(
+        draft_, dialogs_, Keys{"train.", "early_stopping.", "evaluate.", "name", "output"}, Keys{}, training);
     training->body()->addWidget(training_form);
     cards_ = {model_, data_, method, training};
     forms_ = {data_->form(), method_form, training_form};
@@ -85,12 +91,18 @@ QWidget* TrainPage::make_cards() {
     // A folded form says its main values in the heading.
     const auto summarize = [this, method, training] {
         const recipe::Recipe& recipe = draft_.recipe();
-        method->set_summary(method->unfolded() ? tr("LoRA adapters over a frozen base")
-                                               : tr("LoRA r %1, alpha %2, base in %3").arg(recipe.method.rank).arg(recipe.method.alpha)
-                                                     .arg(choice_text("precision", std::string(recipe::name(recipe.precision)))));
+        method->set_summary(
+            method->unfolded()
+                ? tr("LoRA adapters over a frozen base")
+                : tr("LoRA r %1, alpha %2, base in %3")
+                      .arg(recipe.method.rank)
+                      .arg(recipe.method.alpha)
+                      .arg(choice_text("precision", std::string(recipe::name(recipe.precision)))));
         training->set_summary(training->unfolded() ? QString()
-                                                   : tr("%1 epochs, learning rate %2, batch %3").arg(recipe.train.epochs)
-                                                         .arg(recipe.train.learning_rate).arg(recipe.train.batch_size));
+                                                   : tr("%1 epochs, learning rate %2, batch %3")
+                                                         .arg(recipe.train.epochs)
+                                                         .arg(recipe.train.learning_rate)
+                                                         .arg(recipe.train.batch_size));
     };
     connect(&draft_, &RecipeDraft::edited, this, summarize);
     connect(method, &Card::unfolded_changed, this, summarize);
@@ -99,10 +111,18 @@ QWidget* TrainPage::make_cards() {
     return scroll_;
 }
 
-bool TrainPage::advanced() const { return level_->current() == 1; }
-void TrainPage::set_advanced(bool advanced) { level_->set_current(advanced ? 1 : 0); }
-void TrainPage::choose_model() { model_->open_chooser(); }
-void TrainPage::choose_data() { data_->open_chooser(); }
+bool TrainPage::advanced() const {
+    return level_->current() == 1;
+}
+void TrainPage::set_advanced(bool advanced) {
+    level_->set_current(advanced ? 1 : 0);
+}
+void TrainPage::choose_model() {
+    model_->open_chooser();
+}
+void TrainPage::choose_data() {
+    data_->open_chooser();
+}
 
 void TrainPage::go_to_field(const std::string& key) {
     for (TrainForm* form : forms_) {

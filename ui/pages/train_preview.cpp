@@ -77,7 +77,8 @@ TrainPreview::TrainPreview(RecipeDraft& draft, QWidget* parent) : QFrame(parent)
     column->addWidget(bar_);
     column->addWidget(legend_);
     column->addWidget(verdict_);
-    column->addLayout(fact(this, tr("Time, from this machine's speed"), time_, QStringLiteral("~88 min 88 s")));
+    column->addLayout(
+        fact(this, tr("Time, from this machine's speed"), time_, QStringLiteral("~88 min 88 s")));
     column->addLayout(fact(this, tr("Optimizer steps"), steps_, QStringLiteral("88,888")));
     column->addLayout(fact(this, tr("Trained parameters"), trained_, QStringLiteral("8.88M (8.8 %)")));
     column->addWidget(scroll, 1);
@@ -100,21 +101,32 @@ void TrainPreview::refresh() {
         bar_->set_memory(plan->bytes, plan->budget_bytes);
         legend_->set_memory(plan->bytes);
         amount_->setText(QStringLiteral("~") + format::bytes(plan->peak_bytes));
-        budget_->setText(plan->budget_bytes > 0 ? tr("of %1 free").arg(format::bytes(plan->budget_bytes)) : QString());
+        budget_->setText(plan->budget_bytes > 0 ? tr("of %1 free").arg(format::bytes(plan->budget_bytes))
+                                                : QString());
         const bool known = plan->budget_bytes > 0;
-        if (!known) verdict_->set(NoticeRow::Weight::info, tr("Measuring this machine…"));
-        else if (plan->fits) verdict_->set(NoticeRow::Weight::good, tr("Fits on %1").arg(draft_.machine().device));
-        else verdict_->set(NoticeRow::Weight::bad, tr("Does not fit: %1 too much. Try a 4-bit precision, a smaller batch or shorter rows.")
-                                                       .arg(format::bytes(plan->peak_bytes - plan->budget_bytes)));
-        time_->setText(plan->total_seconds > 0 ? QStringLiteral("~") + format::duration(plan->total_seconds) : none);
+        if (!known)
+            verdict_->set(NoticeRow::Weight::info, tr("Measuring this machine…"));
+        else if (plan->fits)
+            verdict_->set(NoticeRow::Weight::good, tr("Fits on %1").arg(draft_.machine().device));
+        else
+            verdict_->set(
+                NoticeRow::Weight::bad,
+                tr("Does not fit: %1 too much. Try a 4-bit precision, a smaller batch or shorter rows.")
+                    .arg(format::bytes(plan->peak_bytes - plan->budget_bytes)));
+        time_->setText(plan->total_seconds > 0 ? QStringLiteral("~") + format::duration(plan->total_seconds)
+                                               : none);
         steps_->setText(plan->steps > 0 ? format::count(plan->steps) : none);
         const double share = draft_.model() && draft_.model()->parameters > 0
-                                 ? double(plan->trainable_parameters) / double(draft_.model()->parameters) : NAN;
-        trained_->setText(std::isfinite(share) ? tr("%1 (%2)").arg(format::parameters(plan->trainable_parameters), format::percent(share))
-                                               : format::parameters(plan->trainable_parameters));
+                                 ? double(plan->trainable_parameters) / double(draft_.model()->parameters)
+                                 : NAN;
+        trained_->setText(
+            std::isfinite(share)
+                ? tr("%1 (%2)").arg(format::parameters(plan->trainable_parameters), format::percent(share))
+                : format::parameters(plan->trainable_parameters));
     } else {
-        sentence_->setText(draft_.recipe().model.empty() ? tr("Choose a model and a data set, and this says what will happen.")
-                                                         : tr("Looking at the model…"));
+        sentence_->setText(draft_.recipe().model.empty()
+                               ? tr("Choose a model and a data set, and this says what will happen.")
+                               : tr("Looking at the model…"));
         bar_->set_memory({}, 0);
         legend_->set_memory({});
         amount_->setText(none);
@@ -149,7 +161,8 @@ void TrainPreview::refresh_notices() {
         std::unique_ptr<QLayoutItem> owned(item);
         if (item->widget()) item->widget()->deleteLater();
     }
-    for (const QString& notice : notices) notices_->addWidget(make<NoticeRow>(NoticeRow::Weight::info, notice, this));
+    for (const QString& notice : notices)
+        notices_->addWidget(make<NoticeRow>(NoticeRow::Weight::info, notice, this));
     notices_->addStretch(1);
 }
 

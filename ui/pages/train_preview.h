@@ -1,6 +1,6 @@
 #pragma once
-// What the run will do and cost, beside the form: a sentence, the memory bar, the verdict, the time, notices, and the
-// one button whose label says what is missing, or "Start".
+// What the run will do and cost, beside the form: a sentence, the memory bar, the verdict, the time, notices,
+// and the one button whose label says what is missing, or "Start".
 
 #include <QFrame>
 

@@ -22,7 +22,8 @@ class CommandDelegate : public QStyledItemDelegate {
 
     QSize sizeHint(const QStyleOptionViewItem&, const QModelIndex&) const override { return {300, 42}; }
 
-    void paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+    void paint(QPainter* painter, const QStyleOptionViewItem& option,
+               const QModelIndex& index) const override {
         const theme::Tokens& tokens = theme::current();
         const bool enabled = option.state & QStyle::State_Enabled;
         painter->save();
@@ -30,11 +31,12 @@ class CommandDelegate : public QStyledItemDelegate {
         if (option.state & QStyle::State_Selected) {
             painter->setPen(Qt::NoPen);
             painter->setBrush(tokens.tint(tokens.accent, 0.16));
-            painter->drawRoundedRect(QRectF(option.rect).adjusted(4, 1, -4, -1), theme::radius, theme::radius);
+            painter->drawRoundedRect(QRectF(option.rect).adjusted(4, 1, -4, -1), theme::radius,
+                                     theme::radius);
         }
         const QColor ink = enabled ? tokens.text : tokens.dim;
-        const QPixmap picture = theme::icon_pixmap(index.data(CommandModel::IconRole).toString(), tokens.dim, 18,
-                                                   painter->device()->devicePixelRatioF());
+        const QPixmap picture = theme::icon_pixmap(index.data(CommandModel::IconRole).toString(), tokens.dim,
+                                                   18, painter->device()->devicePixelRatioF());
         painter->drawPixmap(option.rect.left() + 14, option.rect.center().y() - 9, picture);
         const QRect room = option.rect.adjusted(44, 4, -14, -4);
         painter->setFont(theme::dim_font());
@@ -87,7 +89,8 @@ void CommandPalette::open(std::vector<Command> commands) {
     model_->set_commands(std::move(commands));
     line_->clear();
     select_first();
-    const QSize size(std::min(560, parentWidget()->width() - 40), std::min(420, parentWidget()->height() - 100));
+    const QSize size(std::min(560, parentWidget()->width() - 40),
+                     std::min(420, parentWidget()->height() - 100));
     setGeometry(QRect(QPoint((parentWidget()->width() - size.width()) / 2, 60), size));
     show();
     raise();
@@ -114,14 +117,21 @@ bool CommandPalette::eventFilter(QObject* watched, QEvent* event) {
     if (event->type() == QEvent::FocusOut && isVisible()) hide();
     if (event->type() == QEvent::KeyPress) {
         switch (static_cast<QKeyEvent*>(event)->key()) {
-            case Qt::Key_Escape: hide(); return true;
+            case Qt::Key_Escape:
+                hide();
+                return true;
             case Qt::Key_Return:
-            case Qt::Key_Enter: run(list_->currentIndex()); return true;
+            case Qt::Key_Enter:
+                run(list_->currentIndex());
+                return true;
             case Qt::Key_Up:
             case Qt::Key_Down:
             case Qt::Key_PageUp:
-            case Qt::Key_PageDown: QApplication::sendEvent(list_, event); return true;
-            default: break;
+            case Qt::Key_PageDown:
+                QApplication::sendEvent(list_, event);
+                return true;
+            default:
+                break;
         }
     }
     return QFrame::eventFilter(watched, event);

@@ -51,7 +51,9 @@ std::optional<Page> page_from_name(const QString& name) {
     return {};
 }
 
-QString page_name(Page page) { return QString::fromLatin1(names[static_cast<int>(page)]); }
+QString page_name(Page page) {
+    return QString::fromLatin1(names[static_cast<int>(page)]);
+}
 
 MainWindow::MainWindow(const Parts& parts) : parts_(parts) {
     setWindowTitle(tr("QLoRA Studio"));
@@ -94,7 +96,8 @@ void MainWindow::make_pages() {
     live_ = make<LivePage>(*run_, parts_.dialogs, stack_);
     evaluate_ = make<EvaluatePage>(parts_.chat, parts_.runs, stack_);
     runs_ = make<RunsPage>(parts_.runs, parts_.dialogs, stack_);
-    for (QWidget* page : std::initializer_list<QWidget*>{train_, data_, live_, evaluate_, runs_}) stack_->addWidget(page);
+    for (QWidget* page : std::initializer_list<QWidget*>{train_, data_, live_, evaluate_, runs_})
+        stack_->addWidget(page);
 
     connect(train_, &TrainPage::start_requested, this, &MainWindow::start_run);
     connect(train_, &TrainPage::look_at_data_requested, this, [this] { show_page(Page::data); });
@@ -155,12 +158,14 @@ QWidget* MainWindow::make_top_bar() {
     auto* row = make<QHBoxLayout>(bar);
     row->setContentsMargins(20, 6, 14, 4);
     row->setSpacing(12);
-    auto* search = make<QPushButton>(theme::icon(QStringLiteral("search"), theme::Ink::dim), tr("Search actions and settings      Ctrl+K"), bar);
+    auto* search = make<QPushButton>(theme::icon(QStringLiteral("search"), theme::Ink::dim),
+                                     tr("Search actions and settings      Ctrl+K"), bar);
     search->setProperty("look", "quiet");
     search->setFocusPolicy(Qt::TabFocus);
     connect(search, &QPushButton::clicked, this, &MainWindow::open_palette);
     device_ = plain_label({}, "dim", bar);
-    scheme_ = make<SegmentedControl>(tr("Colours"), QStringList{tr("As the system"), tr("Light"), tr("Dark")}, bar);
+    scheme_ =
+        make<SegmentedControl>(tr("Colours"), QStringList{tr("As the system"), tr("Light"), tr("Dark")}, bar);
     scheme_->set_icons({QStringLiteral("system"), QStringLiteral("sun"), QStringLiteral("moon")});
     connect(scheme_, &SegmentedControl::changed, this, [this](int index) {
         parts_.theme.set_scheme(static_cast<theme::Scheme>(index));
@@ -198,7 +203,9 @@ QWidget* MainWindow::make_banner() {
     return banner_;
 }
 
-Page MainWindow::page() const { return static_cast<Page>(stack_->currentIndex()); }
+Page MainWindow::page() const {
+    return static_cast<Page>(stack_->currentIndex());
+}
 
 void MainWindow::show_page(Page page) {
     const int index = static_cast<int>(page);
@@ -250,11 +257,13 @@ void MainWindow::closeEvent(QCloseEvent* event) {
     event->ignore();
     if (closing_) return;  // it closes once the run has saved
     const std::int64_t step = run_->steps().empty() ? 0 : run_->steps().back().step;
-    const int answer = parts_.dialogs.ask(
-        this, {.title = tr("A run is going"),
-               .text = tr("The run is at step %1 of %2. Stopping saves a checkpoint, and it can go on from there later.")
-                           .arg(step).arg(run_->total_steps()),
-               .buttons = {tr("Save, stop and close"), tr("Keep running")}});
+    const int answer =
+        parts_.dialogs.ask(this, {.title = tr("A run is going"),
+                                  .text = tr("The run is at step %1 of %2. Stopping saves a checkpoint, and "
+                                             "it can go on from there later.")
+                                              .arg(step)
+                                              .arg(run_->total_steps()),
+                                  .buttons = {tr("Save, stop and close"), tr("Keep running")}});
     if (answer != 0) return;
     closing_ = true;
     parts_.engine.stop_and_save();

@@ -1,6 +1,6 @@
 #pragma once
-// The one window: the rail of pages with the run's state at its foot, the device and the theme at the top right, the
-// command palette, drag and drop, and what is kept between starts.
+// The one window: the rail of pages with the run's state at its foot, the device and the theme at the top
+// right, the command palette, drag and drop, and what is kept between starts.
 
 #include <QMainWindow>
 #include <optional>

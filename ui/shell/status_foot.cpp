@@ -19,11 +19,16 @@ namespace {
 QString short_state(const LiveRun& run) {
     if (run.failed()) return StatusFoot::tr("Failed");
     switch (run.state()) {
-        case RunState::preparing: return StatusFoot::tr("Getting ready");
-        case RunState::running: return StatusFoot::tr("Training");
-        case RunState::paused: return StatusFoot::tr("Paused");
-        case RunState::stopping: return StatusFoot::tr("Stopping");
-        case RunState::idle: break;
+        case RunState::preparing:
+            return StatusFoot::tr("Getting ready");
+        case RunState::running:
+            return StatusFoot::tr("Training");
+        case RunState::paused:
+            return StatusFoot::tr("Paused");
+        case RunState::stopping:
+            return StatusFoot::tr("Stopping");
+        case RunState::idle:
+            break;
     }
     return run.finished() ? StatusFoot::tr("Finished") : StatusFoot::tr("No run");
 }
@@ -50,7 +55,8 @@ StatusFoot::StatusFoot(LiveRun& run, QWidget* parent) : QWidget(parent), run_(ru
     auto* column = make<QVBoxLayout>(this);
     column->setContentsMargins(12, 8, 12, 12);
     column->setSpacing(3);
-    for (QWidget* part : std::initializer_list<QWidget*>{state_, steps_, loss_, sparkline_}) column->addWidget(part);
+    for (QWidget* part : std::initializer_list<QWidget*>{state_, steps_, loss_, sparkline_})
+        column->addWidget(part);
     column->addSpacing(4);
     column->addWidget(bar_);
     column->addWidget(memory_);
@@ -67,8 +73,9 @@ void StatusFoot::refresh() {
         steps_->setText(QStringLiteral(" "));
         loss_->setText(QStringLiteral(" "));
     } else {
-        steps_->setText(run_.total_steps() > 0 ? QStringLiteral("%1 / %2").arg(steps.back().step).arg(run_.total_steps())
-                                               : QString::number(steps.back().step));
+        steps_->setText(run_.total_steps() > 0
+                            ? QStringLiteral("%1 / %2").arg(steps.back().step).arg(run_.total_steps())
+                            : QString::number(steps.back().step));
         loss_->setText(tr("loss %1").arg(format::figure(steps.back().loss)));
     }
     sparkline_->set_values(run_.sparkline());
@@ -77,10 +84,13 @@ void StatusFoot::refresh() {
 void StatusFoot::set_reading(const memory::Reading& reading) {
     const bool on_device = reading.device.has_value();
     const std::int64_t total = on_device ? reading.device->total : reading.machine_bytes;
-    const std::int64_t used = on_device ? reading.device->used : reading.machine_bytes - reading.machine_available_bytes;
+    const std::int64_t used =
+        on_device ? reading.device->used : reading.machine_bytes - reading.machine_available_bytes;
     bar_->set_memory(reading.live, total, std::max<std::int64_t>(0, used - reading.live.total()));
     memory_->setText(format::bytes(used));
-    memory_->setToolTip(tr("%1 of %2 in use, %3 of it by tensors here").arg(format::bytes(used), format::bytes(total), format::bytes(reading.live.total())));
+    memory_->setToolTip(
+        tr("%1 of %2 in use, %3 of it by tensors here")
+            .arg(format::bytes(used), format::bytes(total), format::bytes(reading.live.total())));
 }
 
 void StatusFoot::mouseReleaseEvent(QMouseEvent* event) {

@@ -192,11 +192,11 @@ void FieldEditor::set_value(const Json& value) {
 
 void FieldEditor::set_problem(const QString& problem) {
     const QString worst = own_problem_.isEmpty() ? problem : own_problem_;
-    const bool was_valid = problem_.isEmpty();
+    const bool changed = problem_ != worst;
     problem_ = worst;
     mark_invalid(input_, !worst.isEmpty());
     show_help_line();
-    if (was_valid != worst.isEmpty()) emit validity_changed(worst.isEmpty());
+    if (changed) emit validity_changed(worst.isEmpty());
 }
 
 void FieldEditor::accept(const Json& value) {

@@ -22,13 +22,14 @@ class FieldEditor : public QWidget {
     void set_value(const Json& value);  // emits nothing; keeps the text while the user is typing the same value
     const Json& value() const { return value_; }  // the last valid one
     bool valid() const { return problem_.isEmpty(); }
+    bool mistyped() const { return !own_problem_.isEmpty(); }  // the text is no value of this field
     // A contradiction with other fields, found by recipe::validate; empty: none.
     void set_problem(const QString& problem);
     QWidget* input() const { return input_; }
 
   signals:
     void edited(const QString& key);     // value() is new and valid
-    void validity_changed(bool valid);
+    void validity_changed(bool valid);   // or what is wrong changed
     void browse_requested(const QString& key);  // of a path field; the page answers with set_value()
 
   protected:
