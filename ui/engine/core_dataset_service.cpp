@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <utility>
 
 #include "core/formats/gguf.h"
 #include "core/hub/catalogue.h"
@@ -14,6 +13,7 @@ namespace {
 
 // Qt's views place rows in 32-bit pixels.
 constexpr std::size_t most_rows = 50'000'000;
+constexpr std::size_t most_waiting = 64;  // the model forgets older ones too
 constexpr std::size_t cell_bytes = 4096;
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const std::string& model) {
@@ -129,24 +129,25 @@ void CoreDatasetService::cancel() { open_task_.cancel(); }
 
 void CoreDatasetService::read_rows(int first, int count) {
     waiting_.push_back({first, count});
+    if (waiting_.size() > most_waiting) waiting_.erase(waiting_.begin());
     if (!rows_task_.running()) read_waiting();
 }
 
 void CoreDatasetService::read_waiting() {
     if (waiting_.empty() || !loaded_ || !loaded_->table) return;
-    rows_task_.start([this, table = *loaded_->table, ranges = std::exchange(waiting_, {})](Worker& worker) {
-        // The newest range is what is on screen now.
-        for (auto range = ranges.rbegin(); range != ranges.rend(); ++range) {
-            DatasetBlock block{range->first, {}};
-            for (int row = range->first; row < range->first + range->count; ++row) {
-                worker.control().check();
-                QStringList cells;
-                for (std::size_t column = 0; column < table.columns().size(); ++column)
-                    cells << cell_text(table, std::size_t(row), column);
-                block.cells.push_back(std::move(cells));
-            }
-            worker.post([this, block = std::move(block)] { emit rows_read(block); });
+    // The newest range is what is on screen now.
+    const Range range = waiting_.back();
+    waiting_.pop_back();
+    rows_task_.start([this, table = *loaded_->table, range](Worker& worker) {
+        DatasetBlock block{range.first, {}};
+        for (int row = range.first; row < range.first + range.count; ++row) {
+            worker.control().check();
+            QStringList cells;
+            for (std::size_t column = 0; column < table.columns().size(); ++column)
+                cells << cell_text(table, std::size_t(row), column);
+            block.cells.push_back(std::move(cells));
         }
+        worker.post([this, block = std::move(block)] { emit rows_read(block); });
     });
 }
 

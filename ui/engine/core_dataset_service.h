@@ -30,7 +30,7 @@ class CoreDatasetService : public DatasetService {
     void read_waiting();
 
     std::shared_ptr<const Loaded> loaded_;  // replaced whole, never changed: any thread may hold one
-    std::vector<Range> waiting_;
+    std::vector<Range> waiting_;  // the newest last
     Task list_task_, open_task_, rows_task_, tokens_task_;
 };
 

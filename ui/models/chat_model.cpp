@@ -28,7 +28,7 @@ void ChatModel::finish(const evaluate::GenerateResult& result) {
     answer.state = State::done;
     answer.text = QString::fromStdString(result.text);
     const double rate = result.seconds > 0 ? double(result.tokens) / result.seconds : 0;
-    answer.figure = tr("%n token(s)", nullptr, int(result.tokens));
+    answer.figure = result.tokens == 1 ? tr("1 token") : tr("%1 tokens").arg(format::count(result.tokens));
     if (rate > 0) answer.figure += u" · "_s + format::rate(rate);
     if (result.stop == "length") answer.figure += u" · "_s + tr("cut at the limit");
     if (result.stop == "stopped") answer.figure += u" · "_s + tr("stopped by you");

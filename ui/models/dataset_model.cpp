@@ -154,7 +154,7 @@ QVariant DatasetModel::headerData(int section, Qt::Orientation orientation, int 
     if (section == remark_column()) return role == Qt::DisplayRole ? tr("Remark") : QVariant();
     const auto& column = columns_[section];
     const QString name = text(column.name), part = role_of(column.name);
-    if (role == Qt::DisplayRole) return part.isEmpty() ? name : name + u" → "_s + part;
+    if (role == Qt::DisplayRole) return part.isEmpty() ? name : u"%1 (%2)"_s.arg(name, part);
     if (role == Qt::AccessibleTextRole)
         return part.isEmpty() ? tr("%1, not used").arg(name) : tr("%1, used as %2").arg(name, part);
     return {};

@@ -37,6 +37,7 @@ class DatasetModel : public QAbstractTableModel {
     // Shows only rows with a remark, or all.
     void set_only_remarks(bool only);
 
+    bool has_role(int column) const { return !role_of(columns_[column].name).isEmpty(); }
     int remark_column() const { return int(columns_.size()); }
     int remarks() const { return int(remarks_.size()); }
     int source_row(int row) const { return only_remarks_ ? remarked_rows_[row] : row; }

@@ -27,8 +27,9 @@ auto fields(const runs::Run& run) {
 
 QString subtitle(const runs::Run& run) {
     QStringList parts;
-    for (const auto* part : {&run.model, &run.data, &run.precision, &run.method})
-        if (!part->empty()) parts << text(*part);
+    for (const auto* part : {&run.model, &run.data}) parts << text(*part);
+    parts << text(run.precision).toUpper() << text(run.method);
+    parts.removeAll(QString());
     return parts.join(u" · ");
 }
 
@@ -57,9 +58,11 @@ QString status_text(const std::string& status) {
 
 QString delete_question(const RunEntry& entry) {
     const QString name = text(entry.run.name), size = format::bytes(entry.run.folder_bytes);
-    // The name goes in last: it may hold a %1 of its own.
-    if (entry.checkpoints == 0) return RunsModel::tr("Delete “%2” (%1)?").arg(size).replace(u"%2"_s, name);
-    return RunsModel::tr("Delete “%2” and its %n checkpoint(s) (%1)?", nullptr, entry.checkpoints).arg(size).replace(u"%2"_s, name);
+    // One arg() for all: the name may hold a %1 of its own.
+    const QString pattern = entry.checkpoints == 0   ? RunsModel::tr("Delete “%1” (%2)?")
+                            : entry.checkpoints == 1 ? RunsModel::tr("Delete “%1” and its checkpoint (%2)?")
+                                                     : RunsModel::tr("Delete “%1” and its %3 checkpoints (%2)?");
+    return entry.checkpoints < 2 ? pattern.arg(name, size) : pattern.arg(name, size, format::count(entry.checkpoints));
 }
 
 void RunsModel::set_entries(std::vector<RunEntry> fresh) {

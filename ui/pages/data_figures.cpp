@@ -1,5 +1,6 @@
 #include "ui/pages/data_figures.h"
 
+#include <QEvent>
 #include <QGridLayout>
 #include <QLabel>
 #include <QVBoxLayout>
@@ -21,6 +22,7 @@ using namespace Qt::StringLiterals;
 namespace {
 
 constexpr std::size_t most_sentences = 3;
+constexpr int mark_px = 14;
 
 QString count(std::size_t value) { return format::count(std::int64_t(value)); }
 
@@ -55,7 +57,7 @@ DataFigures::DataFigures(QWidget* parent) : QWidget(parent) {
     for (const auto& [figure, name, help] : lines) {
         QLabel* label = plain_label(name, "dim");
         marks_[figure] = make<QLabel>();
-        marks_[figure]->setFixedSize(14, 14);
+        marks_[figure]->setFixedSize(mark_px, mark_px);
         values_[figure] = make<FigureLabel>(u"8,888,888"_s);
         values_[figure]->setAccessibleName(name);
         for (QWidget* widget : {static_cast<QWidget*>(label), static_cast<QWidget*>(values_[figure])}) widget->setToolTip(help);
@@ -75,9 +77,19 @@ DataFigures::DataFigures(QWidget* parent) : QWidget(parent) {
 
 void DataFigures::set_figure(Figure figure, const QString& text, bool warn) {
     values_[figure]->setText(text);
-    const auto& tokens = theme::current();
+    warned_[figure] = warn;
+    draw_mark(figure);
+}
+
+void DataFigures::draw_mark(int figure) {
     marks_[figure]->setPixmap(
-        warn ? theme::icon_pixmap(u"info"_s, tokens.warning, 14, devicePixelRatioF()) : QPixmap());
+        warned_[figure] ? theme::icon_pixmap(u"info"_s, theme::current().warning, mark_px, devicePixelRatioF()) : QPixmap());
+}
+
+void DataFigures::changeEvent(QEvent* event) {
+    QWidget::changeEvent(event);
+    if (event->type() != QEvent::PaletteChange) return;
+    for (int figure = 0; figure < figure_count; ++figure) draw_mark(figure);
 }
 
 void DataFigures::clear() {

@@ -24,13 +24,19 @@ class DataFigures : public QWidget {
     void clear();
     LengthChart* chart() const { return chart_; }
 
+  protected:
+    void changeEvent(QEvent* event) override;
+
   private:
     enum Figure { rows, kept, duplicates, empty, dropped, truncated, leaks, mean_tokens, longest, trained, figure_count };
     // An amount that is not good to have is marked with a sign and a colour.
     void set_figure(Figure figure, const QString& text, bool warn = false);
     void set_sentences(const std::vector<std::string>& sentences);
 
+    void draw_mark(int figure);
+
     std::array<QLabel*, figure_count> values_, marks_;
+    std::array<bool, figure_count> warned_{};
     QVBoxLayout* sentences_;
     LengthChart* chart_;
 };

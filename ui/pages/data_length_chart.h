@@ -13,7 +13,7 @@ class LengthChart : public Chart {
     explicit LengthChart(QWidget* parent = nullptr);
     void set_histogram(const data::LengthHistogram& histogram);
 
-    static constexpr int within = 0, beyond = 1;  // curves: rows within the limit, rows that are cut
+    static constexpr int lengths = 0;  // the curve
 };
 
 }  // namespace qlora::ui

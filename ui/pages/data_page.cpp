@@ -33,7 +33,7 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-constexpr int row_height = 28, right_width = 288, remark_width = 190;
+constexpr int row_height = 28, right_width = 288, remark_width = 170, other_width = 110;
 enum Filter { all_rows, with_remarks };
 
 QFrame* card(QWidget* parent = nullptr) {
@@ -90,8 +90,9 @@ QWidget* DataPage::make_heading() {
     progress_ = make<ProgressStrip>();
     connect(progress_, &ProgressStrip::cancelled, this, [this] { service_.cancel(); });
     row->addWidget(progress_, 1);
-    choose_ = make<QPushButton>(tr("Choose data"));
+    choose_ = make<QPushButton>(tr("Choose data…"));
     choose_->setIcon(theme::icon(u"folder"_s));
+    choose_->setStyleSheet(u"QPushButton::menu-indicator { image: none; }"_s);
     menu_ = make<QMenu>(choose_);
     menu_->setAccessibleName(tr("Data sets"));
     choose_->setMenu(menu_);
@@ -103,12 +104,10 @@ QWidget* DataPage::make_heading() {
 QWidget* DataPage::make_content() {
     QFrame* rows = card();
     auto* rows_column = card_column(rows);
-    auto* bar = make<QHBoxLayout>();
     roles_ = make<DataRoles>();
     filter_ = make<SegmentedControl>(tr("Rows shown"), QStringList{tr("All rows"), tr("With remarks")});
-    bar->addWidget(roles_, 1);
-    bar->addWidget(filter_, 0, Qt::AlignTop);
-    rows_column->addLayout(bar);
+    roles_->add_beside_reason(filter_);
+    rows_column->addWidget(roles_);
     table_ = make<QTableView>();
     table_->setModel(model_);
     table_->setAccessibleName(tr("Rows of the data set"));
@@ -124,6 +123,8 @@ QWidget* DataPage::make_content() {
     table_->verticalHeader()->setDefaultAlignment(Qt::AlignRight | Qt::AlignVCenter);
     table_->horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
     table_->horizontalHeader()->setHighlightSections(false);
+    table_->horizontalHeader()->setStyleSheet(u"QHeaderView::section { padding-left: 3px; }"_s);
+    table_->verticalHeader()->setStyleSheet(u"QHeaderView::section { border: none; padding: 0 6px; }"_s);
     rows_column->addWidget(table_, 1);
 
     QFrame* seen = card();
@@ -144,11 +145,12 @@ QWidget* DataPage::make_content() {
     splitter->setAccessibleName(tr("Rows and tokens"));
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(theme::grid);
+    splitter->setStyleSheet(u"QSplitter::handle { background: transparent; }"_s);
     splitter->addWidget(rows);
     splitter->addWidget(seen);
-    splitter->setSizes({340, 220});
-    splitter->setStretchFactor(0, 3);
-    splitter->setStretchFactor(1, 2);
+    splitter->setSizes({310, 270});
+    splitter->setStretchFactor(0, 1);
+    splitter->setStretchFactor(1, 1);
 
     QFrame* facts = card();
     facts->setFixedWidth(right_width);
@@ -186,14 +188,11 @@ void DataPage::connect_service() {
     connect(&service_, &DatasetService::failed, this, &DataPage::show_error);
     connect(&service_, &DatasetService::opened, this, [this](const DatasetOpened& dataset) {
         row_ = -1;
+        opened_ = dataset.source;
         tokens_ready_ = false;
         filter_->set_current(all_rows);
         model_->reset(int(dataset.rows), dataset.columns);
         tokens_->set_tokens({});
-        auto* header = table_->horizontalHeader();
-        header->setSectionResizeMode(QHeaderView::Stretch);
-        header->setSectionResizeMode(model_->remark_column(), QHeaderView::Interactive);
-        header->resizeSection(model_->remark_column(), remark_width);
         roles_->set_columns(dataset.columns);
         figures_->set_rows(dataset.rows, dataset.notices);
         source_->set_text(tr("%1 · %2 rows").arg(format::path(dataset.label), format::count(qint64(dataset.rows))));
@@ -203,6 +202,7 @@ void DataPage::connect_service() {
     connect(&service_, &DatasetService::resolved, this, [this](const DatasetRoles& roles) {
         roles_->set_roles(roles.roles, roles.reason, roles.problems);
         model_->set_roles(roles.roles);
+        size_columns();
         tokens_ready_ = false;
         if (roles.problems.empty() && !recipe_.model.empty()) return;
         tokens_->set_tokens({});
@@ -225,6 +225,18 @@ void DataPage::connect_service() {
     });
 }
 
+// The columns that are learned from share the room; the others keep to a narrow one.
+void DataPage::size_columns() {
+    auto* header = table_->horizontalHeader();
+    bool any = false;
+    for (int column = 0; column < model_->remark_column(); ++column) any |= model_->has_role(column);
+    for (int column = 0; column < model_->columnCount(); ++column) {
+        const bool wide = column != model_->remark_column() && (model_->has_role(column) || !any);
+        header->setSectionResizeMode(column, wide ? QHeaderView::Stretch : QHeaderView::Interactive);
+        if (!wide) header->resizeSection(column, column == model_->remark_column() ? remark_width : other_width);
+    }
+}
+
 void DataPage::set_recipe(const recipe::Recipe& recipe) {
     const bool same = recipe.data == recipe_.data && recipe.model == recipe_.model;
     recipe_ = recipe;
@@ -236,8 +248,8 @@ void DataPage::set_recipe(const recipe::Recipe& recipe) {
 void DataPage::choose(const QString& source, const QString& held_out) {
     edit([&](recipe::Data& data) {
         data.train = source.toStdString();
-        data.validation = held_out.toStdString();
-        data.test.clear();
+        data.test = held_out.toStdString();
+        data.validation.clear();
         data.columns = {};
         data.skip_bad_rows = false;
     });
@@ -279,6 +291,13 @@ void DataPage::show_tokens(int row, const std::vector<data::TokenView>& tokens) 
 void DataPage::show_error(const Error& error) {
     progress_->end();
     error_->show_error(error);
+    if (opened_.toStdString() != recipe_.data.train) {
+        // What lies below belongs to another data set than the error.
+        opened_.clear();
+        model_->reset(0, {});
+        stack_->setCurrentIndex(0);
+        source_->set_text(QString::fromStdString(recipe_.data.train));
+    }
     const bool skippable = error.code() == "data.row" && !recipe_.data.skip_bad_rows;
     error_->set_retry(skippable ? tr("Leave out such rows") : QString());
 }

@@ -51,6 +51,7 @@ class DataPage : public QWidget {
     void browse();
     void edit(const std::function<void(recipe::Data&)>& change);
     void read();
+    void size_columns();
     void row_chosen();
     void show_tokens(int row, const std::vector<data::TokenView>& tokens);
     void show_error(const Error& error);
@@ -60,6 +61,7 @@ class DataPage : public QWidget {
     recipe::Recipe recipe_;
     bool stale_ = true, tokens_ready_ = false;
     int row_ = -1;
+    QString opened_;  // the source on show
 
     DatasetModel* model_;
     ElidedLabel *source_, *token_title_, *token_status_;

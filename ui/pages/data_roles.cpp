@@ -17,7 +17,7 @@ using Layout = data::ColumnRoles::Layout;
 
 namespace {
 
-constexpr int shortest_box = 120;
+constexpr int shortest_box = 100, longest_box = 168;
 
 bool fits(data::ColumnKind kind, bool messages) {
     return messages ? kind == data::ColumnKind::list
@@ -35,6 +35,7 @@ DataRoles::DataRoles(QWidget* parent) : QWidget(parent) {
 
     const Field layout = make_field(tr("Rows are"), tr("What one row of the data set holds"));
     layout_ = layout.box;
+    layout_->setMinimumWidth(longest_box);
     layout_->addItem(tr("Question and answer"), int(Layout::prompt_completion));
     layout_->addItem(tr("Conversations"), int(Layout::messages));
     layout_->addItem(tr("Plain text"), int(Layout::text));
@@ -55,9 +56,13 @@ DataRoles::DataRoles(QWidget* parent) : QWidget(parent) {
 
     reason_ = make<ElidedLabel>();
     set_look(reason_, "dim");
-    column->addWidget(reason_);
+    line_ = make<QHBoxLayout>();
+    line_->setSpacing(theme::grid * 2);
+    line_->addWidget(reason_, 1);
+    column->addLayout(line_);
     problem_ = make<NoticeRow>(NoticeRow::Weight::bad, QString());
     problem_->hide();
+    show_layout(Layout::prompt_completion);
     column->addWidget(problem_);
 }
 
@@ -75,9 +80,11 @@ DataRoles::Field DataRoles::make_field(const QString& label, const QString& help
     field.box->setToolTip(help);
     field.box->setMinimumWidth(shortest_box);
     field.box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    field.box->setMinimumContentsLength(10);
+    field.box->setMinimumContentsLength(8);
     return field;
 }
+
+void DataRoles::add_beside_reason(QWidget* widget) { line_->addWidget(widget); }
 
 void DataRoles::set_columns(const std::vector<data::Column>& columns) {
     columns_ = columns;
@@ -105,8 +112,7 @@ void DataRoles::set_roles(const data::ColumnRoles& roles, const QString& reason,
     }
     QString words = reason;
     if (!words.isEmpty()) words[0] = words[0].toUpper();
-    reason_->set_text(words);
-    reason_->setVisible(problems.empty());
+    reason_->set_text(problems.empty() ? words : QString());
     QStringList lines;
     for (const auto& problem : problems)
         lines << QString::fromStdString(problem.hint.empty() ? problem.message : problem.message + ". " + problem.hint);

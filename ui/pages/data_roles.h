@@ -9,6 +9,7 @@
 #include "core/recipe/recipe.h"
 
 class QComboBox;
+class QHBoxLayout;
 
 namespace qlora::ui {
 
@@ -24,6 +25,8 @@ class DataRoles : public QWidget {
     void set_columns(const std::vector<data::Column>& columns);
     // The roles in force and what is wrong with them; emits nothing.
     void set_roles(const data::ColumnRoles& roles, const QString& reason, const std::vector<data::RoleProblem>& problems);
+
+    void add_beside_reason(QWidget* widget);  // at the right end of the second line
 
   signals:
     void chosen(const qlora::recipe::Columns& columns);  // by the user; parts of other layouts are empty
@@ -42,6 +45,7 @@ class DataRoles : public QWidget {
     std::vector<data::Column> columns_;
     QComboBox* layout_;
     std::array<Field, part_count> fields_;
+    QHBoxLayout* line_;
     ElidedLabel* reason_;
     NoticeRow* problem_;
 };

@@ -64,7 +64,7 @@ void TokenStrip::set_tokens(std::vector<data::TokenView> tokens) {
     current_ = hovered_ = -1;
     arrange();
     verticalScrollBar()->setValue(0);
-    setAccessibleDescription(tr("%n token(s)", nullptr, count()));
+    setAccessibleDescription(tr("%1 tokens").arg(format::count(count())));
     viewport()->update();
     emit current_changed(-1);
 }

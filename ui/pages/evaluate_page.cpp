@@ -66,6 +66,7 @@ QWidget* EvaluatePage::make_heading() {
     row->addWidget(progress_, 1);
     view_ = make<SegmentedControl>(tr("View"), QStringList{tr("Figures"), tr("Chat")});
     row->addWidget(view_);
+    connect(runs_, &QComboBox::activated, this, [this] { wanted_.clear(); });
     connect(runs_, &QComboBox::currentIndexChanged, this, &EvaluatePage::run_chosen);
     connect(view_, &SegmentedControl::changed, this, [this](int view) { views_->setCurrentIndex(view); });
     return heading;
@@ -75,10 +76,12 @@ void EvaluatePage::connect_services() {
     connect(&runs_service_, &RunsService::listed, this, &EvaluatePage::take);
     connect(scoreboard_, &EvaluateScoreboard::measure_requested, this, &EvaluatePage::measure);
     connect(chat_, &EvaluateChat::answering_changed, this, [this](bool answering) {
-        if (answering)
-            progress_->begin(tr("Answering"), false);
-        else
+        if (answering) {
+            error_->clear();
+            progress_->begin(tr("Loading the model"), false);
+        } else {
             progress_->end();
+        }
         refresh();
     });
     connect(progress_, &ProgressStrip::cancelled, this, [this] {
@@ -91,7 +94,7 @@ void EvaluatePage::connect_services() {
     });
     connect(&chat_service_, &ChatService::piece, this, [this] { progress_->end(); });
     connect(&chat_service_, &ChatService::measured, this, [this](const evaluate::Report& report) {
-        reports_[run_] = report;
+        reports_[{run_, steps_}] = report;
         scoreboard_->set_report(report);
         set_measuring(false);
     });
@@ -133,13 +136,15 @@ void EvaluatePage::choose(const QString& run_folder) {
 
 void EvaluatePage::run_chosen() {
     const RunEntry* entry = model_->entry(model_->index(runs_->currentIndex()));
-    const std::int64_t id = entry ? entry->run.id : 0;
-    if (id == run_) return;
+    const std::int64_t id = entry ? entry->run.id : 0, steps = entry ? entry->run.steps_done : 0;
+    if (id == run_ && steps == steps_) return;
     run_ = id;
+    steps_ = steps;
     error_->clear();
+    chat_service_.release();
     if (entry) chat_service_.choose(entry->run.folder);
     set_measuring(false);
-    const auto known = reports_.find(run_);
+    const auto known = reports_.find({run_, steps_});
     scoreboard_->set_report(known == reports_.end() ? evaluate::Report{} : known->second);
     chat_->set_run(entry ? QString::fromStdString(entry->run.name) : QString());
     refresh();

@@ -3,6 +3,7 @@
 
 #include <QWidget>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "ui/engine/chat_service.h"
@@ -48,9 +49,10 @@ class EvaluatePage : public QWidget {
     ChatService& chat_service_;
     RunsService& runs_service_;
     RunsModel* model_;
-    std::map<std::int64_t, evaluate::Report> reports_;  // measured since the program started, by run
-    std::int64_t run_ = 0;                              // 0: none
-    QString wanted_, busy_;                             // wanted_: the folder asked for before it was listed
+    // Measured since the program started, by run and steps done: a resumed run is measured anew.
+    std::map<std::pair<std::int64_t, std::int64_t>, evaluate::Report> reports_;
+    std::int64_t run_ = 0, steps_ = 0;  // run_ 0: none
+    QString wanted_, busy_;             // wanted_: the folder asked for before it was listed
     bool measuring_ = false;
 
     QComboBox* runs_;

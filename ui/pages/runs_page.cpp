@@ -157,8 +157,9 @@ void RunsPage::take(const std::vector<RunEntry>& entries) {
     model_->set_entries(entries);
     std::int64_t bytes = 0;
     for (const auto& entry : entries) bytes += entry.run.folder_bytes;
-    count_->setText(entries.empty() ? QString()
-                                    : tr("%n run(s) · %1 on disk", nullptr, int(entries.size())).arg(format::bytes(bytes)));
+    count_->setText(entries.empty()       ? QString()
+                      : entries.size() == 1 ? tr("1 run · %1 on disk").arg(format::bytes(bytes))
+                                            : tr("%1 runs · %2 on disk").arg(format::count(std::int64_t(entries.size())), format::bytes(bytes)));
     search_->setEnabled(!entries.empty());
     stack_->setCurrentIndex(entries.empty() ? 0 : filtered_->rowCount() > 0 ? 1 : 2);
     if (first && filtered_->rowCount() > 0) list_->setCurrentIndex(filtered_->index(0, 0));
@@ -234,6 +235,7 @@ void RunsPage::remove() {
 
 void RunsPage::showEvent(QShowEvent* event) {
     QWidget::showEvent(event);
+    if (list_->isVisible()) list_->setFocus();
     service_.refresh();
     timer_->start();
 }

@@ -1,0 +1,171 @@
+#include "ui/pages/data_page.h"
+
+#include <QComboBox>
+#include <QDropEvent>
+#include <QLabel>
+#include <QMenu>
+#include <QMimeData>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QTableView>
+#include <QTest>
+#include <QUrl>
+
+#include "tests/ui/recorded_services.h"
+#include "ui/pages/data_roles.h"
+#include "ui/pages/data_tokens.h"
+#include "ui/widgets/error_panel.h"
+
+using namespace qlora;
+using namespace qlora::ui;
+
+namespace {
+
+class PlayedDatasets : public QuietDatasets {
+  public:
+    void open(const recipe::Recipe& recipe) override { asked.push_back(recipe); }
+    void describe(int row) override {
+        described_rows << row;
+        emit described(row, {{"token", row, true, false}});
+    }
+
+    void play(std::size_t rows) {
+        emit opened({"set", "/tmp/support.jsonl", rows, {{"q", data::ColumnKind::string}, {"a", data::ColumnKind::string}}, {}});
+        DatasetRoles roles;
+        roles.roles.layout = data::ColumnRoles::Layout::prompt_completion;
+        roles.roles.prompt = "q";
+        roles.roles.completion = "a";
+        emit resolved(roles);
+        emit tokens_ready();
+        emit finished();
+    }
+
+    std::vector<recipe::Recipe> asked;
+    QList<int> described_rows;
+};
+
+recipe::Recipe recipe_on(const std::string& data) {
+    recipe::Recipe recipe;
+    recipe.model = "smollm2-135m";
+    recipe.data.train = data;
+    return recipe;
+}
+
+}  // namespace
+
+class DataPageTest : public QObject {
+    Q_OBJECT
+
+  private slots:
+    void reads_nothing_before_it_is_shown() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.set_recipe(recipe_on("a.jsonl"));
+        QVERIFY(service.asked.empty());
+        page.show();
+        QCOMPARE(service.asked.size(), 1u);
+        page.set_recipe(recipe_on("a.jsonl"));
+        QCOMPARE(service.asked.size(), 1u);
+    }
+
+    void an_empty_page_teaches_and_its_button_opens_the_menu() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        dialogs.file = "/tmp/chosen.jsonl";
+        DataPage page(service, dialogs);
+        page.show();
+        QSignalSpy edited(&page, &DataPage::data_edited);
+        page.findChild<QMenu*>()->actions().front()->trigger();
+        QCOMPARE(edited.count(), 1);
+        QCOMPARE(service.asked.back().data.train, std::string("/tmp/chosen.jsonl"));
+    }
+
+    void a_broken_row_is_named_on_the_page_and_may_be_left_out() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.set_recipe(recipe_on("a.jsonl"));
+        page.show();
+        emit service.failed(input_error("data.row", "a.jsonl, line 17", "expected an object, got an array", "Correct it."));
+        auto* panel = page.findChild<ErrorPanel*>();
+        QVERIFY(panel->isVisible());
+        QVERIFY(panel->details().contains("line 17"));
+        emit panel->retry();
+        QVERIFY(service.asked.back().data.skip_bad_rows);
+        QVERIFY(!panel->isVisible());
+    }
+
+    void shows_the_chosen_row_as_tokens() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.set_recipe(recipe_on("a.jsonl"));
+        page.show();
+        service.play(100);
+        QCOMPARE(service.described_rows, QList<int>{0});
+        auto* table = page.findChild<QTableView*>();
+        QTest::keyClick(table, Qt::Key_Down);
+        QCOMPARE(service.described_rows.back(), 1);
+        QCOMPARE(page.findChild<TokenStrip*>()->count(), 1);
+        emit service.described(55, {});
+        QCOMPARE(page.findChild<TokenStrip*>()->count(), 1);
+    }
+
+    void a_role_chosen_by_the_user_goes_into_the_recipe() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.set_recipe(recipe_on("a.jsonl"));
+        page.show();
+        service.play(10);
+        QSignalSpy edited(&page, &DataPage::data_edited);
+        for (auto* box : page.findChildren<QComboBox*>())
+            if (box->accessibleName() == "Prompt") {
+                box->setCurrentIndex(box->findData("a"));
+                emit box->activated(box->currentIndex());
+            }
+        QCOMPARE(edited.count(), 1);
+        QCOMPARE(service.asked.back().data.columns.prompt, std::string("a"));
+        QCOMPARE(service.asked.back().data.columns.completion, std::string("a"));
+    }
+
+    void a_dropped_file_becomes_the_data() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.show();
+        QMimeData mime;
+        mime.setUrls({QUrl::fromLocalFile("/tmp/a b <c>.csv")});
+        QDropEvent drop({10, 10}, Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
+        QCoreApplication::sendEvent(&page, &drop);
+        QCOMPARE(service.asked.back().data.train, std::string("/tmp/a b <c>.csv"));
+    }
+
+    void holds_a_million_rows() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.set_recipe(recipe_on("big.parquet"));
+        page.show();
+        QElapsedTimer clock;
+        clock.start();
+        service.play(1'000'000);
+        page.grab();
+        QVERIFY2(clock.elapsed() < 2000, qPrintable(QString::number(clock.elapsed())));
+        QCOMPARE(page.findChild<QTableView*>()->model()->rowCount(), 1'000'000);
+    }
+
+    void every_control_has_a_name_that_can_be_read_aloud() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.show();
+        for (auto* box : page.findChildren<QComboBox*>()) QVERIFY(!box->accessibleName().isEmpty());
+        QVERIFY(!page.findChild<QTableView*>()->accessibleName().isEmpty());
+        QVERIFY(!page.findChild<TokenStrip*>()->accessibleName().isEmpty());
+    }
+};
+
+QTEST_MAIN(DataPageTest)
+#include "data_page_test.moc"
