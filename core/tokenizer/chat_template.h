@@ -5,13 +5,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/json.h"
 
 namespace qlora::tokenizer {
 
 namespace jinja {
-class Template;
+struct Statement;
 }
 
 // Immutable; any thread may render.
@@ -27,7 +28,7 @@ class ChatTemplate {
     std::string render(const OrderedJson& messages, bool add_generation_prompt, const OrderedJson& variables) const;
 
   private:
-    std::unique_ptr<const jinja::Template> template_;
+    std::unique_ptr<const std::vector<std::unique_ptr<jinja::Statement>>> body_;
     std::string where_;
 };
 

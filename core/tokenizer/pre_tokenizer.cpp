@@ -103,7 +103,7 @@ class CharacterSplit : public PreTokenizer {
 };
 
 bool is_bert_punctuation(char32_t c) {
-    return c < 0x80 ? c > ' ' && c < 0x7F && !is_word(c) || c == '_' : is_punctuation(c);
+    return c < 0x80 ? (c > ' ' && c < 0x7F && !is_word(c)) || c == '_' : is_punctuation(c);
 }
 
 // Puts a space before the text unless one is there, then cuts with GPT-2's expression where asked to.
