@@ -10,8 +10,10 @@ namespace {
 
 void refuse_used_folder(const fs::path& folder) {
     std::error_code error;
-    if (!fs::exists(folder, error)) return;
-    if (!fs::is_directory(folder, error) || !fs::is_empty(folder, error))
+    bool used = fs::exists(folder, error) && !fs::is_directory(folder, error);
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+        used = used || !entry->path().filename().string().starts_with('.');
+    if (used)
         throw input_error("runs.folder", folder.string(),
                           "expected a new or empty folder, got one that holds files",
                           "Choose another folder, or resume the run in it.");

@@ -1,9 +1,13 @@
 #include "core/runs/run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -29,9 +33,18 @@ std::int64_t modified(const fs::path& file) {
     return ::stat(file.c_str(), &info) == 0 ? static_cast<std::int64_t>(info.st_mtime) : 0;
 }
 
+// The trainer holds a lock on its folder while it runs.
+bool is_locked(const fs::path& folder) {
+    int lock = ::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+    if (lock < 0) return false;
+    bool held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(lock);
+    return held;
+}
+
 bool is_written_by_a_run(const std::string& name) {
     static constexpr std::array<std::string_view, 7> names = {
-        "recipe.json", "events.jsonl", "metrics.json", "adapter", "checkpoints", "lock", ".lock"};
+        "recipe.json", "events.jsonl", "metrics.json", "adapter", "checkpoints", "best", ".lock"};
     return std::find(names.begin(), names.end(), name) != names.end() ||
            (name.starts_with('.') && name.find(".tmp-") != std::string::npos);
 }
@@ -88,6 +101,7 @@ std::optional<Run> read_run_folder(const fs::path& folder) {
         if (run.model.empty()) return std::nullopt;
         if (!error.code().starts_with("file.")) outcome.error = error.message();
     }
+    if (!outcome.ended() && is_locked(folder)) return std::nullopt;
     run.status = outcome.ended() ? outcome.status : "interrupted";
     run.error = outcome.error;
     run.created = modified(folder / "recipe.json");

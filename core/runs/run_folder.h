@@ -1,6 +1,6 @@
 #pragma once
 // What a run folder tells about its run. Its layout: recipe.json, events.jsonl, metrics.json, adapter/,
-// checkpoints/step-N/.
+// checkpoints/step-N/, best/, and .lock, which the trainer holds while it runs.
 
 #include "core/events/events.h"
 #include "core/runs/store.h"
@@ -17,7 +17,7 @@ struct Outcome {
 };
 
 // The run as its folder shows it; without a last event it is interrupted. Empty for a folder that holds no
-// run.
+// run, or one that is going on.
 std::optional<Run> read_run_folder(const std::filesystem::path& folder);
 // Checkpoints are whole or absent, so one that is there is enough.
 bool has_checkpoint(const std::filesystem::path& folder);

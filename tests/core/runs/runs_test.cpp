@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -241,6 +243,17 @@ class RunsTest : public QObject {
         QCOMPARE(store.find((runs / "again-1").string())->status, "interrupted");
         QVERIFY(store.recover().empty());
         QCOMPARE(store.list().size(), 4u);
+    }
+
+    void a_run_that_goes_on_outside_the_index_is_left_alone() {
+        fs::path folder = home() / "runs" / "going-1";
+        write_run(folder, {loaded(4), step(1, 3)});
+        int lock = ::open((folder / ".lock").c_str(), O_RDWR | O_CREAT, 0666);
+        QCOMPARE(::flock(lock, LOCK_EX), 0);
+        Store store(home());
+        QVERIFY(store.recover().empty() && store.list().empty());
+        ::close(lock);
+        QCOMPARE(store.recover().size(), 1u);
     }
 
     void a_damaged_index_is_put_aside_and_made_anew() {

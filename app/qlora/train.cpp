@@ -1,0 +1,96 @@
+#include "app/qlora/command.h"
+#include "app/qlora/options.h"
+#include "app/qlora/run_name.h"
+#include "app/qlora/train_log.h"
+#include "core/base/home.h"
+#include "core/runs/recorder.h"
+#include "core/train/trainer.h"
+
+namespace qlora::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct TrainOptions {
+    RecipeOptions recipe;
+    std::string out, resume;
+};
+
+// A run goes on as it began: only then is it the uninterrupted one, bit for bit.
+void refuse_changes(const recipe::Recipe& began, const recipe::Recipe& wanted, const fs::path& folder) {
+    std::string changed;
+    for (const std::string& key : recipe::differences(began, wanted))
+        if (key != "name" && key != "output") changed += (changed.empty() ? "" : ", ") + key;
+    if (!changed.empty())
+        throw input_error("resume.recipe", folder.string(),
+                          "expected the recipe the run began with, got other values of " + changed,
+                          "Leave them as they were, or start a new run with method.adapter set to the run's "
+                          "adapter folder.");
+}
+
+recipe::Recipe resumed_recipe(const TrainOptions& options, const fs::path& folder) {
+    recipe::Recipe began = recipe::load(folder / "recipe.json");
+    recipe::Recipe wanted = options.recipe.file.empty() ? began : recipe::load(options.recipe.file);
+    options.recipe.set_into(wanted);
+    refuse_changes(began, wanted, folder);
+    return began;
+}
+
+int exit_code(const train::Event& last, Context& context) {
+    if (const auto* failed = std::get_if<train::Failed>(&last)) {
+        auto error = failed->input ? input_error : failure;
+        if (!context.output.json())
+            return context.output.error(error(failed->code, failed->where, failed->message, failed->hint));
+        return failed->input ? 2 : 1;  // the event has said it
+    }
+    const auto* finished = std::get_if<train::Finished>(&last);
+    bool by_user = finished != nullptr && finished->reason.starts_with("stopped");
+    return by_user ? stopped().exit_code() : 0;
+}
+
+int train(Context& context, const TrainOptions& options) {
+    fs::path home = data_home();
+    train::RunOptions run;
+    run.resume = !options.resume.empty();
+    run.device = context.device;
+    run.threads = context.threads;
+    recipe::Recipe recipe;
+    if (run.resume) {
+        run.run_folder = run_folder(home, options.resume);
+        recipe = resumed_recipe(options, run.run_folder);
+    } else {
+        recipe = options.recipe.load();
+        run.run_folder = !options.out.empty()     ? fs::absolute(options.out).lexically_normal()
+                         : !recipe.output.empty() ? fs::path(recipe.output)
+                                                  : runs::Store(home).new_folder(recipe::title(recipe));
+    }
+    runs::Recorder recorder(home, recipe, run.run_folder, run.resume);
+    TrainLog log(context.output, context.control);
+    train::Event last = train::run(recipe, run, context.control, [&](const train::Event& event) {
+        recorder(event);
+        log(event);
+    });
+    if (!recorder.problem().empty())
+        context.output.note("The index of runs is not up to date: " + recorder.problem());
+    return exit_code(last, context);
+}
+
+}  // namespace
+
+Run define_train(CLI::App& command) {
+    auto options = std::make_shared<TrainOptions>();
+    command.add_option("RECIPE", options->recipe.file, "The recipe, a JSON file");
+    auto* out = command.add_option("--out", options->out, "The run's folder, instead of the recipe's output");
+    auto* resume =
+        command.add_option("--resume", options->resume, "Goes on with a run: its folder, number or name");
+    out->excludes(resume);
+    add_set(command, options->recipe);
+    return [options, &command](Context& context) {
+        if (options->recipe.file.empty() && options->resume.empty())
+            throw usage_error(command, "expected RECIPE or --resume RUN");
+        return train(context, *options);
+    };
+}
+
+}  // namespace qlora::cli
