@@ -3,6 +3,7 @@
 #include "app/qlora/run_name.h"
 #include "app/qlora/train_log.h"
 #include "core/base/home.h"
+#include "core/hub/catalogue.h"
 #include "core/runs/recorder.h"
 #include "core/train/trainer.h"
 
@@ -37,6 +38,13 @@ recipe::Recipe resumed_recipe(const TrainOptions& options, const fs::path& folde
     return began;
 }
 
+// What is missing is told before anything is written.
+void require_files(const recipe::Recipe& recipe) {
+    hub::resolve_model(recipe.model);
+    for (const std::string& part : {recipe.data.train, recipe.data.validation, recipe.data.test})
+        if (!part.empty()) hub::resolve_data(part);
+}
+
 int exit_code(const train::Event& last, Context& context) {
     if (const auto* failed = std::get_if<train::Failed>(&last)) {
         auto error = failed->input ? input_error : failure;
@@ -55,16 +63,13 @@ int train(Context& context, const TrainOptions& options) {
     run.resume = !options.resume.empty();
     run.device = context.device;
     run.threads = context.threads;
-    recipe::Recipe recipe;
-    if (run.resume) {
-        run.run_folder = run_folder(home, options.resume);
-        recipe = resumed_recipe(options, run.run_folder);
-    } else {
-        recipe = options.recipe.load();
+    if (run.resume) run.run_folder = run_folder(home, options.resume);
+    recipe::Recipe recipe = run.resume ? resumed_recipe(options, run.run_folder) : options.recipe.load();
+    require_files(recipe);
+    if (!run.resume)
         run.run_folder = !options.out.empty()     ? fs::absolute(options.out).lexically_normal()
                          : !recipe.output.empty() ? fs::path(recipe.output)
                                                   : runs::Store(home).new_folder(recipe::title(recipe));
-    }
     runs::Recorder recorder(home, recipe, run.run_folder, run.resume);
     TrainLog log(context.output, context.control);
     train::Event last = train::run(recipe, run, context.control, [&](const train::Event& event) {

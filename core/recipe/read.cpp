@@ -25,7 +25,7 @@ std::string advice(const std::string& key) {
     auto it = known.find(key);
     if (it != known.end()) return it->second;
     std::string nearest = nearest_key(key);
-    return nearest.empty() ? "see the list of keys in docs/recipe.md" : "did you mean \"" + nearest + "\"?";
+    return nearest.empty() ? "leave it out" : "did you mean \"" + nearest + "\"?";
 }
 
 class RecipeReader {

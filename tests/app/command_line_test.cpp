@@ -222,6 +222,8 @@ class CommandLineTest : public QObject {
         QVERIFY(!QFile::exists(path("home/runs")) || QDir(path("home/runs")).isEmpty());
         write("right.json", R"({"model": "m", "data": {"train": "t"}})");
         QCOMPARE(code(run({"train", path("right.json"), "--set", "rank=0", "--json"})), "recipe.set");
+        QCOMPARE(code(run({"train", path("right.json"), "--json"})), "model.not_found");
+        QVERIFY(!QFile::exists(path("home/runs")) || QDir(path("home/runs")).isEmpty());
         QCOMPARE(code(run({"train", "--json"})), "usage");
         QCOMPARE(code(run({"train", "--resume", "nothing", "--json"})), "runs.not_found");
     }
