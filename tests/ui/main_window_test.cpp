@@ -79,7 +79,7 @@ class MainWindowTest : public QObject {
         QVERIFY(!studio.start_button()->isEnabled());
         studio.engine.play(30);
         QTest::qWait(120);
-        QVERIFY(studio.window.live_page()->loss()->drawn_points(LossChart::train) == 30);
+        QTRY_COMPARE(studio.window.live_page()->loss()->drawn_points(LossChart::train), std::size_t(30));
         QTest::keyClick(&studio.window, Qt::Key_Space);
         QCOMPARE(studio.engine.calls.last(), "pause");
         QTest::keyClick(&studio.window, Qt::Key_Space);
@@ -241,8 +241,7 @@ class MainWindowTest : public QObject {
         for (QWidget* widget : studio.window.findChildren<QWidget*>()) {
             auto* button = qobject_cast<QAbstractButton*>(widget);
             if (!button || !(button->focusPolicy() & Qt::TabFocus)) continue;
-            QVERIFY2(!button->accessibleName().isEmpty() || !button->text().isEmpty(),
-                     qPrintable(button->objectName() + button->toolTip()));
+            QVERIFY2(!button->accessibleName().isEmpty() || !button->text().isEmpty(), qPrintable(describe(button)));
         }
     }
     void a_run_never_blocks_the_window() {
@@ -288,6 +287,7 @@ class MainWindowTest : public QObject {
         studio.window.open_palette();
         QTest::keyClicks(studio.window.findChild<CommandPalette*>()->line(), "rate");
         shoot(studio, "palette", Page::train);
+        QTest::keyClick(studio.window.findChild<CommandPalette*>()->line(), Qt::Key_Escape);
         for (Page page : {Page::data, Page::evaluate, Page::runs}) shoot(studio, page_name(page), page);
     }
 
@@ -298,14 +298,20 @@ class MainWindowTest : public QObject {
         QMimeData data;
         data.setUrls({QUrl::fromLocalFile(path)});
         QDropEvent event(QPointF(100, 100), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
-        QApplication::sendEvent(&window, &event);
+        static_cast<QObject&>(window).event(&event);
+    }
+
+    static QString describe(QWidget* widget) {
+        QString path = widget->metaObject()->className();
+        for (QWidget* up = widget->parentWidget(); up; up = up->parentWidget()) path.prepend(QString(up->metaObject()->className()) + '/');
+        return path;
     }
 
     void shoot(Studio& studio, const QString& name, Page page) {
         studio.window.show_page(page);
         for (const auto scheme : {theme::Scheme::light, theme::Scheme::dark}) {
             theme_->set_scheme(scheme);
-            QTest::qWait(120);
+            QTest::qWait(qEnvironmentVariableIsSet("QLORA_SHOTS") ? 800 : 120);
             const QImage image = studio.window.grab().toImage();
             QCOMPARE(image.size(), QSize(1280, 720));
             const QString folder = qEnvironmentVariable("QLORA_SHOTS");

@@ -20,7 +20,7 @@ namespace qlora::ui {
 namespace {
 
 constexpr int redraw_ms = 34;             // at most 30 a second
-constexpr std::size_t most_points = 2000;  // drawn a curve
+constexpr int least_points = 200, most_points = 2000;  // drawn a curve
 const QString legend_layer = QStringLiteral("marks");
 
 }  // namespace
@@ -28,9 +28,12 @@ const QString legend_layer = QStringLiteral("marks");
 Chart::Chart(const QString& title, const QString& x_label, const QString& y_label, QWidget* parent)
     : QWidget(parent), title_(title), x_label_(x_label), y_label_(y_label), y_text_(&format::figure) {
     setAccessibleName(title);
+    timer_ = make<QTimer>(this);
+    timer_->setSingleShot(true);
     legend_ = make<ChartLegend>(title, this);
     plot_ = make<QCustomPlot>(this);
     plot_->setMinimumSize(160, 90);
+    plot_->axisRect()->setMinimumMargins(QMargins(8, 8, 10, 4));
     plot_->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
     plot_->setNoAntialiasingOnDrag(true);
     plot_->setInteractions(QCP::iRangeDrag | QCP::iRangeZoom);
@@ -49,9 +52,6 @@ Chart::Chart(const QString& title, const QString& x_label, const QString& y_labe
     column->setSpacing(2);
     column->addWidget(legend_);
     column->addWidget(plot_, 1);
-    timer_ = make<QTimer>(this);
-    timer_->setSingleShot(true);
-    timer_->setInterval(redraw_ms);
     connect(timer_, &QTimer::timeout, this, [this] {
         if (isVisible()) redraw();  // a hidden chart draws once, when it is shown
     });
@@ -161,7 +161,9 @@ void Chart::fit() {
 
 void Chart::schedule() {
     dirty_ = true;
-    if (!timer_->isActive()) timer_->start();
+    if (timer_->isActive()) return;
+    // A plot that is slow to draw is drawn less often, so that most of the thread's time is the window's.
+    timer_->start(std::max(redraw_ms, int(4 * plot_->replotTime())));
 }
 
 void Chart::redraw_now() {
@@ -188,9 +190,11 @@ void Chart::redraw() {
         plot_->xAxis->setRange(low, high + (high - low) * 0.02);
     }
     const QCPRange range = plot_->xAxis->range();
+    // More points than pixels only cost time: the rasterizer's grows with the square of the crossings of a line.
+    const auto limit = std::size_t(std::clamp(plot_->axisRect()->width(), least_points, most_points));
     for (Curve& curve : curves_) {
         auto draw = [&](QCPGraph* graph, const std::vector<double>& y) {
-            Points points = decimate(curve.x, y, range.lower, range.upper, most_points);
+            Points points = decimate(curve.x, y, range.lower, range.upper, limit);
             if (log_)
                 for (double& value : points.y)
                     if (!(value > 0)) value = std::numeric_limits<double>::quiet_NaN();
@@ -331,6 +335,8 @@ void Chart::restyle() {
         if (curve.style.markers)
             curve.line->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssDisc, QPen(color), QBrush(color), 5));
         if (curve.style.fill) {
+            curve.line->setPen(Qt::NoPen);
+            curve.line->setAntialiasedFill(false);
             curve.line->setBrush(curve.style.fill());
             curve.line->setChannelFillGraph(i > 0 && curves_[i - 1].style.fill ? curves_[i - 1].line : nullptr);
         }

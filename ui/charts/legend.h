@@ -21,13 +21,20 @@ class ChartLegend : public QWidget {
     ChartLegend(const QString& title, QWidget* parent);
     void set_entries(std::vector<Entry> entries);
     void set_position(const QString& position);  // "step 120"; empty: the last values
-    QSize sizeHint() const override { return {200, 24}; }
+    QSize sizeHint() const override { return {200, height()}; }
 
   protected:
     void paintEvent(QPaintEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
 
   private:
+    int room_of(const Entry& entry) const;
+    void arrange();
+    void draw(QPainter& painter, const Entry& entry, const QRect& area) const;
+
     QString title_, position_;
+    int columns_ = 0;       // 0: one line, beside the title
+    int widest_value_ = 0;  // so far: it only grows, so that figures keep their place
     std::vector<Entry> entries_;
 };
 

@@ -148,7 +148,7 @@ QString LiveRun::state_text() const {
     if (state_ == RunState::paused) return tr("Paused · %1").arg(step);
     if (state_ == RunState::idle) return step;
     const double left = seconds_left();
-    return std::isfinite(left) ? tr("%1 · %2 left").arg(step, format::duration(left)) : step;
+    return std::isfinite(left) && left > 0.5 ? tr("%1 · %2 left").arg(step, format::duration(left)) : step;
 }
 
 QList<double> LiveRun::sparkline() const {

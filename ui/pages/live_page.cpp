@@ -161,7 +161,7 @@ QWidget* LivePage::make_side() {
     auto* both = make<QVBoxLayout>(side);
     both->setContentsMargins(0, 0, 0, 0);
     both->setSpacing(10);
-    both->addWidget(framed(memory_, side), 5);
+    both->addWidget(framed(memory_, side), 6);
     both->addWidget(framed(lower, side), 6);
     return side;
 }

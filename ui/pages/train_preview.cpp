@@ -78,7 +78,7 @@ TrainPreview::TrainPreview(RecipeDraft& draft, QWidget* parent) : QFrame(parent)
     column->addWidget(legend_);
     column->addWidget(verdict_);
     column->addLayout(
-        fact(this, tr("Time, from this machine's speed"), time_, QStringLiteral("~88 min 88 s")));
+        fact(this, tr("Estimated time"), time_, QStringLiteral("~88 min 88 s")));
     column->addLayout(fact(this, tr("Optimizer steps"), steps_, QStringLiteral("88,888")));
     column->addLayout(fact(this, tr("Trained parameters"), trained_, QStringLiteral("8.88M (8.8 %)")));
     column->addWidget(scroll, 1);

@@ -83,6 +83,7 @@ MainWindow::MainWindow(const Parts& parts) : parts_(parts) {
     connect_engine();
     make_shortcuts();
     restore();
+    train_->preview()->start_button()->setFocus();
     parts_.engine.read_catalogue();
     parts_.engine.read_machine();
     parts_.engine.recover_runs();
@@ -171,6 +172,8 @@ QWidget* MainWindow::make_top_bar() {
         parts_.theme.set_scheme(static_cast<theme::Scheme>(index));
         parts_.settings.setValue(scheme_key, index);
     });
+    connect(&parts_.theme, &theme::Theme::scheme_changed, scheme_,
+            [this] { scheme_->set_current(int(parts_.theme.scheme())); });
     row->addWidget(search);
     row->addStretch(1);
     row->addWidget(device_);

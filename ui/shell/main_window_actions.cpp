@@ -65,10 +65,11 @@ void MainWindow::connect_engine() {
     connect(run_, &LiveRun::state_changed, this, &MainWindow::refresh_busy);
     connect(run_, &LiveRun::ended, this, [this] {
         parts_.runs.refresh();
-        if (!closing_ && run_->finished()) toast_->say(run_->state_text());
     });
     connect(run_, &LiveRun::state_changed, this, [this] {
-        if (closing_ && !run_->active()) close();
+        if (run_->active()) return;
+        if (closing_) close();
+        else if (run_->finished()) toast_->say(run_->state_text());
     });
 }
 

@@ -18,7 +18,6 @@ Card::Card(const QString& name, const QString& title, const QString& icon, Foldi
     setObjectName(name);
     setProperty("look", "card");
     setAccessibleName(title);
-    setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Maximum);
 
     heading_ = make<QWidget>(this);
     icon_label_ = make<QLabel>(heading_);

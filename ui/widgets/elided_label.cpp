@@ -2,6 +2,7 @@
 
 #include <QEvent>
 #include <QStyle>
+#include <QTextLayout>
 
 #include "ui/widgets/make.h"
 
@@ -26,12 +27,22 @@ void ElidedLabel::set_elide_mode(Qt::TextElideMode mode) {
     elide();
 }
 
-QSize ElidedLabel::sizeHint() const {
-    ensurePolished();
-    return {fontMetrics().horizontalAdvance(full_) + 2 * margin() + 2, QLabel::sizeHint().height()};
+void ElidedLabel::set_lines(int lines) {
+    lines_ = lines;
+    setAlignment(Qt::AlignLeft | Qt::AlignTop);
+    updateGeometry();
+    elide();
 }
 
-QSize ElidedLabel::minimumSizeHint() const { return {24, QLabel::minimumSizeHint().height()}; }
+QSize ElidedLabel::sizeHint() const {
+    ensurePolished();
+    return {fontMetrics().horizontalAdvance(full_) + 2 * margin() + 2, minimumSizeHint().height()};
+}
+
+QSize ElidedLabel::minimumSizeHint() const {
+    ensurePolished();
+    return {24, lines_ * fontMetrics().lineSpacing() + 1};
+}
 
 void ElidedLabel::resizeEvent(QResizeEvent* event) {
     QLabel::resizeEvent(event);
@@ -44,11 +55,26 @@ void ElidedLabel::changeEvent(QEvent* event) {
 }
 
 void ElidedLabel::elide() {
-    const QString shown = fontMetrics().elidedText(QString(full_).replace(QLatin1Char('\n'), QLatin1Char(' ')), mode_,
-                                                   contentsRect().width());
-    setText(shown);
+    const QString line = QString(full_).replace(QLatin1Char('\n'), QLatin1Char(' '));
+    const int width = contentsRect().width();
+    QStringList shown;
+    qsizetype from = 0;
+    if (lines_ > 1) {
+        QTextLayout layout(line, font());
+        layout.beginLayout();
+        for (QTextLine part = layout.createLine(); part.isValid() && shown.size() + 1 < lines_; part = layout.createLine()) {
+            part.setLineWidth(width);
+            shown << line.mid(part.textStart(), part.textLength()).trimmed();
+            from = part.textStart() + part.textLength();
+        }
+        layout.endLayout();
+    }
+    const QString rest = line.mid(from);
+    const QString last = fontMetrics().elidedText(rest, mode_, width);
+    if (!last.isEmpty()) shown << last;
+    setText(shown.join(QLatin1Char('\n')));
     // A tooltip guesses at markup; escaped, a name stays what it is.
-    setToolTip(shown == full_ ? QString() : QStringLiteral("<p>%1</p>").arg(full_.toHtmlEscaped()));
+    setToolTip(last == rest ? QString() : QStringLiteral("<p>%1</p>").arg(full_.toHtmlEscaped()));
 }
 
 QLabel* plain_label(const QString& text, const char* look, QWidget* parent) {

@@ -1,5 +1,6 @@
 #pragma once
-// One line of plain text that gives way to "…" where space is short, and shows itself whole in its tooltip.
+// Plain text on one line (or a set number of them) that gives way to "…" where space is short, and shows itself whole
+// in its tooltip.
 
 #include <QLabel>
 
@@ -13,6 +14,7 @@ class ElidedLabel : public QLabel {
     void set_text(const QString& text);
     QString full_text() const { return full_; }
     void set_elide_mode(Qt::TextElideMode mode);
+    void set_lines(int lines);  // takes the room of that many, however short the text
 
     QSize sizeHint() const override;
     QSize minimumSizeHint() const override;
@@ -26,6 +28,7 @@ class ElidedLabel : public QLabel {
 
     QString full_;
     Qt::TextElideMode mode_ = Qt::ElideRight;
+    int lines_ = 1;
 };
 
 // A label that never reads markup: names from files are shown as they are. `look` is a look of the style sheet.

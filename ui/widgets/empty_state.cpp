@@ -6,11 +6,15 @@
 #include <QVBoxLayout>
 
 #include "ui/theme/icons.h"
-#include "ui/theme/tokens.h"
+#include "ui/theme/theme.h"
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/make.h"
 
 namespace qlora::ui {
+
+namespace {
+constexpr int text_width = 440;
+}
 
 EmptyState::EmptyState(const QString& icon, const QString& title, const QString& sentence, const QString& button,
                        QWidget* parent)
@@ -21,7 +25,9 @@ EmptyState::EmptyState(const QString& icon, const QString& title, const QString&
     heading->setAlignment(Qt::AlignCenter);
     auto* text = wrapped_label(sentence, nullptr, this);
     text->setAlignment(Qt::AlignHCenter);
-    text->setFixedWidth(440);
+    // A layout that centres a label does not ask it for the height of its lines.
+    const QRect room = QFontMetrics(theme::body_font()).boundingRect(0, 0, text_width, 1000, Qt::TextWordWrap, sentence);
+    text->setFixedSize(text_width, room.height() + 4);
     auto* column = make<QVBoxLayout>(this);
     column->setSpacing(2 * theme::grid);
     column->addStretch(2);

@@ -59,6 +59,7 @@ FieldEditor::FieldEditor(const recipe::Field& field, QWidget* parent)
     unit->setProperty("look", "dim");
     help_ = make<ElidedLabel>(QString(), this);
     help_->setProperty("look", "dim");
+    help_->set_lines(2);
 
     auto* heading = make<QHBoxLayout>();
     heading->setSpacing(6);

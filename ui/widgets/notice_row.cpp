@@ -14,6 +14,7 @@ namespace qlora::ui {
 NoticeRow::NoticeRow(Weight weight, const QString& text, QWidget* parent) : QWidget(parent), weight_(weight) {
     icon_ = make<QLabel>(this);
     text_ = wrapped_label(text, nullptr, this);
+    text_->setAlignment(Qt::AlignTop | Qt::AlignLeft);
     auto* row = make<QHBoxLayout>(this);
     row->setContentsMargins(0, 0, 0, 0);
     row->setSpacing(6);
