@@ -47,11 +47,14 @@ void refuse_unsupported(const JsonObject& config) {
         return it == raw.end() || it->is_null() || (it->is_boolean() && !it->get<bool>()) ||
                ((it->is_object() || it->is_array()) && it->empty());
     };
-    for (const char* key : {"use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform",
-                            "layer_replication", "megatron_config", "trainable_token_indices", "target_parameters",
-                            "fan_in_fan_out", "lora_bias", "use_qalora", "alora_invocation_tokens", "exclude_modules",
-                            "arrow_config", "corda_config", "eva_config"})
+    for (const char* key : {"modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "layer_replication",
+                            "trainable_token_indices", "target_parameters", "fan_in_fan_out", "lora_bias",
+                            "alora_invocation_tokens", "exclude_modules"})
         if (!off(key)) config.fail(key, "nothing: adapters with it are not supported yet");
+    // Variants of LoRA announce themselves as use_... or ..._config.
+    for (const auto& [key, value] : config.raw().items())
+        if (((key.starts_with("use_") && key != "use_rslora") || key.ends_with("_config")) && !off(key.c_str()))
+            config.fail(key.c_str(), "nothing: this variant of LoRA is not supported yet");
     if (config.string("bias", "none") != "none") config.fail("bias", "\"none\": trained biases are not supported yet");
 }
 

@@ -55,7 +55,7 @@ OrderedJson to_json(const RunState& s) {
     return {{"step", s.step}, {"position", data::to_json(s.position)}, {"skipped_in_a_row", s.skipped_in_a_row},
             {"skipped", s.skipped}, {"best_loss", s.best_loss}, {"base_loss", s.base_loss},
             {"last_train_loss", s.last_train_loss}, {"last_validation_loss", s.last_validation_loss},
-            {"best_step", s.best_step}, {"without_improvement", s.without_improvement},
+            {"best_step", s.best_step}, {"evaluated_step", s.evaluated_step}, {"without_improvement", s.without_improvement},
             {"base_evaluated", s.base_evaluated}, {"stopped_early", s.stopped_early}, {"seconds", s.seconds},
             {"peak_bytes", s.peak_bytes}, {"train_fingerprint", s.train_fingerprint},
             {"validation_fingerprint", s.validation_fingerprint}, {"threads", s.threads}};
@@ -73,6 +73,7 @@ RunState state_from_json(const JsonObject& o) {
     s.last_train_loss = o.number("last_train_loss", -any, any);
     s.last_validation_loss = o.number("last_validation_loss", -any, any);
     s.best_step = o.integer("best_step", 0, INT64_MAX);
+    s.evaluated_step = o.integer("evaluated_step", 0, INT64_MAX);
     s.without_improvement = o.integer("without_improvement", 0, INT64_MAX);
     s.base_evaluated = o.boolean("base_evaluated", false);
     s.stopped_early = o.boolean("stopped_early", false);

@@ -19,6 +19,7 @@ struct RunState {
     std::int64_t skipped_in_a_row = 0, skipped = 0;
     double best_loss = 0, base_loss = 0, last_train_loss = 0, last_validation_loss = 0;
     std::int64_t best_step = 0;          // 0: none yet
+    std::int64_t evaluated_step = 0;     // the last one whose evaluation was finished
     std::int64_t without_improvement = 0;
     bool base_evaluated = false, stopped_early = false;
     double seconds = 0;

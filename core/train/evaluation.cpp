@@ -17,7 +17,7 @@ std::string step_name(std::int64_t step) { return "step-" + std::to_string(step)
 }  // namespace
 
 bool TrainingRun::evaluation_due() const {
-    if (validation_.size() == 0) return false;
+    if (validation_.size() == 0 || state_.evaluated_step == state_.step) return false;
     if (state_.step >= steps_) return true;
     const auto every = recipe_.evaluate.every;
     if (every > 0) return state_.step % every == 0;
@@ -35,7 +35,7 @@ Evaluated TrainingRun::evaluate_model(std::int64_t step) {
     for (std::size_t i = 0; i < questions_.size(); ++i) {
         const auto row = questions_[i];
         auto reply = evaluate::answer(*model_, data_.validation, *data_.renderer, row, recipe_.evaluate.max_tokens, control_);
-        if (step == 0) base_answers_.push_back(reply);
+        if (step == 0 && base_answers_.size() == i) base_answers_.push_back(reply);
         Sample sample;
         sample.prompt = data_.renderer->prompt_text(*data_.validation.table, row);
         sample.expected = data_.renderer->answer_text(*data_.validation.table, row);
@@ -55,6 +55,7 @@ void TrainingRun::evaluate() {
                                                      recipe_.evaluate.max_tokens, control_));
     }
     auto evaluated = evaluate_model(state_.step);
+    state_.evaluated_step = state_.step;
     const auto& rule = recipe_.early_stopping;
     const bool finite = std::isfinite(evaluated.loss);
     const bool improved = finite && (state_.best_step == 0 || evaluated.loss < state_.best_loss - rule.min_delta);

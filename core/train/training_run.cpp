@@ -59,7 +59,10 @@ Event TrainingRun::run() {
         train_steps();
         if (state_.stopped_early) reason = "early_stopping";
     } catch (const Error& error) {
-        if (!stopping(error)) throw;
+        if (!stopping(error)) {
+            folder_.log(Failed{error.code(), error.message(), error.where(), error.hint()});
+            throw;
+        }
         // Half a step is given up; the state is that of the last whole one.
         reason = control_.request() == Control::Request::stop_and_save ? "stopped_and_saved" : "stopped";
         if (!adapter_ || !optimizer_ || reason == "stopped") {
@@ -196,7 +199,10 @@ void TrainingRun::resume_from_checkpoint() {
 }
 
 void TrainingRun::train_steps() {
-    while (state_.step < steps_ && !state_.stopped_early) {
+    for (;;) {
+        // First what the step before still owes: it may have been cut off from it by an earlier sitting's end.
+        if (state_.step > 0) complete_step();
+        if (state_.step >= steps_ || state_.stopped_early) return;
         const auto before = sampler_->position();
         try {
             train_step();
@@ -205,19 +211,22 @@ void TrainingRun::train_steps() {
             sampler_->seek(before);
             throw;
         }
-        // The base is measured after the first step, not before it: the curve starts sooner, and an adapter that is
-        // off gives the base's figures at any time.
-        if (!state_.base_evaluated && validation_.size() > 0) {
-            evaluate::BaseScope base(adapter_.get());
-            state_.base_evaluated = true;
-            auto evaluated = evaluate_model(0);
-            state_.base_loss = evaluated.loss;
-            emit(evaluated);
-        }
-        if (evaluation_due()) evaluate();
-        const auto every = recipe_.train.checkpoint_every;
-        if (every > 0 && state_.step % every == 0) save_checkpoint();
     }
+}
+
+void TrainingRun::complete_step() {
+    // The base is measured after the first step, not before it: the curve starts sooner, and an adapter that is off
+    // gives the base's figures at any time.
+    if (!state_.base_evaluated && validation_.size() > 0) {
+        evaluate::BaseScope base(adapter_.get());
+        const auto evaluated = evaluate_model(0);
+        state_.base_evaluated = true;
+        state_.base_loss = evaluated.loss;
+        emit(evaluated);
+    }
+    if (evaluation_due()) evaluate();
+    const auto every = recipe_.train.checkpoint_every;
+    if (every > 0 && state_.step % every == 0) save_checkpoint();
 }
 
 void TrainingRun::train_step() {

@@ -34,6 +34,7 @@ class TrainingRun {
     void check_resumable(const RunState& state) const;
     void train_steps();
     void train_step();
+    void complete_step();  // evaluations and checkpoints that are due
     void save_checkpoint();
     bool evaluation_due() const;
     void evaluate();

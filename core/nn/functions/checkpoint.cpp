@@ -20,7 +20,7 @@ class Checkpoint : public torch::autograd::Function<Checkpoint> {
     // `anchor` requires a gradient, so that the block is differentiated even when x (the embedding) is not.
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& anchor, c10::intrusive_ptr<Body> body) {
         ctx->save_for_backward({x});
-        ctx->saved_data["body"] = c10::IValue(c10::intrusive_ptr<torch::CustomClassHolder>(body));
+        ctx->saved_data["body"] = c10::IValue::make_capsule(body);
         ctx->saved_data["wanted"] = x.requires_grad();
         return body->run(x);
     }

@@ -19,7 +19,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& targets,
                           const quant::Weight* weight, const Tensor& bias, double scale, bool wanted) {
-        const bool low_rank = a.defined() && a.numel() > 0;
+        const bool low_rank = a.numel() > 0;
         Tensor dx = wanted ? torch::empty_like(x) : Tensor();
         Tensor da = wanted && low_rank ? torch::zeros_like(a) : Tensor();
         Tensor db = wanted && low_rank ? torch::zeros_like(b) : Tensor();
@@ -30,7 +30,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
             const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
             const Tensor rows = x.narrow(0, begin, n), target = targets.narrow(0, begin, n).unsqueeze(1);
             Tensor logits = quant::matmul_transposed(rows, *weight).to(torch::kFloat32);
-            if (bias.defined()) logits.add_(bias);
+            if (bias.numel() > 0) logits.add_(bias);
             Tensor low;
             if (low_rank) {
                 low = at::mm(rows.to(torch::kFloat32), a.t());
@@ -65,9 +65,10 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
 Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const Tensor& targets,
                  const LowRank* branch) {
     const bool on = branch != nullptr && branch->enabled;
-    const Tensor a = on ? branch->a : torch::empty({0}), b = on ? branch->b : torch::empty({0});
+    // Function::apply takes no undefined tensors.
+    const Tensor none = torch::empty({0}), a = on ? branch->a : none, b = on ? branch->b : none;
     const bool wanted = torch::GradMode::is_enabled() && (x.requires_grad() || a.requires_grad());
-    return HeadLoss::apply(x, a, b, targets, &weight, bias, on ? branch->scale : 0.0, wanted);
+    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, wanted);
 }
 
 }  // namespace qlora::nn

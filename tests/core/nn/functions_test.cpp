@@ -1,16 +1,12 @@
 // Every autograd function, checked twice: against LibTorch's own derivative of the plain formula, and against central
 // differences along a random direction.
-#include <torch/torch.h>
-// Qt's macros and LibTorch's names meet: torch first.
-#undef slots
-#include <QtTest>
+#include "tests/torch_tests.h"
 
 #include "core/nn/functions/attention.h"
 #include "core/nn/functions/checkpoint.h"
 #include "core/nn/functions/elementwise.h"
 #include "core/nn/functions/head.h"
 #include "core/nn/functions/linear.h"
-#define slots Q_SLOTS
 
 using namespace qlora;
 using namespace qlora::nn;

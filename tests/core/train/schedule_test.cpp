@@ -1,0 +1,64 @@
+#include "tests/torch_tests.h"
+
+#include "core/train/adamw.h"
+#include "core/train/schedule.h"
+
+using namespace qlora;
+using namespace qlora::train;
+
+class ScheduleTest : public QObject {
+    Q_OBJECT
+
+  private slots:
+    // Values of transformers' get_scheduler(name, lr=1, num_warmup_steps=2, num_training_steps=10).
+    void schedules_follow_transformers_data() {
+        QTest::addColumn<int>("schedule");
+        QTest::addColumn<QVector<double>>("expected");
+        using S = recipe::Schedule;
+        QTest::newRow("linear") << int(S::linear) << QVector<double>{0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125};
+        QTest::newRow("constant") << int(S::constant) << QVector<double>{0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1};
+        QTest::newRow("cosine") << int(S::cosine)
+                                << QVector<double>{0, 0.5, 1, 0.9619397662556434, 0.8535533905932737, 0.6913417161825449, 0.5,
+                                                   0.30865828381745514, 0.14644660940672627, 0.03806023374435663};
+    }
+    void schedules_follow_transformers() {
+        QFETCH(int, schedule);
+        QFETCH(QVector<double>, expected);
+        recipe::Train options;
+        options.learning_rate = 1;
+        options.schedule = static_cast<recipe::Schedule>(schedule);
+        options.warmup = 2;
+        LearningRate rate(options, 10);
+        for (int i = 0; i < 10; ++i) QVERIFY(std::abs(rate.at(i) - expected[i]) < 1e-12);
+        options.warmup = 0.15;  // a fraction rounds up: 2 of 10
+        QCOMPARE(LearningRate(options, 10).warmup_steps(), 2);
+    }
+
+    void adamw_equals_pytorchs() {
+        torch::manual_seed(1);
+        torch::Tensor ours = torch::randn({50}), theirs = ours.clone().requires_grad_(true);
+        recipe::Train options;
+        options.weight_decay = 0.1;
+        AdamW optimizer(50, options);
+        torch::optim::AdamW reference({theirs}, torch::optim::AdamWOptions(0.01).weight_decay(0.1));
+        for (int i = 0; i < 10; ++i) {
+            torch::Tensor gradient = torch::randn({50});
+            theirs.mutable_grad() = gradient.clone();
+            optimizer.step(ours, gradient, 0.01);
+            reference.step();
+        }
+        QVERIFY((ours - theirs.detach()).abs().max().item<double>() < 1e-6);
+    }
+
+    void clipping_equals_pytorchs() {
+        torch::Tensor g = torch::tensor({3.0f, 4.0f});
+        QCOMPARE(clip_gradients(g, 1.0), 5.0);
+        QVERIFY(std::abs(g.norm().item<double>() - 1) < 1e-5);
+        QVERIFY(std::abs(clip_gradients(g, 2.0) - 1) < 1e-5);
+        torch::Tensor bad = torch::tensor({NAN, 1.0f});
+        QVERIFY(std::isnan(clip_gradients(bad, 1.0)));
+    }
+};
+
+QTEST_GUILESS_MAIN(ScheduleTest)
+#include "schedule_test.moc"

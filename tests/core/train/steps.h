@@ -1,0 +1,53 @@
+#pragma once
+// Training steps on given batches, through the engine's own parts: for comparison with trajectories of the peers.
+
+#include "core/adapters/lora.h"
+#include "core/base/json.h"
+#include "core/nn/decoder.h"
+#include "core/train/adamw.h"
+
+namespace qlora::tests {
+
+// {"input_ids": [[...]], "labels": [[...]], "attention_mask": [[...]] (optional, padding at the right)} -> packed rows.
+inline data::Batch to_batch(const Json& json) {
+    data::Batch batch;
+    batch.starts = {0};
+    for (std::size_t row = 0; row < json["input_ids"].size(); ++row) {
+        const auto ids = json["input_ids"][row].get<std::vector<std::int32_t>>();
+        const auto labels = json["labels"][row].get<std::vector<std::int32_t>>();
+        std::size_t length = ids.size();
+        if (json.contains("attention_mask")) {
+            length = 0;
+            for (int on : json["attention_mask"][row]) length += static_cast<std::size_t>(on);
+        }
+        for (std::size_t i = 0; i < length; ++i) {
+            batch.ids.push_back(ids[i]);
+            batch.positions.push_back(static_cast<std::int32_t>(i));
+            batch.targets.push_back(i + 1 < length ? labels[i + 1] : data::ignored_target);
+        }
+        batch.starts.push_back(static_cast<std::int32_t>(batch.ids.size()));
+        batch.rows.push_back(static_cast<data::RowIndex>(row));
+    }
+    return batch;
+}
+
+// The loss of each step.
+inline std::vector<double> train_on(nn::Decoder& model, adapters::Lora& adapter, const Json& batches, double learning_rate,
+                                    double weight_decay, double clip) {
+    recipe::Train options;
+    options.weight_decay = weight_decay;
+    train::AdamW optimizer(adapter.parameters(), options);
+    std::vector<double> losses;
+    for (const auto& json : batches) {
+        const auto batch = to_batch(json);
+        torch::Tensor loss = model.loss_sum(batch) / static_cast<double>(batch.trained_tokens());
+        loss.backward();
+        train::clip_gradients(adapter.gradients(), clip);
+        optimizer.step(adapter.values(), adapter.gradients(), learning_rate);
+        adapter.gradients().zero_();
+        losses.push_back(loss.item<double>());
+    }
+    return losses;
+}
+
+}  // namespace qlora::tests

@@ -1,0 +1,28 @@
+"""The same training with transformers + peft: from ADAPTER on BATCHES, AdamW, clipping at 1, in fp32 or over bitsandbytes
+NF4 with double quantization. Saves the adapter in OUT/adapter,
+returns the losses."""
+import pathlib
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+
+def run(model, adapter, batches, out, precision, learning_rate):
+    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                                      bnb_4bit_compute_dtype=torch.float32) if precision == "nf4" else None
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, device_map="cpu", quantization_config=quantization)
+    tuned = PeftModel.from_pretrained(base, adapter, is_trainable=True).eval()
+    weights = [w for w in tuned.parameters() if w.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0)
+    losses = []
+    for step in batches:
+        loss = tuned(**{key: torch.tensor(value) for key, value in step.items()}).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+    out = pathlib.Path(out)
+    tuned.save_pretrained(out / "adapter")
+    return losses
