@@ -96,7 +96,8 @@ void RunsModel::set_entries(std::vector<RunEntry> fresh) {
 }
 
 const RunEntry* RunsModel::entry(const QModelIndex& index) const {
-    return checkIndex(index, CheckIndexOption::IndexIsValid) ? &entries_[index.row()] : nullptr;
+    const bool known = index.isValid() && checkIndex(index, CheckIndexOption::IndexIsValid);
+    return known ? &entries_[index.row()] : nullptr;
 }
 
 QModelIndex RunsModel::index_of(std::int64_t id) const {
@@ -146,7 +147,8 @@ bool RunsModel::setData(const QModelIndex& index, const QVariant& value, int rol
 }
 
 Qt::ItemFlags RunsModel::flags(const QModelIndex& index) const {
-    return QAbstractListModel::flags(index) | Qt::ItemNeverHasChildren | (index.isValid() ? Qt::ItemIsEditable : Qt::NoItemFlags);
+    const auto flags = QAbstractListModel::flags(index);
+    return index.isValid() ? flags | Qt::ItemIsEditable : flags;
 }
 
 }  // namespace qlora::ui
