@@ -19,10 +19,13 @@ bool wants_json(int count, char** arguments) {
     return false;
 }
 
-// The command that a wrong flag was meant for.
-const CLI::App& blamed(const CLI::App& app) {
+// What is wrong with the line, told about the command that it was meant for.
+Error usage_error(const CLI::App& app, const CLI::ParseError& error, int count, char** arguments) {
     auto chosen = app.get_subcommands();
-    return chosen.empty() ? app : *chosen.front();
+    if (!chosen.empty()) return usage_error(*chosen.front(), error.what());
+    if (count > 1 && arguments[1][0] != '-')
+        return usage_error(app, std::string("there is no command \"") + arguments[1] + "\"");
+    return usage_error(app, count > 1 ? error.what() : "expected a command");
 }
 
 int run(int count, char** arguments, Output& output) {
@@ -54,7 +57,7 @@ int run(int count, char** arguments, Output& output) {
         output.answer({{"version", QLORA_VERSION}}, version.what());
         return 0;
     } catch (const CLI::ParseError& error) {
-        throw usage_error(blamed(app), error.what());
+        throw usage_error(app, error, count, arguments);
     }
     SignalWatch signals(control);
     for (const auto& [subcommand, run] : runs)

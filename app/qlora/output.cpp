@@ -58,7 +58,7 @@ int Output::error(const Error& error) noexcept {
             line(OrderedJson{{"error", to_json(error)}}.dump(-1, ' ', false,
                                                              OrderedJson::error_handler_t::replace));
         else
-            note("qlora: " + error.message() + (error.hint().empty() ? "" : "\n" + error.hint()));
+            note(error.message() + (error.hint().empty() ? "" : "\n" + error.hint()));
     } catch (const std::exception&) {
         std::fputs("qlora: out of memory\n", stderr);
     }
