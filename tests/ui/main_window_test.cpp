@@ -63,7 +63,7 @@ class MainWindowTest : public QObject {
     }
     void init() { folder_ = std::make_unique<QTemporaryDir>(); }
 
-    void it_opens_ready_to_start_with_a_model_and_data() {
+    void it_opens_with_a_model_and_data_ready_to_start() {
         Studio studio(*theme_, settings());
         QCOMPARE(studio.window.page(), Page::train);
         QCOMPARE(studio.window.draft().recipe().model, "smollm2-135m");

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int redraw_ms = 34;             // at most 30 a second
 constexpr int least_points = 200, most_points = 2000;  // drawn a curve
-const QString legend_layer = QStringLiteral("marks");
+const QString legend_layer = QStringLiteral("marks"), cursor_layer = QStringLiteral("cursor");
 
 }  // namespace
 
@@ -42,7 +42,11 @@ Chart::Chart(const QString& title, const QString& x_label, const QString& y_labe
     plot_->setContextMenuPolicy(Qt::CustomContextMenu);
     plot_->installEventFilter(this);
     plot_->addLayer(legend_layer, plot_->layer(QStringLiteral("main")), QCustomPlot::limAbove);
+    // The read-out's line has a buffer of its own: following the pointer draws nothing else again.
+    plot_->addLayer(cursor_layer, plot_->layer(legend_layer), QCustomPlot::limAbove);
+    plot_->layer(cursor_layer)->setMode(QCPLayer::lmBuffered);
     cursor_ = make<QCPItemLine>(plot_);
+    cursor_->setLayer(cursor_layer);
     cursor_->setVisible(false);
     plot_->xAxis->setTicker(QSharedPointer<QCPAxisTicker>(
         make<FormattedTicker>([](double value) { return format::count(std::llround(value)); }, true)));
@@ -64,7 +68,7 @@ Chart::Chart(const QString& title, const QString& x_label, const QString& y_labe
     connect(plot_, &QCustomPlot::mouseWheel, this, moved);
     connect(plot_, &QCustomPlot::mouseMove, this, [this, moved](QMouseEvent* event) {
         if (event->buttons() & Qt::LeftButton) moved();
-        else read_out(plot_->xAxis->pixelToCoord(event->position().x()));
+        else follow(plot_->xAxis->pixelToCoord(event->position().x()));
     });
     restyle();
 }
@@ -170,7 +174,6 @@ void Chart::redraw_now() {
     timer_->stop();
     dirty_ = true;
     redraw();
-    plot_->replot(QCustomPlot::rpImmediateRefresh);
 }
 
 void Chart::showEvent(QShowEvent* event) {
@@ -211,7 +214,7 @@ void Chart::redraw() {
     rescale_y();
     draw_marks();
     read_out({});
-    plot_->replot(QCustomPlot::rpQueuedReplot);
+    plot_->replot();
 }
 
 void Chart::rescale_y() {
@@ -303,8 +306,12 @@ void Chart::read_out(std::optional<double> x) {
     if (x) {
         cursor_->start->setCoords(step, plot_->yAxis->range().lower);
         cursor_->end->setCoords(step, plot_->yAxis->range().upper);
-        plot_->replot(QCustomPlot::rpQueuedReplot);
     }
+}
+
+void Chart::follow(std::optional<double> x) {
+    read_out(x);
+    cursor_->layer()->replot();
 }
 
 void Chart::restyle() {
@@ -360,10 +367,7 @@ void Chart::changeEvent(QEvent* event) {
 }
 
 bool Chart::eventFilter(QObject* watched, QEvent* event) {
-    if (watched == plot_ && event->type() == QEvent::Leave) {
-        read_out({});
-        plot_->replot(QCustomPlot::rpQueuedReplot);
-    }
+    if (watched == plot_ && event->type() == QEvent::Leave) follow({});
     return QWidget::eventFilter(watched, event);
 }
 

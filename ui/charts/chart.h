@@ -101,7 +101,8 @@ class Chart : public QWidget {
     void redraw();
     void rescale_y();
     void draw_marks();
-    void read_out(std::optional<double> x);
+    void read_out(std::optional<double> x);  // empty: the last values
+    void follow(std::optional<double> x);    // read out and draw the pointer's line
     void show_menu(const QPoint& position);
 
     QString title_, x_label_, y_label_;

@@ -105,6 +105,7 @@ QWidget* LivePage::make_heading() {
     menu->addAction(theme::icon(QStringLiteral("stop")), tr("Stop without saving"), this,
                     &LivePage::stop_requested);
     stop_->setMenu(menu);
+    stop_->setProperty("menu", true);
     for (QPushButton* button : {evaluate_, pause_, stop_}) top->addWidget(button);
     rows->addLayout(top);
     auto* below = make<QHBoxLayout>();

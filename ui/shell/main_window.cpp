@@ -63,19 +63,22 @@ MainWindow::MainWindow(const Parts& parts) : parts_(parts) {
     draft_ = make<RecipeDraft>(parts_.engine, this);
     run_ = make<LiveRun>(this);
     latency_ = make<LatencyProbe>(this);
-    stack_ = make<QStackedWidget>();
-    make_pages();
+    // Made in the order in which Tab goes through them: rail, top, page.
     auto* central = make<QWidget>(this);
+    QWidget* rail = make_rail();
+    QWidget* top = make_top_bar();
+    stack_ = make<QStackedWidget>(this);
+    make_pages();
     auto* right = make<QVBoxLayout>();
     right->setContentsMargins(0, 0, 0, 0);
     right->setSpacing(0);
-    right->addWidget(make_top_bar());
+    right->addWidget(top);
     right->addWidget(make_banner());
     right->addWidget(stack_, 1);
     auto* row = make<QHBoxLayout>(central);
     row->setContentsMargins(0, 0, 0, 0);
     row->setSpacing(0);
-    row->addWidget(make_rail());
+    row->addWidget(rail);
     row->addLayout(right, 1);
     setCentralWidget(central);
     palette_ = make<CommandPalette>(this);
@@ -83,7 +86,7 @@ MainWindow::MainWindow(const Parts& parts) : parts_(parts) {
     connect_engine();
     make_shortcuts();
     restore();
-    train_->preview()->start_button()->setFocus();
+    rail_->button(static_cast<int>(page()))->setFocus();
     parts_.engine.read_catalogue();
     parts_.engine.read_machine();
     parts_.engine.recover_runs();
@@ -162,7 +165,7 @@ QWidget* MainWindow::make_top_bar() {
     auto* search = make<QPushButton>(theme::icon(QStringLiteral("search"), theme::Ink::dim),
                                      tr("Search actions and settings      Ctrl+K"), bar);
     search->setProperty("look", "quiet");
-    search->setFocusPolicy(Qt::TabFocus);
+    search->setFocusPolicy(Qt::NoFocus);  // Ctrl+K is its key
     connect(search, &QPushButton::clicked, this, &MainWindow::open_palette);
     device_ = plain_label({}, "dim", bar);
     scheme_ =

@@ -23,7 +23,7 @@ ErrorPanel::ErrorPanel(QWidget* parent) : QFrame(parent) {
     what_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
     where_ = wrapped_label({}, "dim", this);
     hint_ = wrapped_label({}, nullptr, this);
-    retry_ = make<QPushButton>(this);
+    retry_ = make<QPushButton>(tr("Try again"), this);
     retry_->hide();
     connect(retry_, &QPushButton::clicked, this, &ErrorPanel::retry);
     auto* copy = make<QPushButton>(tr("Copy details"), this);
