@@ -57,8 +57,9 @@ class TrainCommandTest : public QObject {
         std::string rows;
         for (int i = 0; i < 24; ++i) {
             std::string number = std::to_string(i);
-            rows += R"({"prompt": "Where is card )" + number + R"(?", "completion": "In box )" + number +
-                    ".\"}\n";
+            Json row = {{"prompt", "Where is card " + number + "?"},
+                        {"completion", "In box " + number + "."}};
+            rows += row.dump() + "\n";
         }
         write_atomically(path("rows.jsonl"), rows);
         write_atomically(path("recipe.json"), R"({"model": "smollm2-135m", "r": 4, "output": "first",
