@@ -11,14 +11,16 @@
 namespace qlora::data {
 
 std::int64_t Batch::trained_tokens() const {
-    return std::count_if(targets.begin(), targets.end(), [](std::int32_t target) { return target != ignored_target; });
+    return std::count_if(targets.begin(), targets.end(),
+                         [](std::int32_t target) { return target != ignored_target; });
 }
 
 Batch make_batch(const TokenizedDataset& dataset, std::span<const std::uint32_t> samples) {
     std::size_t total = 0;
     for (auto sample : samples) total += dataset.length(sample);
     if (total > INT32_MAX)
-        throw input_error("data.batches", "train.batch_size", "expected less than 2^31 tokens in a batch, got " + std::to_string(total));
+        throw input_error("data.batches", "train.batch_size",
+                          "expected less than 2^31 tokens in a batch, got " + std::to_string(total));
     Batch batch;
     batch.ids.reserve(total);
     batch.targets.reserve(total);
@@ -53,7 +55,8 @@ std::vector<std::uint32_t> sample_order(std::size_t samples, bool shuffle, Rando
 using Bin = std::vector<std::uint32_t>;
 
 // First-fit decreasing of one window; inside a bin samples keep the order in which they were drawn.
-void pack(std::span<const std::uint32_t> drawn, const TokenizedDataset& dataset, std::size_t capacity, std::vector<Bin>& bins) {
+void pack(std::span<const std::uint32_t> drawn, const TokenizedDataset& dataset, std::size_t capacity,
+          std::vector<Bin>& bins) {
     std::vector<std::uint32_t> places(drawn.size());
     std::iota(places.begin(), places.end(), 0u);
     std::stable_sort(places.begin(), places.end(),
@@ -63,7 +66,8 @@ void pack(std::span<const std::uint32_t> drawn, const TokenizedDataset& dataset,
     for (auto place : places) {
         std::size_t length = dataset.length(drawn[place]);
         auto fit = static_cast<std::size_t>(
-            std::find_if(room.begin(), room.end(), [&](std::size_t left) { return left >= length; }) - room.begin());
+            std::find_if(room.begin(), room.end(), [&](std::size_t left) { return left >= length; }) -
+            room.begin());
         if (fit == room.size()) {
             room.push_back(std::max(capacity, length));
             bins.emplace_back();
@@ -77,11 +81,15 @@ void pack(std::span<const std::uint32_t> drawn, const TokenizedDataset& dataset,
     }
 }
 
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
+    return a / b + (a % b != 0);
+}
 
 void check(const BatchOptions& options) {
     auto require = [](bool good, const char* field, const char* expected, std::int64_t got) {
-        if (!good) throw input_error("data.batches", field, std::string("expected ") + expected + ", got " + std::to_string(got));
+        if (!good)
+            throw input_error("data.batches", field,
+                              std::string("expected ") + expected + ", got " + std::to_string(got));
     };
     require(options.batch_size >= 1, "train.batch_size", "at least 1", options.batch_size);
     require(options.accumulate >= 1, "train.accumulate", "at least 1", options.accumulate);
@@ -120,16 +128,20 @@ std::span<const std::uint32_t> EpochPlan::samples(std::int64_t micro_batch) cons
     return std::span(order_).subspan(starts_[i], starts_[i + 1] - starts_[i]);
 }
 
-Json to_json(const Position& position) { return {{"epoch", position.epoch}, {"index", position.index}}; }
+Json to_json(const Position& position) {
+    return {{"epoch", position.epoch}, {"index", position.index}};
+}
 
 Position position_from_json(const Json& json, const std::string& where) {
     JsonObject object(json, where);
     return {object.integer("epoch", 0, INT64_MAX), object.integer("index", 0, INT64_MAX)};
 }
 
-BatchSampler::BatchSampler(const TokenizedDataset& dataset, BatchOptions options) : dataset_(&dataset), options_(options) {
+BatchSampler::BatchSampler(const TokenizedDataset& dataset, BatchOptions options)
+    : dataset_(&dataset), options_(options) {
     check(options_);
-    if (dataset.size() == 0) throw input_error("data.batches", "data", "expected samples to train on, got none");
+    if (dataset.size() == 0)
+        throw input_error("data.batches", "data", "expected samples to train on, got none");
 }
 
 const EpochPlan& BatchSampler::plan(std::int64_t epoch) const {
@@ -142,20 +154,24 @@ const EpochPlan& BatchSampler::plan(std::int64_t epoch) const {
 
 std::int64_t BatchSampler::steps_in_epoch(std::int64_t epoch) const {
     if (options_.bin_tokens == 0)
-        return ceil_divide(ceil_divide(static_cast<std::int64_t>(dataset_->size()), options_.batch_size), options_.accumulate);
+        return ceil_divide(ceil_divide(static_cast<std::int64_t>(dataset_->size()), options_.batch_size),
+                           options_.accumulate);
     if (planned_ == epoch) return plan_->steps();
     return EpochPlan(*dataset_, options_, epoch).steps();
 }
 
 std::int64_t BatchSampler::steps(double epochs) const {
     if (!std::isfinite(epochs) || epochs < 0 || epochs > 1e6)
-        throw input_error("data.batches", "train.epochs", "expected a number from 0 to 1000000, got " + std::to_string(epochs));
+        throw input_error("data.batches", "train.epochs",
+                          "expected a number from 0 to 1000000, got " + std::to_string(epochs));
     auto whole = static_cast<std::int64_t>(epochs);
     double part = epochs - static_cast<double>(whole);
     std::int64_t steps = 0;
     for (std::int64_t epoch = 0; epoch < whole; ++epoch) steps += steps_in_epoch(epoch);
     // 1e-9: 0.1 of 10 steps is one step, not two, whatever binary fractions make of it.
-    if (part > 0) steps += static_cast<std::int64_t>(std::ceil(part * static_cast<double>(steps_in_epoch(whole)) - 1e-9));
+    if (part > 0)
+        steps +=
+            static_cast<std::int64_t>(std::ceil(part * static_cast<double>(steps_in_epoch(whole)) - 1e-9));
     return steps;
 }
 
@@ -176,8 +192,8 @@ std::vector<Batch> BatchSampler::next_step() {
 void BatchSampler::seek(Position position) {
     auto refuse = [&](std::int64_t last) {
         throw input_error("data.position", "checkpoint",
-                          "expected a micro-batch from 0 to " + std::to_string(last) + " of epoch " + std::to_string(position.epoch) +
-                              ", got " + std::to_string(position.index),
+                          "expected a micro-batch from 0 to " + std::to_string(last) + " of epoch " +
+                              std::to_string(position.epoch) + ", got " + std::to_string(position.index),
                           "The data set or the batch size has changed since.");
     };
     if (position.epoch < 0 || position.index < 0) refuse(0);

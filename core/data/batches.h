@@ -1,5 +1,6 @@
 #pragma once
-// Samples in the order and grouping in which they are trained on: no padding, segments that never see each other.
+// Samples in the order and grouping in which they are trained on: no padding, segments that never see each
+// other.
 
 #include <cstdint>
 #include <optional>
@@ -35,15 +36,17 @@ struct BatchOptions {
     std::uint64_t seed = 42;
 };
 
-// The micro-batches of one epoch, as sample indices; each sample exactly once. The last micro-batch and the last
-// optimizer step may be smaller. A pure function of its arguments: RandomStream(seed, "shuffle/<epoch>").
-// Packing is first-fit decreasing (Johnson 1973) inside windows of 1,024 shuffled samples; bins then come in random
-// order. A sample longer than bin_tokens gets a bin of its own.
+// The micro-batches of one epoch, as sample indices; each sample exactly once. The last micro-batch and the
+// last optimizer step may be smaller. A pure function of its arguments: RandomStream(seed,
+// "shuffle/<epoch>"). Packing is first-fit decreasing (Johnson 1973) inside windows of 1,024 shuffled
+// samples; bins then come in random order. A sample longer than bin_tokens gets a bin of its own.
 class EpochPlan {
   public:
     EpochPlan(const TokenizedDataset& dataset, const BatchOptions& options, std::int64_t epoch);
     std::int64_t micro_batches() const { return static_cast<std::int64_t>(starts_.size()) - 1; }
-    std::int64_t steps() const { return (micro_batches() + accumulate_ - 1) / accumulate_; }
+    std::int64_t steps() const {
+        return micro_batches() / accumulate_ + (micro_batches() % accumulate_ != 0);
+    }
     std::span<const std::uint32_t> samples(std::int64_t micro_batch) const;
 
   private:
@@ -52,7 +55,8 @@ class EpochPlan {
     std::int64_t accumulate_;
 };
 
-// A place in the endless sequence of epochs, for checkpoints. index: micro-batches of this epoch already given out.
+// A place in the endless sequence of epochs, for checkpoints. index: micro-batches of this epoch already
+// given out.
 struct Position {
     std::int64_t epoch = 0, index = 0;
     bool operator==(const Position&) const = default;
@@ -70,8 +74,8 @@ class BatchSampler {
     // Optimizer steps in `epochs` epochs; the last part of one is rounded up.
     std::int64_t steps(double epochs) const;
 
-    // The micro-batches of the next optimizer step (its rest, after a seek into its middle), never across epochs.
-    // Divide the summed loss by the sum of their trained tokens.
+    // The micro-batches of the next optimizer step (its rest, after a seek into its middle), never across
+    // epochs. Divide the summed loss by the sum of their trained tokens.
     std::vector<Batch> next_step();
     // The next micro-batch alone.
     Batch next();

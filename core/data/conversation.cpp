@@ -24,31 +24,38 @@ ChatTemplate::ChatTemplate(const tokenizer::Tokenizer& tokenizer, const SpecialT
     : tokenizer_(tokenizer), special_(special) {
     const std::string probe = "Zq7";
     try {
-        system_role_ = apply({{"system", probe}, {"user", "Hello"}, {"assistant", "Hi"}}, 3, false).find(probe) != std::string::npos;
+        system_role_ =
+            apply({{"system", probe}, {"user", "Hello"}, {"assistant", "Hi"}}, 3, false).find(probe) !=
+            std::string::npos;
     } catch (const Error&) {
         system_role_ = false;
     }
     render({{"user", "Hello"}, {"assistant", "Hi"}}, "chat template");
 }
 
-std::string ChatTemplate::apply(const std::vector<Message>& messages, std::size_t count, bool generation_prompt) const {
+std::string ChatTemplate::apply(const std::vector<Message>& messages, std::size_t count,
+                                bool generation_prompt) const {
     OrderedJson list = OrderedJson::array();
-    for (std::size_t i = 0; i < count; ++i) list.push_back({{"role", messages[i].role}, {"content", messages[i].content}});
+    for (std::size_t i = 0; i < count; ++i)
+        list.push_back({{"role", messages[i].role}, {"content", messages[i].content}});
     return tokenizer_.render_chat(list, generation_prompt);
 }
 
-std::string ChatTemplate::apply_or_throw(const std::vector<Message>& messages, std::size_t count, bool generation_prompt,
-                                         const std::string& where) const {
+std::string ChatTemplate::apply_or_throw(const std::vector<Message>& messages, std::size_t count,
+                                         bool generation_prompt, const std::string& where) const {
     try {
         return apply(messages, count, generation_prompt);
     } catch (const Error& error) {
         if (error.kind() == Error::Kind::stopped) throw;
-        throw input_error("data.template", where, "the model's chat template refuses this conversation: " + error.message(), error.hint());
+        throw input_error("data.template", where,
+                          "the model's chat template refuses this conversation: " + error.message(),
+                          error.hint());
     }
 }
 
 std::vector<Message> ChatTemplate::adapt(const std::vector<Message>& messages) const {
-    if (system_role_ || messages.size() < 2 || messages[0].role != "system" || messages[1].role != "user") return messages;
+    if (system_role_ || messages.size() < 2 || messages[0].role != "system" || messages[1].role != "user")
+        return messages;
     std::vector<Message> adapted(messages.begin() + 1, messages.end());
     adapted[0].content = messages[0].content + "\n\n" + adapted[0].content;
     return adapted;
@@ -68,8 +75,8 @@ std::string ChatTemplate::render_prompt(const std::vector<Message>& given, const
     return apply_or_throw(messages, messages.size(), true, where);
 }
 
-Span ChatTemplate::find_answer(const std::vector<Message>& messages, std::size_t index, const std::string& full,
-                               const std::string& where) const {
+Span ChatTemplate::find_answer(const std::vector<Message>& messages, std::size_t index,
+                               const std::string& full, const std::string& where) const {
     // Where the whole conversation's text stands when it has come to the end of `count` messages.
     auto reach = [&](std::size_t count, bool generation_prompt) -> std::optional<std::size_t> {
         if (count == messages.size() && !generation_prompt) return full.size();
@@ -82,13 +89,15 @@ Span ChatTemplate::find_answer(const std::vector<Message>& messages, std::size_t
     };
     // Where a message's content starts or ends, by a mark in it that must not change the text otherwise.
     auto marked = [&](std::size_t message, bool at_end) -> std::optional<std::size_t> {
-        for (std::string content : {messages[message].content, std::string(trimmed(messages[message].content))}) {
+        for (std::string content :
+             {messages[message].content, std::string(trimmed(messages[message].content))}) {
             auto copy = messages;
             copy[message].content = at_end ? content + mark : mark + content;
             try {
                 std::string text = apply(copy, copy.size(), false);
                 auto found = text.find(mark);
-                if (found != std::string::npos && text.erase(found, std::string_view(mark).size()) == full) return found;
+                if (found != std::string::npos && text.erase(found, std::string_view(mark).size()) == full)
+                    return found;
             } catch (const Error&) {
             }
         }
@@ -99,15 +108,18 @@ Span ChatTemplate::find_answer(const std::vector<Message>& messages, std::size_t
     if (!start) start = marked(index, false);
     auto end = reach(index + 1, false);
     if (!end && (end = marked(index, true))) {
-        std::size_t limit = index + 1 < messages.size() ? marked(index + 1, false).value_or(full.size()) : full.size();
+        std::size_t limit =
+            index + 1 < messages.size() ? marked(index + 1, false).value_or(full.size()) : full.size();
         if (auto closing = special_.find(full, *end, limit)) end = closing->end;
     }
     if (!start || !end || *start >= *end)
         throw input_error("data.template", where,
-                          "the model's chat template rewrites message " + std::to_string(index + 1) + ", so that the answer cannot be found in it",
+                          "the model's chat template rewrites message " + std::to_string(index + 1) +
+                              ", so that the answer cannot be found in it",
                           "Train on the conversation's last answer alone, or use another model.");
     std::size_t last = full.find_last_not_of(blanks, *end - 1);
-    if (last != std::string::npos && last >= *start && special_.find_before(full, *start, last + 1)) end = last + 1;
+    if (last != std::string::npos && last >= *start && special_.find_before(full, *start, last + 1))
+        end = last + 1;
     return {*start, *end};
 }
 
@@ -132,7 +144,8 @@ std::vector<PlainStretch> join_plainly(const std::vector<Message>& messages) {
 }
 
 std::vector<Message> before_last_answer(const std::vector<Message>& messages) {
-    auto last = std::find_if(messages.rbegin(), messages.rend(), [](const Message& m) { return m.role == "assistant"; });
+    auto last = std::find_if(messages.rbegin(), messages.rend(),
+                             [](const Message& m) { return m.role == "assistant"; });
     return {messages.begin(), last == messages.rend() ? messages.end() : std::prev(last.base())};
 }
 

@@ -10,21 +10,24 @@ namespace qlora::data::detail {
 namespace {
 
 struct Record {
-    std::size_t next = 0;    // where the following record starts
+    std::size_t next = 0;  // where the following record starts
     std::size_t fields = 0;
-    std::uint64_t lines = 1; // line ends in the record, its own included
-    bool blank = false;      // an empty line
+    std::uint64_t lines = 1;  // line ends in the record, its own included
+    bool blank = false;       // an empty line
     enum class Fault { none, open_quote, text_after_quote } fault = Fault::none;
     std::uint64_t fault_line = 0;  // from 0 in the record
 };
 
 // Reads the record that starts at `begin` as RFC 4180 says; also lone CR as a line end, and quotes inside an
 // unquoted field as they are. Field contents go to `cells` where it is given.
-Record read_record(std::string_view text, std::size_t begin, char separator, std::vector<std::string>* cells) {
+Record read_record(std::string_view text, std::size_t begin, char separator,
+                   std::vector<std::string>* cells) {
     Record record;
     std::size_t at = begin;
     auto line_end = [&](std::size_t i) { return text[i] == '\n' || text[i] == '\r'; };
-    auto past_line_end = [&](std::size_t i) { return text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n' ? i + 2 : i + 1; };
+    auto past_line_end = [&](std::size_t i) {
+        return text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n' ? i + 2 : i + 1;
+    };
     record.blank = at < text.size() && line_end(at);
     for (;;) {
         ++record.fields;
@@ -75,7 +78,8 @@ char guess_separator(std::string_view text) {
     for (char separator : {',', ';', '\t', '|'}) {
         std::vector<std::size_t> fields;
         for (std::size_t at = 0; at < text.size() && fields.size() < 50;) {
-            Record record = read_record(text.substr(0, std::min(text.size(), at + (1 << 20))), at, separator, nullptr);
+            Record record =
+                read_record(text.substr(0, std::min(text.size(), at + (1 << 20))), at, separator, nullptr);
             if (record.fault == Record::Fault::open_quote) break;
             if (!record.blank) fields.push_back(record.fields);
             at = record.next;
@@ -95,7 +99,10 @@ char guess_separator(std::string_view text) {
 class CsvRows : public RowSource {
   public:
     explicit CsvRows(File file)
-        : RowSource(file->path().string()), file_(std::move(file)), text_(text_of(*file_)), separator_(guess_separator(text_)) {}
+        : RowSource(file->path().string()),
+          file_(std::move(file)),
+          text_(text_of(*file_)),
+          separator_(guess_separator(text_)) {}
 
     std::size_t rows() const override { return places_.size(); }
     std::string where(std::size_t row) const override { return at_line(label_, places_.line(row)); }
@@ -155,7 +162,8 @@ class CsvRows : public RowSource {
             name = first == std::string::npos ? "column " + std::to_string(columns_.size() + 1)
                                               : name.substr(first, last - first + 1);
             if (!seen.insert(name).second)
-                throw input_error("data.header", at_line(label_, line), "the column \"" + name + "\" is there twice",
+                throw input_error("data.header", at_line(label_, line),
+                                  "the column \"" + name + "\" is there twice",
                                   "Give every column a name of its own in the first line.");
             columns_.push_back({name, ColumnKind::string});
         }
@@ -163,26 +171,30 @@ class CsvRows : public RowSource {
 
     void check(std::string_view bytes, const Record& record, std::uint64_t line) const {
         const char* hint = "Correct the row, or have bad rows skipped.";
-        std::string where = record.fault == Record::Fault::none ? std::string() : at_line(label_, line + record.fault_line);
+        std::string where =
+            record.fault == Record::Fault::none ? std::string() : at_line(label_, line + record.fault_line);
         if (record.fault == Record::Fault::open_quote)
             throw input_error("data.row", where, "a quote is opened and never closed",
                               "Close it, and write a quote inside a quoted field twice.");
         if (record.fault == Record::Fault::text_after_quote)
-            throw input_error("data.row", where, "expected a separator or the line's end after a closing quote",
+            throw input_error("data.row", where,
+                              "expected a separator or the line's end after a closing quote",
                               "Write a quote inside a quoted field twice.");
         if (!is_utf8(bytes))
-            throw input_error("data.encoding", at_line(label_, line), "not valid UTF-8", "Save the file as UTF-8.");
+            throw input_error("data.encoding", at_line(label_, line), "not valid UTF-8",
+                              "Save the file as UTF-8.");
         if (!columns_.empty() && record.fields != columns_.size())
             throw input_error("data.row", at_line(label_, line),
-                              "expected " + std::to_string(columns_.size()) + " fields as in the first line, got " +
-                                  std::to_string(record.fields),
+                              "expected " + std::to_string(columns_.size()) +
+                                  " fields as in the first line, got " + std::to_string(record.fields),
                               hint);
     }
 
     std::vector<std::string> cells(std::size_t row) const {
         std::vector<std::string> values;
         Record record = read_record(text_, places_.begin(row), separator_, &values);
-        if (record.fault != Record::Fault::none || values.size() != columns_.size()) throw_changed(*file_, where(row));
+        if (record.fault != Record::Fault::none || values.size() != columns_.size())
+            throw_changed(*file_, where(row));
         return values;
     }
 

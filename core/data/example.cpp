@@ -10,19 +10,24 @@ using Layout = ColumnRoles::Layout;
 
 class ExampleReader {
   public:
-    ExampleReader(const Table& table, std::size_t row, const ColumnRoles& roles) : table_(table), row_(row), roles_(roles) {}
+    ExampleReader(const Table& table, std::size_t row, const ColumnRoles& roles)
+        : table_(table), row_(row), roles_(roles) {}
 
     std::optional<Example> read(EmptyReason& empty) const {
         switch (roles_.layout) {
-            case Layout::text: return read_text(empty);
-            case Layout::prompt_completion: return read_pair(empty);
-            case Layout::messages: break;
+            case Layout::text:
+                return read_text(empty);
+            case Layout::prompt_completion:
+                return read_pair(empty);
+            case Layout::messages:
+                break;
         }
         return read_messages(empty);
     }
 
   private:
-    [[noreturn]] void fail(const std::string& column, const std::string& message, const std::string& hint = {}) const {
+    [[noreturn]] void fail(const std::string& column, const std::string& message,
+                           const std::string& hint = {}) const {
         throw input_error("data.row", table_.where(row_), "the column \"" + column + "\": " + message, hint);
     }
 
@@ -50,11 +55,13 @@ class ExampleReader {
     }
 
     void add_system(Example& example) const {
-        if (std::string system = text(roles_.system); !system.empty()) example.messages.push_back({"system", system});
+        if (std::string system = text(roles_.system); !system.empty())
+            example.messages.push_back({"system", system});
     }
 
     std::optional<Example> read_pair(EmptyReason& empty) const {
-        std::string prompt = text(roles_.prompt), input = text(roles_.input), completion = text(roles_.completion);
+        std::string prompt = text(roles_.prompt), input = text(roles_.input),
+                    completion = text(roles_.completion);
         if (!input.empty()) prompt += (prompt.empty() ? "" : "\n\n") + input;
         if (prompt.empty() || completion.empty()) {
             empty = prompt.empty() ? EmptyReason::no_prompt : EmptyReason::no_answer;
@@ -70,8 +77,10 @@ class ExampleReader {
     std::optional<Example> read_messages(EmptyReason& empty) const {
         Json list = table_.cell(row_, index(roles_.messages));
         if (list.is_string()) {
-            if (detail::is_blank(list.get_ref<const std::string&>())) list = nullptr;
-            else list = parse_json(list.get<std::string>(), table_.where(row_));
+            if (detail::is_blank(list.get_ref<const std::string&>()))
+                list = nullptr;
+            else
+                list = parse_json(list.get<std::string>(), table_.where(row_));
         }
         if (list.is_null() || (list.is_array() && list.empty())) {
             empty = EmptyReason::no_messages;
@@ -79,7 +88,8 @@ class ExampleReader {
         }
         if (!list.is_array()) fail(roles_.messages, "expected a list of messages, got " + describe(list));
         Example example;
-        bool own_system = list[0].is_object() && list[0].value("role", list[0].value("from", Json())) == "system";
+        bool own_system =
+            list[0].is_object() && list[0].value("role", list[0].value("from", Json())) == "system";
         if (!own_system) add_system(example);
         bool answered = false;
         for (std::size_t i = 0; i < list.size(); ++i) {
@@ -94,15 +104,18 @@ class ExampleReader {
 
     Message read_message(const Json& message, std::size_t i) const {
         std::string which = "message " + std::to_string(i + 1) + ": ";
-        const char* shape = R"(A message is {"role": "user", "content": "..."} or {"from": "human", "value": "..."}.)";
-        if (!message.is_object()) fail(roles_.messages, which + "expected an object, got " + describe(message), shape);
+        const char* shape =
+            R"(A message is {"role": "user", "content": "..."} or {"from": "human", "value": "..."}.)";
+        if (!message.is_object())
+            fail(roles_.messages, which + "expected an object, got " + describe(message), shape);
         auto member = [&](const char* key, const char* other) {
             auto found = message.find(key);
             return found != message.end() ? found : message.find(other);
         };
         auto role = member("role", "from"), content = member("content", "value");
         if (role == message.end() || !role->is_string())
-            fail(roles_.messages, which + "expected a role, got " + (role == message.end() ? "none" : describe(*role)), shape);
+            fail(roles_.messages,
+                 which + "expected a role, got " + (role == message.end() ? "none" : describe(*role)), shape);
         if (content == message.end() || content->is_null())
             fail(roles_.messages, which + "expected a content, got none",
                  message.contains("tool_calls") ? "Tool calls cannot be trained on." : shape);
@@ -115,7 +128,8 @@ class ExampleReader {
         if (role == "gpt" || role == "bot" || role == "chatgpt" || role == "model") return "assistant";
         if (role == "developer") return "system";
         if (role == "function" || role == "observation") return "tool";
-        fail(roles_.messages, which + "expected the role system, user, assistant or tool, got " + describe(Json(role)));
+        fail(roles_.messages,
+             which + "expected the role system, user, assistant or tool, got " + describe(Json(role)));
     }
 
     // A string, or OpenAI's list of parts of which all are text.
@@ -124,8 +138,10 @@ class ExampleReader {
         if (!content.is_array()) fail(roles_.messages, which + "expected text, got " + describe(content));
         std::string text;
         for (const Json& part : content) {
-            if (!part.is_object() || part.value("type", Json("text")) != "text" || !part.contains("text") || !part["text"].is_string())
-                fail(roles_.messages, which + "expected parts of text, got " + describe(part), "Only text can be trained on.");
+            if (!part.is_object() || part.value("type", Json("text")) != "text" || !part.contains("text") ||
+                !part["text"].is_string())
+                fail(roles_.messages, which + "expected parts of text, got " + describe(part),
+                     "Only text can be trained on.");
             text += part["text"].get<std::string>();
         }
         return text;
@@ -138,7 +154,8 @@ class ExampleReader {
 
 }  // namespace
 
-std::optional<Example> read_example(const Table& table, std::size_t row, const ColumnRoles& roles, EmptyReason* empty) {
+std::optional<Example> read_example(const Table& table, std::size_t row, const ColumnRoles& roles,
+                                    EmptyReason* empty) {
     EmptyReason reason{};
     auto example = ExampleReader(table, row, roles).read(reason);
     if (!example && empty != nullptr) *empty = reason;

@@ -9,8 +9,12 @@ namespace {
 
 constexpr std::uint64_t c1 = 0x87C37B91114253D5, c2 = 0x4CF5AD432745937F;
 
-std::uint64_t mix_low(std::uint64_t k) { return std::rotl(k * c1, 31) * c2; }
-std::uint64_t mix_high(std::uint64_t k) { return std::rotl(k * c2, 33) * c1; }
+std::uint64_t mix_low(std::uint64_t k) {
+    return std::rotl(k * c1, 31) * c2;
+}
+std::uint64_t mix_high(std::uint64_t k) {
+    return std::rotl(k * c2, 33) * c1;
+}
 
 std::uint64_t finish(std::uint64_t k) {
     k = (k ^ (k >> 33)) * 0xFF51AFD7ED558CCD;

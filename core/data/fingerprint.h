@@ -1,6 +1,6 @@
 #pragma once
-// MurmurHash3, x64 128-bit variant (Austin Appleby, 2011): quick, and the same on every little-endian machine.
-// Against accidents, not against attackers.
+// MurmurHash3, x64 128-bit variant (Austin Appleby, 2011): quick, and the same on every little-endian
+// machine. Against accidents, not against attackers.
 
 #include <cstddef>
 #include <cstdint>

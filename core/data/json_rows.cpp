@@ -38,7 +38,9 @@ class RowScan : public nlohmann::json_sax<Json> {
     bool boolean(bool) override { return value(ColumnKind::boolean); }
     bool number_integer(Json::number_integer_t) override { return value(ColumnKind::number); }
     bool number_unsigned(Json::number_unsigned_t) override { return value(ColumnKind::number); }
-    bool number_float(Json::number_float_t, const Json::string_t&) override { return value(ColumnKind::number); }
+    bool number_float(Json::number_float_t, const Json::string_t&) override {
+        return value(ColumnKind::number);
+    }
     bool string(Json::string_t&) override { return value(ColumnKind::string); }
     bool binary(Json::binary_t&) override { return false; }
     bool start_array(std::size_t) override { return open(ColumnKind::list); }
@@ -46,7 +48,8 @@ class RowScan : public nlohmann::json_sax<Json> {
     bool start_object(std::size_t) override { return open(ColumnKind::object); }
     bool end_object() override { return close(); }
     bool key(Json::string_t& key) override {
-        if (!keys_.back().insert(key).second) return fail("the key " + describe(Json(key)) + " appears twice");
+        if (!keys_.back().insert(key).second)
+            return fail("the key " + describe(Json(key)) + " appears twice");
         if (depth_ == 1) cells_.push_back({key, ColumnKind::empty});
         return true;
     }
@@ -57,7 +60,8 @@ class RowScan : public nlohmann::json_sax<Json> {
         if (auto dash = reason.find(" - "); dash != std::string::npos) reason = reason.substr(dash + 3);
         if (auto bracket = reason.find("] "); bracket != std::string::npos && reason.starts_with("["))
             reason = reason.substr(bracket + 2);
-        reason = reason.substr(0, std::min({reason.find("; last read"), reason.find(": '"), std::size_t{160}}));
+        reason =
+            reason.substr(0, std::min({reason.find("; last read"), reason.find(": '"), std::size_t{160}}));
         return fail("not valid JSON (" + reason + ")");
     }
 
@@ -91,7 +95,8 @@ class RowScan : public nlohmann::json_sax<Json> {
     ColumnKind top_ = ColumnKind::empty;
 };
 
-// The end of the JSON value that starts with a bracket at `begin`, by its brackets alone; npos when they never close.
+// The end of the JSON value that starts with a bracket at `begin`, by its brackets alone; npos when they
+// never close.
 std::size_t end_of_value(std::string_view text, std::size_t begin) {
     std::size_t depth = 0;
     bool in_string = false;
@@ -117,7 +122,8 @@ std::uint64_t count_lines(std::string_view text) {
 
 class JsonRows : public RowSource {
   public:
-    JsonRows(File file, bool lines) : RowSource(file->path().string()), file_(std::move(file)), lines_(lines) {
+    JsonRows(File file, bool lines)
+        : RowSource(file->path().string()), file_(std::move(file)), lines_(lines) {
         text_ = text_of(*file_);
     }
 
@@ -127,7 +133,8 @@ class JsonRows : public RowSource {
     Json row(std::size_t row) const override {
         std::size_t begin = places_.begin(row);
         std::size_t end = lines_ ? text_.find('\n', begin) : end_of_value(text_, begin);
-        Json value = Json::parse(text_.substr(begin, end == std::string_view::npos ? end : end - begin), nullptr, false);
+        Json value = Json::parse(text_.substr(begin, end == std::string_view::npos ? end : end - begin),
+                                 nullptr, false);
         if (!value.is_object()) throw_changed(*file_, where(row));
         return value;
     }
@@ -183,11 +190,13 @@ class JsonRows : public RowSource {
             }
             pace.at(static_cast<double>(at));
             if (at == text_.size() || (text_[at] != '{' && text_[at] != '['))
-                fail("expected an object for every row", R"(Such as {"prompt": "...", "completion": "..."}.)");
+                fail("expected an object for every row",
+                     R"(Such as {"prompt": "...", "completion": "..."}.)");
             std::size_t end = end_of_value(text_, at);
             if (end == std::string_view::npos) {
                 RowScan scan;  // knows better what is wrong
-                fail(scan.scan(text_.substr(at, longest_row)).value_or("not valid JSON (a bracket is never closed)"));
+                fail(scan.scan(text_.substr(at, longest_row))
+                         .value_or("not valid JSON (a bracket is never closed)"));
             }
             std::string_view row = text_.substr(at, end - at);
             take(row, at, line, bad);
@@ -217,8 +226,9 @@ class JsonRows : public RowSource {
 
     void check(std::string_view row, std::uint64_t line) {
         if (row.size() > longest_row)
-            throw input_error("data.row", at_line(label_, line),
-                              "expected at most 256 MiB in a row, got " + std::to_string(row.size()) + " bytes");
+            throw input_error(
+                "data.row", at_line(label_, line),
+                "expected at most 256 MiB in a row, got " + std::to_string(row.size()) + " bytes");
         if (auto wrong = scan_.scan(row)) {
             auto before = row.substr(0, scan_.byte() == 0 ? 0 : std::min(row.size(), scan_.byte() - 1));
             auto column = before.size() - (before.rfind('\n') + 1) + 1;
@@ -228,9 +238,10 @@ class JsonRows : public RowSource {
         }
         if (scan_.top() != ColumnKind::object) {
             std::string got(scan_.top() == ColumnKind::list ? "array" : name(scan_.top()));
-            throw input_error("data.row", at_line(label_, line),
-                              places_.size() == 0 ? "expected an object, got " + got : "changed from object to " + got,
-                              R"(Write every row as an object, such as {"prompt": "...", "completion": "..."}.)");
+            throw input_error(
+                "data.row", at_line(label_, line),
+                places_.size() == 0 ? "expected an object, got " + got : "changed from object to " + got,
+                R"(Write every row as an object, such as {"prompt": "...", "completion": "..."}.)");
         }
         settle(line);
     }
@@ -257,13 +268,16 @@ class JsonRows : public RowSource {
 
     // {"train": [{...}, ...]} or {"question": [...], "answer": [...]}: one object that is no row.
     void refuse_columns_file() const {
-        bool lists = !columns_.empty() && std::all_of(columns_.begin(), columns_.end(), [](const Column& column) {
-            return column.kind == ColumnKind::list && column.name != "messages" && column.name != "conversations";
-        });
+        bool lists =
+            !columns_.empty() && std::all_of(columns_.begin(), columns_.end(), [](const Column& column) {
+                return column.kind == ColumnKind::list && column.name != "messages" &&
+                       column.name != "conversations";
+            });
         if (lists)
-            throw input_error("data.format", label_,
-                              "expected an array of objects or one object a line, got one object that holds lists",
-                              "Write the rows themselves as an array: [{...}, {...}].");
+            throw input_error(
+                "data.format", label_,
+                "expected an array of objects or one object a line, got one object that holds lists",
+                "Write the rows themselves as an array: [{...}, {...}].");
     }
 
     void close(const BadRows& bad, Pace& pace) {
@@ -283,13 +297,15 @@ class JsonRows : public RowSource {
 
 }  // namespace
 
-Source open_json_lines(File file, const TableOptions& options, const Control* control, const Progress& progress) {
+Source open_json_lines(File file, const TableOptions& options, const Control* control,
+                       const Progress& progress) {
     auto rows = std::make_shared<JsonRows>(std::move(file), true);
     rows->read_lines(options, control, progress);
     return rows;
 }
 
-Source open_json_values(File file, const TableOptions& options, const Control* control, const Progress& progress) {
+Source open_json_values(File file, const TableOptions& options, const Control* control,
+                        const Progress& progress) {
     auto rows = std::make_shared<JsonRows>(std::move(file), false);
     rows->read_values(options, control, progress);
     return rows;

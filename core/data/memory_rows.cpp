@@ -19,9 +19,11 @@ class MemoryRows : public RowSource {
         rows_.reserve(rows.size());
         for (auto& row : rows) {
             if (!row.is_object())
-                throw input_error("data.row", where(rows_.size()), "expected an object, got " + describe(Json(row)));
+                throw input_error("data.row", where(rows_.size()),
+                                  "expected an object, got " + describe(Json(row)));
             for (const auto& [key, value] : row.items()) {
-                auto known = std::find_if(columns_.begin(), columns_.end(), [&](const Column& c) { return c.name == key; });
+                auto known = std::find_if(columns_.begin(), columns_.end(),
+                                          [&](const Column& c) { return c.name == key; });
                 if (known == columns_.end()) known = columns_.insert(known, Column{key, ColumnKind::empty});
                 ColumnKind kind = kind_of(value);
                 if (!fits(known->kind, kind)) throw kind_changed(*known, kind, where(rows_.size()));

@@ -16,7 +16,8 @@ namespace {
 
 class Crew {
   public:
-    Crew(std::size_t count, const std::function<void(std::size_t)>& work) : count_(count), work_(work), limit_(count) {}
+    Crew(std::size_t count, const std::function<void(std::size_t)>& work)
+        : count_(count), work_(work), limit_(count) {}
 
     void run(std::size_t threads, Pace& pace) {
         std::vector<std::jthread> crew;
@@ -71,12 +72,13 @@ class Crew {
 
 }  // namespace
 
-void parallel_for(std::size_t count, int threads, const Control* control, const Progress& progress, const char* what,
-                  const std::function<void(std::size_t)>& work) {
+void parallel_for(std::size_t count, int threads, const Control* control, const Progress& progress,
+                  const char* what, const std::function<void(std::size_t)>& work) {
     Pace pace(control, progress, what, static_cast<double>(count));
     pace.at(0);
     if (count == 0) return;
-    std::size_t cores = threads > 0 ? static_cast<std::size_t>(threads) : std::max(1u, std::thread::hardware_concurrency());
+    std::size_t cores =
+        threads > 0 ? static_cast<std::size_t>(threads) : std::max(1u, std::thread::hardware_concurrency());
     Crew(count, work).run(std::min(cores, (count + 7) / 8), pace);
     pace.finish();
 }

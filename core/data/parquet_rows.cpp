@@ -25,11 +25,14 @@ constexpr int deepest = 16;
 ColumnKind kind_of(const arrow::DataType& type, int depth = 0) {
     if (depth > deepest) return ColumnKind::unsupported;
     switch (type.id()) {
-        case arrow::Type::NA: return ColumnKind::empty;
+        case arrow::Type::NA:
+            return ColumnKind::empty;
         case arrow::Type::STRING:
         case arrow::Type::LARGE_STRING:
-        case arrow::Type::STRING_VIEW: return ColumnKind::string;
-        case arrow::Type::BOOL: return ColumnKind::boolean;
+        case arrow::Type::STRING_VIEW:
+            return ColumnKind::string;
+        case arrow::Type::BOOL:
+            return ColumnKind::boolean;
         case arrow::Type::INT8:
         case arrow::Type::INT16:
         case arrow::Type::INT32:
@@ -40,7 +43,8 @@ ColumnKind kind_of(const arrow::DataType& type, int depth = 0) {
         case arrow::Type::UINT64:
         case arrow::Type::HALF_FLOAT:
         case arrow::Type::FLOAT:
-        case arrow::Type::DOUBLE: return ColumnKind::number;
+        case arrow::Type::DOUBLE:
+            return ColumnKind::number;
         // Written as text, as Arrow prints them.
         case arrow::Type::DATE32:
         case arrow::Type::DATE64:
@@ -48,19 +52,23 @@ ColumnKind kind_of(const arrow::DataType& type, int depth = 0) {
         case arrow::Type::TIME64:
         case arrow::Type::TIMESTAMP:
         case arrow::Type::DECIMAL128:
-        case arrow::Type::DECIMAL256: return ColumnKind::string;
+        case arrow::Type::DECIMAL256:
+            return ColumnKind::string;
         case arrow::Type::DICTIONARY:
             return kind_of(*static_cast<const arrow::DictionaryType&>(type).value_type(), depth + 1);
         case arrow::Type::LIST:
         case arrow::Type::LARGE_LIST:
         case arrow::Type::FIXED_SIZE_LIST:
-            return kind_of(*type.field(0)->type(), depth + 1) == ColumnKind::unsupported ? ColumnKind::unsupported
-                                                                                         : ColumnKind::list;
+            return kind_of(*type.field(0)->type(), depth + 1) == ColumnKind::unsupported
+                       ? ColumnKind::unsupported
+                       : ColumnKind::list;
         case arrow::Type::STRUCT:
             for (const auto& field : type.fields())
-                if (kind_of(*field->type(), depth + 1) == ColumnKind::unsupported) return ColumnKind::unsupported;
+                if (kind_of(*field->type(), depth + 1) == ColumnKind::unsupported)
+                    return ColumnKind::unsupported;
             return ColumnKind::object;
-        default: return ColumnKind::unsupported;
+        default:
+            return ColumnKind::unsupported;
     }
 }
 
@@ -87,25 +95,40 @@ std::string checked_text(std::string_view text) {
 Json value_at(const arrow::Array& array, std::int64_t index) {
     if (array.IsNull(index)) return nullptr;
     switch (array.type_id()) {
-        case arrow::Type::STRING: return checked_text(static_cast<const arrow::StringArray&>(array).GetView(index));
+        case arrow::Type::STRING:
+            return checked_text(static_cast<const arrow::StringArray&>(array).GetView(index));
         case arrow::Type::LARGE_STRING:
             return checked_text(static_cast<const arrow::LargeStringArray&>(array).GetView(index));
         case arrow::Type::STRING_VIEW:
             return checked_text(static_cast<const arrow::StringViewArray&>(array).GetView(index));
-        case arrow::Type::BOOL: return static_cast<const arrow::BooleanArray&>(array).Value(index);
-        case arrow::Type::INT8: return static_cast<const arrow::Int8Array&>(array).Value(index);
-        case arrow::Type::INT16: return static_cast<const arrow::Int16Array&>(array).Value(index);
-        case arrow::Type::INT32: return static_cast<const arrow::Int32Array&>(array).Value(index);
-        case arrow::Type::INT64: return static_cast<const arrow::Int64Array&>(array).Value(index);
-        case arrow::Type::UINT8: return static_cast<const arrow::UInt8Array&>(array).Value(index);
-        case arrow::Type::UINT16: return static_cast<const arrow::UInt16Array&>(array).Value(index);
-        case arrow::Type::UINT32: return static_cast<const arrow::UInt32Array&>(array).Value(index);
-        case arrow::Type::UINT64: return static_cast<const arrow::UInt64Array&>(array).Value(index);
-        case arrow::Type::FLOAT: return static_cast<const arrow::FloatArray&>(array).Value(index);
-        case arrow::Type::DOUBLE: return static_cast<const arrow::DoubleArray&>(array).Value(index);
-        case arrow::Type::LIST: return list_at<arrow::ListArray>(array, index);
-        case arrow::Type::LARGE_LIST: return list_at<arrow::LargeListArray>(array, index);
-        case arrow::Type::FIXED_SIZE_LIST: return list_at<arrow::FixedSizeListArray>(array, index);
+        case arrow::Type::BOOL:
+            return static_cast<const arrow::BooleanArray&>(array).Value(index);
+        case arrow::Type::INT8:
+            return static_cast<const arrow::Int8Array&>(array).Value(index);
+        case arrow::Type::INT16:
+            return static_cast<const arrow::Int16Array&>(array).Value(index);
+        case arrow::Type::INT32:
+            return static_cast<const arrow::Int32Array&>(array).Value(index);
+        case arrow::Type::INT64:
+            return static_cast<const arrow::Int64Array&>(array).Value(index);
+        case arrow::Type::UINT8:
+            return static_cast<const arrow::UInt8Array&>(array).Value(index);
+        case arrow::Type::UINT16:
+            return static_cast<const arrow::UInt16Array&>(array).Value(index);
+        case arrow::Type::UINT32:
+            return static_cast<const arrow::UInt32Array&>(array).Value(index);
+        case arrow::Type::UINT64:
+            return static_cast<const arrow::UInt64Array&>(array).Value(index);
+        case arrow::Type::FLOAT:
+            return static_cast<const arrow::FloatArray&>(array).Value(index);
+        case arrow::Type::DOUBLE:
+            return static_cast<const arrow::DoubleArray&>(array).Value(index);
+        case arrow::Type::LIST:
+            return list_at<arrow::ListArray>(array, index);
+        case arrow::Type::LARGE_LIST:
+            return list_at<arrow::LargeListArray>(array, index);
+        case arrow::Type::FIXED_SIZE_LIST:
+            return list_at<arrow::FixedSizeListArray>(array, index);
         case arrow::Type::STRUCT: {
             const auto& structure = static_cast<const arrow::StructArray&>(array);
             Json object = Json::object();
@@ -120,7 +143,8 @@ Json value_at(const arrow::Array& array, std::int64_t index) {
                 throw input_error("data.parquet", {}, "a dictionary code is out of range");
             return value_at(*coded.dictionary(), code);
         }
-        default: break;
+        default:
+            break;
     }
     auto scalar = array.GetScalar(index).ValueOrDie();
     if (array.type_id() == arrow::Type::HALF_FLOAT) return std::stod(scalar->ToString());
@@ -135,13 +159,16 @@ void leaves(const parquet::arrow::SchemaField& field, std::vector<int>& columns)
 class ParquetRows : public RowSource {
   public:
     explicit ParquetRows(File file)
-        : RowSource(file->path().string()), file_(std::move(file)), pool_(arrow::default_memory_pool(), most_decoded) {
+        : RowSource(file->path().string()),
+          file_(std::move(file)),
+          pool_(arrow::default_memory_pool(), most_decoded) {
         guarded("cannot read its schema", [&] {
             auto bytes = file_->bytes();
             auto buffer = std::make_shared<arrow::Buffer>(reinterpret_cast<const std::uint8_t*>(bytes.data()),
                                                           static_cast<std::int64_t>(bytes.size()));
             parquet::arrow::FileReaderBuilder builder;
-            check(builder.Open(std::make_shared<arrow::io::BufferReader>(buffer), parquet::ReaderProperties(&pool_)));
+            check(builder.Open(std::make_shared<arrow::io::BufferReader>(buffer),
+                               parquet::ReaderProperties(&pool_)));
             builder.memory_pool(&pool_);
             check(builder.Build(&reader_));
             describe_columns();
@@ -149,14 +176,18 @@ class ParquetRows : public RowSource {
         });
     }
 
-    std::size_t rows() const override { return static_cast<std::size_t>(group_ends_.empty() ? 0 : group_ends_.back()); }
+    std::size_t rows() const override {
+        return static_cast<std::size_t>(group_ends_.empty() ? 0 : group_ends_.back());
+    }
     std::string where(std::size_t row) const override { return label_ + ", row " + std::to_string(row + 1); }
 
     Json cell(std::size_t row, std::size_t column) const override {
         if (columns_[column].kind == ColumnKind::unsupported)
             throw input_error("data.kind", label_,
-                              "the column \"" + columns_[column].name + "\" holds " + types_[column] + ", which cannot be read");
-        auto group = static_cast<std::size_t>(std::upper_bound(group_ends_.begin(), group_ends_.end(), row) - group_ends_.begin());
+                              "the column \"" + columns_[column].name + "\" holds " + types_[column] +
+                                  ", which cannot be read");
+        auto group = static_cast<std::size_t>(std::upper_bound(group_ends_.begin(), group_ends_.end(), row) -
+                                              group_ends_.begin());
         std::int64_t index = static_cast<std::int64_t>(row - (group == 0 ? 0 : group_ends_[group - 1]));
         Json value;
         guarded("cannot read row " + std::to_string(row + 1), [&] {
@@ -168,7 +199,8 @@ class ParquetRows : public RowSource {
                 }
                 index -= chunk->length();
             }
-            throw input_error("data.parquet", label_, "the row group " + std::to_string(group) + " ends too early");
+            throw input_error("data.parquet", label_,
+                              "the row group " + std::to_string(group) + " ends too early");
         });
         return value;
     }
@@ -200,14 +232,16 @@ class ParquetRows : public RowSource {
         } catch (const std::exception& error) {
             file_->check();
             throw input_error("data.parquet", label_, what + ": " + error.what(),
-                              "The file is damaged, cut short or needs too much memory; write it again with smaller row groups.");
+                              "The file is damaged, cut short or needs too much memory; write it again with "
+                              "smaller row groups.");
         }
     }
 
     void describe_columns() {
         const auto& manifest = reader_->manifest();
         if (manifest.schema_fields.size() > most_columns)
-            throw input_error("data.columns_limit", label_, "expected at most " + std::to_string(most_columns) + " columns");
+            throw input_error("data.columns_limit", label_,
+                              "expected at most " + std::to_string(most_columns) + " columns");
         std::set<std::string> names;
         for (const auto& field : manifest.schema_fields) {
             const std::string& name = field.field->name();
@@ -233,14 +267,15 @@ class ParquetRows : public RowSource {
         }
         if (metadata->num_rows() != static_cast<std::int64_t>(total))
             throw input_error("data.parquet", label_,
-                              "the footer says " + std::to_string(metadata->num_rows()) + " rows, its row groups " +
-                                  std::to_string(total));
+                              "the footer says " + std::to_string(metadata->num_rows()) +
+                                  " rows, its row groups " + std::to_string(total));
     }
 
     std::shared_ptr<arrow::ChunkedArray> decoded(std::size_t group, std::size_t column) const {
         std::lock_guard lock(mutex_);
-        auto found = std::find_if(cache_.begin(), cache_.end(),
-                                  [&](const Decoded& entry) { return entry.group == group && entry.column == column; });
+        auto found = std::find_if(cache_.begin(), cache_.end(), [&](const Decoded& entry) {
+            return entry.group == group && entry.column == column;
+        });
         if (found != cache_.end()) {
             cache_.splice(cache_.begin(), cache_, found);
             return cache_.front().values;

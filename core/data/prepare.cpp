@@ -22,8 +22,8 @@ std::string reason_of(const Outcome& outcome, std::size_t max_length) {
 
 }  // namespace
 
-TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer, const Control* control,
-                         const Progress& progress, int threads) {
+TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer,
+                         const Control* control, const Progress& progress, int threads) {
     require_roles(table, renderer.roles());
     // In blocks, so that the samples of only one are in memory beside the result.
     constexpr std::size_t block = 16384;
@@ -46,8 +46,8 @@ TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, con
     }
     if (builder.empty())
         throw input_error("data.no_targets", table.label(),
-                          "expected something to learn in at least one of " + std::to_string(rows.size()) + " rows, got none (" +
-                              builder.reasons() + ")",
+                          "expected something to learn in at least one of " + std::to_string(rows.size()) +
+                              " rows, got none (" + builder.reasons() + ")",
                           "Check which columns hold question and answer, or raise data.max_length.");
     return builder.finish();
 }

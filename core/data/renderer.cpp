@@ -12,7 +12,9 @@ using Layout = ColumnRoles::Layout;
 
 std::size_t Sample::targets() const {
     // The first token is predicted from nothing: never a target.
-    return trained.empty() ? 0 : static_cast<std::size_t>(std::count(trained.begin() + 1, trained.end(), std::uint8_t{1}));
+    return trained.empty()
+               ? 0
+               : static_cast<std::size_t>(std::count(trained.begin() + 1, trained.end(), std::uint8_t{1}));
 }
 
 namespace {
@@ -25,7 +27,8 @@ struct Tokens {
     std::vector<std::uint8_t> answer;
 };
 
-void append(Tokens& tokens, const std::string& text, const tokenizer::Encoding& encoding, const std::vector<Span>& answers) {
+void append(Tokens& tokens, const std::string& text, const tokenizer::Encoding& encoding,
+            const std::vector<Span>& answers) {
     std::size_t shift = tokens.text.size();
     auto span = answers.begin();
     for (std::size_t i = 0; i < encoding.ids.size(); ++i) {
@@ -53,8 +56,10 @@ struct Renderer::State {
     State(const tokenizer::Tokenizer& tokenizer, ColumnRoles roles, RenderOptions options)
         : tokenizer(tokenizer), roles(std::move(roles)), options(std::move(options)), special(tokenizer) {
         if (this->options.max_length < 2)
-            throw input_error("data.max_length", "data.max_length", "expected at least 2 tokens, got " + std::to_string(this->options.max_length));
-        if (this->roles.layout != Layout::text && tokenizer.has_chat_template()) chat.emplace(tokenizer, special);
+            throw input_error("data.max_length", "data.max_length",
+                              "expected at least 2 tokens, got " + std::to_string(this->options.max_length));
+        if (this->roles.layout != Layout::text && tokenizer.has_chat_template())
+            chat.emplace(tokenizer, special);
     }
 
     std::vector<Message> with_system(const std::vector<Message>& messages) const {
@@ -66,18 +71,23 @@ struct Renderer::State {
 
     // Breaks up the special tokens spelled in the contents by a character that occurs in none of them.
     std::string guard_specials(std::vector<Message>& messages) const {
-        bool needed = std::any_of(messages.begin(), messages.end(), [&](const Message& m) { return special.occurs_in(m.content); });
+        bool needed = std::any_of(messages.begin(), messages.end(),
+                                  [&](const Message& m) { return special.occurs_in(m.content); });
         if (!needed) return {};
         for (unsigned code = 0x80; code < 0xC0; ++code) {
             std::string guard = {'\xEE', '\x80', static_cast<char>(code)};  // U+E000 and on
-            if (std::any_of(messages.begin(), messages.end(), [&](const Message& m) { return m.content.find(guard) != std::string::npos; })) continue;
+            if (std::any_of(messages.begin(), messages.end(),
+                            [&](const Message& m) { return m.content.find(guard) != std::string::npos; }))
+                continue;
             for (Message& message : messages) message.content = special.protect(message.content, guard);
             return guard;
         }
-        throw input_error("data.row", {}, "uses every private-use character from U+E000 to U+E03F beside special tokens");
+        throw input_error("data.row", {},
+                          "uses every private-use character from U+E000 to U+E03F beside special tokens");
     }
 
-    tokenizer::Encoding encode_chat(std::string& text, const std::string& guard, std::vector<Span>& answers) const {
+    tokenizer::Encoding encode_chat(std::string& text, const std::string& guard,
+                                    std::vector<Span>& answers) const {
         if (guard.empty()) return tokenizer.encode(text, {.add_special = false, .parse_special = true});
         return special.encode_protected(text, guard, answers);
     }
@@ -102,7 +112,9 @@ struct Renderer::State {
         Tokens tokens;
         bool first = true;
         for (const auto& stretch : detail::join_plainly(messages)) {
-            append(tokens, stretch.text, tokenizer.encode(stretch.text, {.add_special = first, .parse_special = false}), stretch.answers);
+            append(tokens, stretch.text,
+                   tokenizer.encode(stretch.text, {.add_special = first, .parse_special = false}),
+                   stretch.answers);
             if (stretch.closed) close(tokens);
             first = false;
         }
@@ -124,16 +136,24 @@ struct Renderer::State {
         return conversation(with_system(example.messages), where);
     }
 
-    bool is_target(const Tokens& tokens, std::size_t i) const { return i > 0 && (!options.answer_only || tokens.answer[i]); }
+    bool is_target(const Tokens& tokens, std::size_t i) const {
+        return i > 0 && (!options.answer_only || tokens.answer[i]);
+    }
 };
 
 Renderer::Renderer(const tokenizer::Tokenizer& tokenizer, ColumnRoles roles, RenderOptions options)
     : state_(std::make_unique<State>(tokenizer, std::move(roles), std::move(options))) {}
 Renderer::~Renderer() = default;
 
-const ColumnRoles& Renderer::roles() const { return state_->roles; }
-const RenderOptions& Renderer::options() const { return state_->options; }
-bool Renderer::uses_chat_template() const { return state_->chat.has_value(); }
+const ColumnRoles& Renderer::roles() const {
+    return state_->roles;
+}
+const RenderOptions& Renderer::options() const {
+    return state_->options;
+}
+bool Renderer::uses_chat_template() const {
+    return state_->chat.has_value();
+}
 
 Sample Renderer::render(const Table& table, std::size_t row, EmptyReason* empty) const {
     auto example = read_example(table, row, state_->roles, empty);
@@ -201,7 +221,8 @@ std::vector<TokenView> Renderer::describe(const Table& table, std::size_t row) c
         std::size_t end = i + 1 < tokens.ids.size() ? tokens.begin[i + 1] : tokens.text.size();
         std::string text = tokens.text.substr(tokens.begin[i], end - tokens.begin[i]);
         if (text.empty()) text = state_->tokenizer.token(tokens.ids[i]);
-        views.push_back({std::move(text), tokens.ids[i], state_->is_target(tokens, i), i >= state_->options.max_length});
+        views.push_back(
+            {std::move(text), tokens.ids[i], state_->is_target(tokens, i), i >= state_->options.max_length});
     }
     return views;
 }

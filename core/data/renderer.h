@@ -2,10 +2,11 @@
 // Rows to token ids and a loss mask.
 //
 // With a chat template, prompt and completion become a user and an assistant turn, and ids equal those of
-// transformers' apply_chat_template(tokenize=True), with one deliberate exception: text in a data cell that spells a
-// special token ("<|im_end|>") stays ordinary text, so that data cannot close a turn or speak as another role.
-// Without a template, the parts are joined by a line break and each answer is closed by the end-of-sequence token.
-// Plain text is encoded with the tokenizer's own special tokens and closed by end-of-sequence.
+// transformers' apply_chat_template(tokenize=True), with one deliberate exception: text in a data cell that
+// spells a special token ("<|im_end|>") stays ordinary text, so that data cannot close a turn or speak as
+// another role. Without a template, the parts are joined by a line break and each answer is closed by the
+// end-of-sequence token. Plain text is encoded with the tokenizer's own special tokens and closed by
+// end-of-sequence.
 
 #include <cstdint>
 #include <memory>
@@ -23,14 +24,15 @@ namespace qlora::data {
 struct RenderOptions {
     std::size_t max_length = 512;  // tokens a row; longer ones are cut at the right
     bool answer_only = true;       // targets are the answers; false: every token but the first
-    std::string system_prompt;     // for rows without one of their own
+    std::string system_prompt{};   // for rows without one of their own
     bool parse_special = false;    // Layout::text only: special tokens spelled in the text count as such
 };
 
 struct Sample {
     std::vector<std::int32_t> ids;
-    // trained[i] = 1: token i is a target, predicted from the tokens before it. Same size as ids; trained[0] = 0.
-    // An answer's end-of-turn token is a target too, so that the model learns to stop; blanks after it are not.
+    // trained[i] = 1: token i is a target, predicted from the tokens before it. Same size as ids; trained[0]
+    // = 0. An answer's end-of-turn token is a target too, so that the model learns to stop; blanks after it
+    // are not.
     std::vector<std::uint8_t> trained;
     std::size_t full_length = 0;  // tokens before the cut
     bool truncated = false;
@@ -53,8 +55,8 @@ class Renderer {
     Renderer(const Renderer&) = delete;
     Renderer& operator=(const Renderer&) = delete;
 
-    // Throws input_error "data.row" (see read_example) or "data.template" naming the row. A row without text or
-    // answer gives an empty sample, and says why in `empty`.
+    // Throws input_error "data.row" (see read_example) or "data.template" naming the row. A row without text
+    // or answer gives an empty sample, and says why in `empty`.
     Sample render(const Table& table, std::size_t row, EmptyReason* empty = nullptr) const;
     Sample render(const Example& example, const std::string& where) const;
 

@@ -14,23 +14,28 @@ std::string count(std::size_t n, const char* one, const char* many) {
 }
 
 std::string percent(std::size_t part, std::size_t whole) {
-    return std::to_string(static_cast<int>(std::lround(100.0 * static_cast<double>(part) / static_cast<double>(whole)))) + " %";
+    return std::to_string(static_cast<int>(
+               std::lround(100.0 * static_cast<double>(part) / static_cast<double>(whole)))) +
+           " %";
 }
 
 void put_into_words(DatasetReport& report) {
     auto say = [&](std::string sentence) { report.sentences.push_back(std::move(sentence)); };
     if (!report.leaks.empty())
-        say(count(report.leaks.size(), "test row is", "test rows are") + " in the training data too: the test will look too good.");
+        say(count(report.leaks.size(), "test row is", "test rows are") +
+            " in the training data too: the test will look too good.");
     for (const Dropped& dropped : report.dropped)
         say(count(dropped.rows, "row is", "rows are") + " left out: " + dropped.reason + ".");
     if (report.truncated > 0)
-        say(count(report.truncated, "row is", "rows are") + " cut at " + std::to_string(report.lengths.limit) + " tokens (" +
-            percent(report.truncated, report.samples) + "); the longest has " + std::to_string(report.longest) + ".");
-    if (std::size_t copies = [&] {
-            std::size_t n = 0;
-            for (const auto& group : report.duplicates) n += group.size() - 1;
-            return n;
-        }();
+        say(count(report.truncated, "row is", "rows are") + " cut at " +
+            std::to_string(report.lengths.limit) + " tokens (" + percent(report.truncated, report.samples) +
+            "); the longest has " + std::to_string(report.longest) + ".");
+    if (std::size_t copies =
+            [&] {
+                std::size_t n = 0;
+                for (const auto& group : report.duplicates) n += group.size() - 1;
+                return n;
+            }();
         copies > 0)
         say(count(copies, "row repeats", "rows repeat") + " another one; a split keeps them on one side.");
 }
@@ -44,12 +49,13 @@ LengthHistogram length_histogram(const TokenizedDataset& dataset, std::size_t li
     for (std::size_t i = 0; i < dataset.size(); ++i) longest = std::max(longest, dataset.full_length(i));
     histogram.bin_width = longest / std::max<std::size_t>(bins, 1) + 1;
     histogram.counts.assign(longest / histogram.bin_width + 1, 0);
-    for (std::size_t i = 0; i < dataset.size(); ++i) ++histogram.counts[dataset.full_length(i) / histogram.bin_width];
+    for (std::size_t i = 0; i < dataset.size(); ++i)
+        ++histogram.counts[dataset.full_length(i) / histogram.bin_width];
     return histogram;
 }
 
-DatasetReport make_report(const Table& table, const Table* test, const Renderer& renderer, const Control* control,
-                          const Progress& progress, int threads) {
+DatasetReport make_report(const Table& table, const Table* test, const Renderer& renderer,
+                          const Control* control, const Progress& progress, int threads) {
     DatasetReport report;
     report.rows = table.rows();
     const ColumnRoles& roles = renderer.roles();
@@ -64,11 +70,13 @@ DatasetReport make_report(const Table& table, const Table* test, const Renderer&
     report.lengths = length_histogram(dataset, renderer.options().max_length);
     report.samples = dataset.size();
     report.truncated = dataset.truncated();
-    for (std::size_t i = 0; i < dataset.size(); ++i) report.longest = std::max(report.longest, dataset.full_length(i));
+    for (std::size_t i = 0; i < dataset.size(); ++i)
+        report.longest = std::max(report.longest, dataset.full_length(i));
     report.tokens = dataset.tokens();
     report.trained_tokens = dataset.trained_tokens();
     report.mean_tokens = static_cast<double>(report.tokens) / static_cast<double>(report.samples);
-    report.mean_trained_tokens = static_cast<double>(report.trained_tokens) / static_cast<double>(report.samples);
+    report.mean_trained_tokens =
+        static_cast<double>(report.trained_tokens) / static_cast<double>(report.samples);
     report.dropped = dataset.dropped();
     put_into_words(report);
     return report;

@@ -11,23 +11,23 @@
 namespace qlora::data {
 
 struct LengthHistogram {
-    std::size_t bin_width = 1;          // tokens; bin i counts lengths in [i * width, (i + 1) * width)
+    std::size_t bin_width = 1;  // tokens; bin i counts lengths in [i * width, (i + 1) * width)
     std::vector<std::size_t> counts;
-    std::size_t limit = 0;              // max_length
+    std::size_t limit = 0;  // max_length
 };
 
 struct DatasetReport {
     std::size_t rows = 0;
-    std::vector<RowIndex> empty_rows;                 // nothing to read or nothing to answer
-    std::vector<std::vector<RowIndex>> duplicates;    // groups of equal rows
-    std::vector<Leak> leaks;                          // test rows that are training rows too
-    LengthHistogram lengths;                          // before the cut, kept samples
+    std::vector<RowIndex> empty_rows;               // nothing to read or nothing to answer
+    std::vector<std::vector<RowIndex>> duplicates;  // groups of equal rows
+    std::vector<Leak> leaks;                        // test rows that are training rows too
+    LengthHistogram lengths;                        // before the cut, kept samples
     std::size_t samples = 0, truncated = 0;
-    std::size_t longest = 0;                          // tokens, before the cut
+    std::size_t longest = 0;  // tokens, before the cut
     std::int64_t tokens = 0, trained_tokens = 0;
     double mean_tokens = 0, mean_trained_tokens = 0;
     std::vector<Dropped> dropped;
-    std::vector<std::string> sentences;               // for people, the gravest first
+    std::vector<std::string> sentences;  // for people, the gravest first
 };
 
 // `test` may be null. Renders every row; runs off the UI thread.

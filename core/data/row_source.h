@@ -72,7 +72,8 @@ class BadRows {
     std::string first_;
 };
 
-// Where each row starts and on which line: 8 bytes a row, and 16 for each place where row and line part further.
+// Where each row starts and on which line: 8 bytes a row, and 16 for each place where row and line part
+// further.
 class RowPlaces {
   public:
     void add(std::uint64_t begin, std::uint64_t line);

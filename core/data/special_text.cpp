@@ -16,7 +16,8 @@ class Unguarded {
   public:
     Unguarded(std::string_view text, std::string_view guard) : guard_(guard.size()) {
         std::size_t at = 0;
-        for (std::size_t found; (found = text.find(guard, at)) != std::string_view::npos; at = found + guard_) {
+        for (std::size_t found; (found = text.find(guard, at)) != std::string_view::npos;
+             at = found + guard_) {
             clean_.append(text.substr(at, found - at));
             guards_.push_back(found);
         }
@@ -57,7 +58,9 @@ std::size_t SpecialText::match(std::string_view text, std::size_t at) const {
     return longest;
 }
 
-bool SpecialText::occurs_in(std::string_view text) const { return find(text, 0, text.size()).has_value(); }
+bool SpecialText::occurs_in(std::string_view text) const {
+    return find(text, 0, text.size()).has_value();
+}
 
 std::optional<Span> SpecialText::find(std::string_view text, std::size_t begin, std::size_t end) const {
     text = text.substr(0, end);
@@ -66,7 +69,8 @@ std::optional<Span> SpecialText::find(std::string_view text, std::size_t begin, 
     return std::nullopt;
 }
 
-std::optional<Span> SpecialText::find_before(std::string_view text, std::size_t begin, std::size_t end) const {
+std::optional<Span> SpecialText::find_before(std::string_view text, std::size_t begin,
+                                             std::size_t end) const {
     std::optional<Span> longest;
     for (const auto& spellings : by_first_byte_)
         for (const std::string& spelling : spellings)
@@ -89,14 +93,18 @@ std::string SpecialText::protect(std::string_view text, std::string_view guard) 
     return guarded;
 }
 
-tokenizer::Encoding SpecialText::encode_protected(std::string& text, std::string_view guard, std::vector<Span>& spans) const {
+tokenizer::Encoding SpecialText::encode_protected(std::string& text, std::string_view guard,
+                                                  std::vector<Span>& spans) const {
     tokenizer::Encoding guarded = tokenizer_.encode(text, {.add_special = false, .parse_special = true});
     Unguarded clean(text, guard);
     std::size_t count = guarded.ids.size();
-    auto end_of = [&](std::size_t i) { return i + 1 < count ? std::size_t{guarded.begin[i + 1]} : text.size(); };
+    auto end_of = [&](std::size_t i) {
+        return i + 1 < count ? std::size_t{guarded.begin[i + 1]} : text.size();
+    };
     auto special = [&](std::size_t i) {
         if (!tokenizer_.is_special(guarded.ids[i])) return false;
-        std::string_view spelled = std::string_view(text).substr(guarded.begin[i], end_of(i) - guarded.begin[i]);
+        std::string_view spelled =
+            std::string_view(text).substr(guarded.begin[i], end_of(i) - guarded.begin[i]);
         return spelled.find(tokenizer_.token(guarded.ids[i])) != std::string_view::npos;
     };
     tokenizer::Encoding result;
@@ -111,8 +119,9 @@ tokenizer::Encoding SpecialText::encode_protected(std::string& text, std::string
         std::size_t end = last < count ? guarded.begin[last] : text.size();
         if (clean.any_in(begin, end)) {
             std::size_t from = clean.move(begin);
-            auto plain = tokenizer_.encode(std::string_view(clean.text()).substr(from, clean.move(end) - from),
-                                           {.add_special = false, .parse_special = false});
+            auto plain =
+                tokenizer_.encode(std::string_view(clean.text()).substr(from, clean.move(end) - from),
+                                  {.add_special = false, .parse_special = false});
             for (std::size_t i = 0; i < plain.ids.size(); ++i) {
                 result.ids.push_back(plain.ids[i]);
                 result.begin.push_back(plain.begin[i] + static_cast<std::uint32_t>(from));

@@ -28,12 +28,15 @@ class SpecialText {
     std::optional<Span> find_before(std::string_view text, std::size_t begin, std::size_t end) const;
     // Puts `guard` after the first character of every special token spelled in the text.
     std::string protect(std::string_view text, std::string_view guard) const;
-    // Encodes a text in which `guard` breaks up what must stay plain, and takes the guards out of it: special tokens
-    // come only from where none was put. Offsets are into the text left in `text`; `spans` are moved along.
-    tokenizer::Encoding encode_protected(std::string& text, std::string_view guard, std::vector<Span>& spans) const;
+    // Encodes a text in which `guard` breaks up what must stay plain, and takes the guards out of it: special
+    // tokens come only from where none was put. Offsets are into the text left in `text`; `spans` are moved
+    // along.
+    tokenizer::Encoding encode_protected(std::string& text, std::string_view guard,
+                                         std::vector<Span>& spans) const;
 
   private:
-    std::size_t match(std::string_view text, std::size_t at) const;  // length of the longest one spelled there, or 0
+    std::size_t match(std::string_view text,
+                      std::size_t at) const;  // length of the longest one spelled there, or 0
 
     const tokenizer::Tokenizer& tokenizer_;
     std::vector<std::string> by_first_byte_[256];

@@ -22,13 +22,14 @@ struct Split {
 };
 
 // Deterministic by seed. Rows with the same text stay on one side, so a part may miss its size by a group of
-// duplicates. A wanted part gets at least one row. Throws input_error "data.split" when no row would be left to
-// train on.
+// duplicates. A wanted part gets at least one row. Rows without content count for nothing and go to train,
+// where prepare() drops them with a word. Throws input_error "data.split" when no row would be left to train
+// on.
 Split split(const Table& table, const ColumnRoles& roles, const SplitOptions& options,
             const Control* control = nullptr, const Progress& progress = {});
 
-// What makes two rows the same: the text of all roles after Unicode NFKC and case folding, runs of blanks as one.
-// 128 bits of a hash; equal keys are taken as equal texts.
+// What makes two rows the same: the text of all roles after Unicode NFKC and case folding, runs of blanks as
+// one. 128 bits of a hash; equal keys are taken as equal texts.
 struct TextKey {
     std::uint64_t high = 0, low = 0;
     auto operator<=>(const TextKey&) const = default;
@@ -39,7 +40,8 @@ std::vector<TextKey> row_keys(const Table& table, const ColumnRoles& roles, cons
 
 // Groups of at least two equal rows, each ascending, ordered by their first row.
 std::vector<std::vector<RowIndex>> find_duplicates(const Table& table, const ColumnRoles& roles,
-                                                   const Control* control = nullptr, const Progress& progress = {});
+                                                   const Control* control = nullptr,
+                                                   const Progress& progress = {});
 
 struct Leak {
     RowIndex train = 0, test = 0;  // the same text; train is the first such row

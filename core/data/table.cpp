@@ -24,8 +24,8 @@ Opener opener_for(const MappedFile& file) {
     std::string extension = lower_extension(file.path());
     if (raw.starts_with("PAR1") || extension == ".parquet") return detail::open_parquet;
     if (raw.starts_with("\x1F\x8B") || raw.starts_with("PK\x03\x04") || raw.starts_with("\x28\xB5\x2F\xFD"))
-        throw input_error("data.format", file.path().string(), std::string(formats) + ", got a compressed file",
-                          "Unpack it first.");
+        throw input_error("data.format", file.path().string(),
+                          std::string(formats) + ", got a compressed file", "Unpack it first.");
     std::string_view text = detail::text_of(file);
     auto start = text.find_first_not_of(" \t\r\n");
     char first = start == std::string_view::npos ? '\0' : text[start];
@@ -46,13 +46,20 @@ Opener opener_for(const MappedFile& file) {
 
 std::string_view name(ColumnKind kind) {
     switch (kind) {
-        case ColumnKind::empty: return "empty";
-        case ColumnKind::string: return "string";
-        case ColumnKind::number: return "number";
-        case ColumnKind::boolean: return "boolean";
-        case ColumnKind::list: return "list";
-        case ColumnKind::object: return "object";
-        case ColumnKind::unsupported: break;
+        case ColumnKind::empty:
+            return "empty";
+        case ColumnKind::string:
+            return "string";
+        case ColumnKind::number:
+            return "number";
+        case ColumnKind::boolean:
+            return "boolean";
+        case ColumnKind::list:
+            return "list";
+        case ColumnKind::object:
+            return "object";
+        case ColumnKind::unsupported:
+            break;
     }
     return "unsupported";
 }
@@ -75,11 +82,21 @@ Table Table::from_rows(std::vector<OrderedJson> rows, std::string label) {
     return Table(detail::hold_rows(std::move(rows), std::move(label)));
 }
 
-std::size_t Table::rows() const { return source_->rows(); }
-const std::vector<Column>& Table::columns() const { return source_->columns(); }
-std::string Table::where(std::size_t row) const { return source_->where(row); }
-const std::string& Table::label() const { return source_->label(); }
-const std::vector<std::string>& Table::notices() const { return source_->notices(); }
+std::size_t Table::rows() const {
+    return source_->rows();
+}
+const std::vector<Column>& Table::columns() const {
+    return source_->columns();
+}
+std::string Table::where(std::size_t row) const {
+    return source_->where(row);
+}
+const std::string& Table::label() const {
+    return source_->label();
+}
+const std::vector<std::string>& Table::notices() const {
+    return source_->notices();
+}
 
 std::optional<std::size_t> Table::column(std::string_view name) const {
     for (std::size_t i = 0; i < columns().size(); ++i)
@@ -100,8 +117,9 @@ std::optional<std::string> Table::text(std::size_t row, std::size_t column) cons
     Json value = cell(row, column);
     if (value.is_null()) return std::nullopt;
     if (!value.is_string())
-        throw input_error("data.kind", where(row),
-                          "the column \"" + columns()[column].name + "\": expected text, got " + describe(value));
+        throw input_error(
+            "data.kind", where(row),
+            "the column \"" + columns()[column].name + "\": expected text, got " + describe(value));
     return std::move(value.get_ref<std::string&>());
 }
 

@@ -36,16 +36,16 @@ namespace detail {
 class RowSource;
 }
 
-// Opens .jsonl .ndjson .json (lines, or one array of objects), .csv .tsv (RFC 4180; the separator is guessed; a
-// line starting with # is data), .parquet, .txt .md; a file of another name by its content.
-// CSV and text cells are strings. Every row of a text format is read once by open() (validated, then forgotten:
-// 8 bytes a row stay), so that later reading fails only where the file has changed since. Parquet rows are decoded
-// a row group at a time, when asked for.
-// A Table is a cheap, shared, immutable value; any thread may read.
+// Opens .jsonl .ndjson .json (lines, or one array of objects), .csv .tsv (RFC 4180; the separator is guessed;
+// a line starting with # is data), .parquet, .txt .md; a file of another name by its content. CSV and text
+// cells are strings. Every row of a text format is read once by open() (validated, then forgotten: 8 bytes a
+// row stay), so that later reading fails only where the file has changed since. Parquet rows are decoded a
+// row group at a time, when asked for. A Table is a cheap, shared, immutable value; any thread may read.
 class Table {
   public:
-    // Throws input_error: "file.*" (missing, a folder, a pipe, ...), "data.format", "data.row" (names the line),
-    // "data.kind_changed", "data.encoding", "data.header", "data.empty", "data.parquet", "json.*"; and stopped().
+    // Throws input_error: "file.*" (missing, a folder, a pipe, ...), "data.format", "data.row" (names the
+    // line), "data.kind_changed", "data.encoding", "data.header", "data.empty", "data.parquet", "json.*"; and
+    // stopped().
     static Table open(const std::filesystem::path& path, const TableOptions& options = {},
                       const Control* control = nullptr, const Progress& progress = {});
     // Rows held in memory, each a JSON object; `label` names them in messages.
@@ -55,7 +55,8 @@ class Table {
     const std::vector<Column>& columns() const;
     std::optional<std::size_t> column(std::string_view name) const;
 
-    // A cell; null where the row lacks the column. Throws input_error "data.changed" where the file was changed.
+    // A cell; null where the row lacks the column. Throws input_error "data.changed" where the file was
+    // changed.
     Json cell(std::size_t row, std::size_t column) const;
     // A string cell's content; empty optional for null; throws input_error "data.kind" for any other kind.
     std::optional<std::string> text(std::size_t row, std::size_t column) const;

@@ -38,7 +38,8 @@ bool has_paragraphs(std::string_view text) {
 
 class TextRows : public RowSource {
   public:
-    explicit TextRows(File file) : RowSource(file->path().string()), file_(std::move(file)), text_(text_of(*file_)) {
+    explicit TextRows(File file)
+        : RowSource(file->path().string()), file_(std::move(file)), text_(text_of(*file_)) {
         columns_ = {{"text", ColumnKind::string}};
     }
 
@@ -92,14 +93,15 @@ class TextRows : public RowSource {
     void take(std::size_t at, std::uint64_t line, BadRows& bad) {
         auto [begin, end] = extent(at);
         std::string_view content = text_.substr(begin, end - begin);
-        const char* wrong = end - begin > longest_row                              ? "expected at most 256 MiB in a row"
+        const char* wrong = end - begin > longest_row ? "expected at most 256 MiB in a row"
                             : content.find('\0') != std::string_view::npos ? "expected text, got a zero byte"
-                            : !is_utf8(content)                                    ? "not valid UTF-8"
-                                                                                   : nullptr;
+                            : !is_utf8(content)                            ? "not valid UTF-8"
+                                                                           : nullptr;
         if (wrong == nullptr)
             places_.add(begin, line);
         else
-            bad.refuse(input_error("data.encoding", at_line(label_, line), wrong, "Save the file as UTF-8 text."));
+            bad.refuse(
+                input_error("data.encoding", at_line(label_, line), wrong, "Save the file as UTF-8 text."));
     }
 
     File file_;

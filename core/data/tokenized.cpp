@@ -14,7 +14,8 @@ void TokenizedBuilder::add(const Sample& sample, RowIndex row) {
     d.ids_.insert(d.ids_.end(), sample.ids.begin(), sample.ids.end());
     d.trained_.insert(d.trained_.end(), sample.trained.begin(), sample.trained.end());
     d.offsets_.push_back(d.ids_.size());
-    d.full_lengths_.push_back(static_cast<std::uint32_t>(std::min<std::size_t>(sample.full_length, UINT32_MAX)));
+    d.full_lengths_.push_back(
+        static_cast<std::uint32_t>(std::min<std::size_t>(sample.full_length, UINT32_MAX)));
     d.rows_.push_back(row);
     d.trained_tokens_ += static_cast<std::int64_t>(sample.targets());
     d.truncated_ += sample.truncated;
@@ -23,7 +24,8 @@ void TokenizedBuilder::add(const Sample& sample, RowIndex row) {
 
 void TokenizedBuilder::drop(const std::string& reason, RowIndex row) {
     auto& dropped = dataset_.dropped_;
-    auto entry = std::find_if(dropped.begin(), dropped.end(), [&](const Dropped& d) { return d.reason == reason; });
+    auto entry =
+        std::find_if(dropped.begin(), dropped.end(), [&](const Dropped& d) { return d.reason == reason; });
     if (entry == dropped.end()) entry = dropped.insert(entry, Dropped{0, reason, {}});
     if (entry->rows++ < 10) entry->first.push_back(row);
 }
@@ -31,7 +33,8 @@ void TokenizedBuilder::drop(const std::string& reason, RowIndex row) {
 std::string TokenizedBuilder::reasons() const {
     std::string list;
     for (const Dropped& d : dataset_.dropped())
-        list += (list.empty() ? "" : "; ") + std::to_string(d.rows) + (d.rows == 1 ? " row: " : " rows: ") + d.reason;
+        list += (list.empty() ? "" : "; ") + std::to_string(d.rows) + (d.rows == 1 ? " row: " : " rows: ") +
+                d.reason;
     return list.empty() ? "there are no rows" : list;
 }
 
@@ -60,10 +63,12 @@ std::size_t TokenizedDataset::dropped_rows() const {
                            [](std::size_t sum, const Dropped& dropped) { return sum + dropped.rows; });
 }
 
-TokenizedDataset TokenizedDataset::from_samples(std::span<const Sample> samples, std::span<const RowIndex> rows) {
+TokenizedDataset TokenizedDataset::from_samples(std::span<const Sample> samples,
+                                                std::span<const RowIndex> rows) {
     if (samples.size() != rows.size())
         throw input_error("data.range", "samples",
-                          "expected one row for each of " + std::to_string(samples.size()) + " samples, got " + std::to_string(rows.size()));
+                          "expected one row for each of " + std::to_string(samples.size()) +
+                              " samples, got " + std::to_string(rows.size()));
     TokenizedBuilder builder;
     for (std::size_t i = 0; i < samples.size(); ++i) {
         if (samples[i].targets() > 0)

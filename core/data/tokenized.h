@@ -37,7 +37,8 @@ class TokenizedDataset {
     // 32 hex digits over ids, masks and rows: equal for equal content on every machine.
     const std::string& fingerprint() const { return fingerprint_; }
 
-    // Joins samples made elsewhere (tests, other tasks); sample i is row rows[i]. Samples without a target are dropped.
+    // Joins samples made elsewhere (tests, other tasks); sample i is row rows[i]. Samples without a target
+    // are dropped.
     static TokenizedDataset from_samples(std::span<const Sample> samples, std::span<const RowIndex> rows);
 
   private:
@@ -53,9 +54,9 @@ class TokenizedDataset {
     std::string fingerprint_;
 };
 
-// Renders `rows` of the table on `threads` threads (0: all cores), in their order whatever the threads. Rows with
-// nothing to learn from are dropped and counted. Throws input_error "data.no_targets", saying how many and why, when
-// none is left; what Renderer::render throws, for the first such row; stopped() within 100 ms.
+// Renders `rows` of the table on `threads` threads (0: all cores), in their order whatever the threads. Rows
+// with nothing to learn from are dropped and counted. Throws input_error "data.no_targets", saying how many
+// and why, when none is left; what Renderer::render throws, for the first such row; stopped() within 100 ms.
 TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer,
                          const Control* control = nullptr, const Progress& progress = {}, int threads = 0);
 std::vector<RowIndex> all_rows(const Table& table);

@@ -1,9 +1,10 @@
+#include "core/data/batches.h"
+
 #include <QtTest>
 #include <map>
 #include <numeric>
 
 #include "core/base/random.h"
-#include "core/data/batches.h"
 #include "core/data/fingerprint.h"
 #include "tests/core/data/fixtures.h"
 
@@ -40,7 +41,8 @@ TokenizedDataset random_dataset(std::size_t count, std::size_t longest, std::uin
     return TokenizedDataset::from_samples(samples, rows);
 }
 
-std::vector<RowIndex> rows_of_epoch(const TokenizedDataset& data, const BatchOptions& options, std::int64_t epoch) {
+std::vector<RowIndex> rows_of_epoch(const TokenizedDataset& data, const BatchOptions& options,
+                                    std::int64_t epoch) {
     EpochPlan plan(data, options, epoch);
     std::vector<RowIndex> rows;
     for (std::int64_t i = 0; i < plan.micro_batches(); ++i)
@@ -55,7 +57,9 @@ class BatchesTest : public QObject {
 
   private slots:
     void a_batch_is_laid_end_to_end_with_shifted_targets() {
-        auto data = TokenizedDataset::from_samples(std::vector{sample({10, 11, 12, 13}, {0, 0, 1, 1}), sample({20, 21}, {1, 1})}, std::vector<RowIndex>{5, 7});
+        auto data = TokenizedDataset::from_samples(
+            std::vector{sample({10, 11, 12, 13}, {0, 0, 1, 1}), sample({20, 21}, {1, 1})},
+            std::vector<RowIndex>{5, 7});
         Batch batch = make_batch(data, std::vector<std::uint32_t>{0, 1});
         QVERIFY((batch.ids == std::vector<std::int32_t>{10, 11, 12, 13, 20, 21}));
         QVERIFY((batch.targets == std::vector<std::int32_t>{-100, 12, 13, -100, 21, -100}));
@@ -67,7 +71,9 @@ class BatchesTest : public QObject {
     }
 
     void samples_without_targets_are_dropped_and_counted() {
-        auto data = TokenizedDataset::from_samples(std::vector{sample({1, 2}, {0, 0}), sample({3, 4}, {1, 0}), sample({5, 6}, {0, 1})}, std::vector<RowIndex>{0, 1, 2});
+        auto data = TokenizedDataset::from_samples(
+            std::vector{sample({1, 2}, {0, 0}), sample({3, 4}, {1, 0}), sample({5, 6}, {0, 1})},
+            std::vector<RowIndex>{0, 1, 2});
         QCOMPARE(data.size(), 1u);
         QCOMPARE(data.dropped_rows(), 2u);
         QVERIFY((data.dropped()[0].first == std::vector<RowIndex>{0, 1}));
@@ -92,7 +98,8 @@ class BatchesTest : public QObject {
         QFETCH(int, bin_tokens);
         QFETCH(int, accumulate);
         auto data = random_dataset(static_cast<std::size_t>(samples), 40);
-        BatchSampler sampler(data, {.batch_size = batch_size, .bin_tokens = bin_tokens, .accumulate = accumulate});
+        BatchSampler sampler(data,
+                             {.batch_size = batch_size, .bin_tokens = bin_tokens, .accumulate = accumulate});
         std::int64_t steps = sampler.steps_in_epoch(0), tokens = 0, trained = 0;
         std::map<RowIndex, int> seen;
         for (std::int64_t step = 0; step < steps; ++step) {
@@ -118,7 +125,8 @@ class BatchesTest : public QObject {
     void packing_fills_its_bins() {
         auto data = random_dataset(1000, 60);
         EpochPlan plan(data, {.batch_size = 1, .bin_tokens = 128}, 0);
-        double filled = static_cast<double>(data.tokens()) / (128.0 * static_cast<double>(plan.micro_batches()));
+        double filled =
+            static_cast<double>(data.tokens()) / (128.0 * static_cast<double>(plan.micro_batches()));
         QVERIFY2(filled > 0.97, std::to_string(filled).c_str());
     }
 
@@ -183,7 +191,9 @@ class BatchesTest : public QObject {
 
     void the_fingerprint_tells_content_apart() {
         std::vector<RowIndex> rows{0, 1};
-        auto print = [&](Sample a, Sample b) { return TokenizedDataset::from_samples(std::vector{a, b}, rows).fingerprint(); };
+        auto print = [&](Sample a, Sample b) {
+            return TokenizedDataset::from_samples(std::vector{a, b}, rows).fingerprint();
+        };
         Sample a = sample({1, 2, 3}, {0, 1, 1}), b = sample({4, 5}, {0, 1});
         QCOMPARE(print(a, b), print(a, b));
         QVERIFY(print(a, b) != print(b, a));
@@ -194,7 +204,9 @@ class BatchesTest : public QObject {
 
     // Values of Appleby's reference implementation.
     void murmur3_is_murmur3() {
-        auto hash = [](std::string_view text) { return detail::murmur3(std::as_bytes(std::span(text.data(), text.size()))); };
+        auto hash = [](std::string_view text) {
+            return detail::murmur3(std::as_bytes(std::span(text.data(), text.size())));
+        };
         QVERIFY((hash("") == detail::Hash128{0, 0}));
         QCOMPARE(hash("hello").low, 0xcbd8a7b341bd9b02u);
         QCOMPARE(hash("hello").high, 0x5b1e906a48ae1d19u);

@@ -17,7 +17,8 @@ class CsvTest : public QObject {
         std::string text;
         for (const auto& column : table.columns()) text += (text.empty() ? "" : "|") + column.name;
         for (std::size_t row = 0; row < table.rows(); ++row)
-            for (std::size_t i = 0; i < table.columns().size(); ++i) text += (i ? "|" : "/") + table.text(row, i).value();
+            for (std::size_t i = 0; i < table.columns().size(); ++i)
+                text += (i ? "|" : "/") + table.text(row, i).value();
         return text;
     }
 
@@ -25,12 +26,17 @@ class CsvTest : public QObject {
     void reads_data() {
         QTest::addColumn<QByteArray>("content");
         QTest::addColumn<QString>("cells");
-        auto row = [](const char* title, QByteArray content, const char* cells) { QTest::newRow(title) << content << cells; };
+        auto row = [](const char* title, QByteArray content, const char* cells) {
+            QTest::newRow(title) << content << cells;
+        };
         row("plain", "a,b\n1,2\n3,4\n", "a|b/1|2/3|4");
         row("no line end at the end", "a,b\n1,2", "a|b/1|2");
         row("CRLF", "a,b\r\n1,2\r\n3,4\r\n", "a|b/1|2/3|4");
         row("CR", "a,b\r1,2\r3,4\r", "a|b/1|2/3|4");
-        row("byte order mark", "\xEF\xBB\xBF" "a,b\n1,2\n", "a|b/1|2");
+        row("byte order mark",
+            "\xEF\xBB\xBF"
+            "a,b\n1,2\n",
+            "a|b/1|2");
         row("byte order mark before a quote", "\xEF\xBB\xBF\"a\",b\n1,2\n", "a|b/1|2");
         row("quotes", "a,b\n\"1\",\"2\"\n", "a|b/1|2");
         row("quote in quote", "a,b\n\"say \"\"hi\"\"\",\"\"\"\"\n", "a|b/say \"hi\"|\"");
@@ -47,8 +53,10 @@ class CsvTest : public QObject {
         row("lines with # are data", "a,b\n#1,2\n", "a|b/#1|2");
         row("an unnamed column", "a,,c\n1,2,3\n", "a|column 2|c/1|2|3");
         row("blanks around names", " a , b \n 1 , 2 \n", "a|b/ 1 | 2 ");
-        row("unicode", "frage,antwort\nWieviel kostet’s?,„5 €“ 🙂\n", "frage|antwort/Wieviel kostet’s?|„5 €“ 🙂");
-        row("commas in prose do not outvote tabs", "q\ta\nwell, yes, no\tok, fine\none, two\tthree\n", "q|a/well, yes, no|ok, fine/one, two|three");
+        row("unicode", "frage,antwort\nWieviel kostet’s?,„5 €“ 🙂\n",
+            "frage|antwort/Wieviel kostet’s?|„5 €“ 🙂");
+        row("commas in prose do not outvote tabs", "q\ta\nwell, yes, no\tok, fine\none, two\tthree\n",
+            "q|a/well, yes, no|ok, fine/one, two|three");
     }
     void reads() {
         QFETCH(QByteArray, content);
@@ -63,10 +71,12 @@ class CsvTest : public QObject {
         auto row = [](const char* title, QByteArray content, const char* code, const char* says) {
             QTest::newRow(title) << content << code << says;
         };
-        row("missing quote", "a,b\n1,2\n\"3,4\n5,6\n", "data.row", "line 3: a quote is opened and never closed");
+        row("missing quote", "a,b\n1,2\n\"3,4\n5,6\n", "data.row",
+            "line 3: a quote is opened and never closed");
         row("missing quote in the header", "\"a,b\n1,2\n", "data.row", "line 1");
         row("text after a quote", "a,b\n\"1\"x,2\n", "data.row", "line 2");
-        row("a row too long", "a,b\n1,2\n\n1,2,3\n", "data.row", "line 4: expected 2 fields as in the first line, got 3");
+        row("a row too long", "a,b\n1,2\n\n1,2,3\n", "data.row",
+            "line 4: expected 2 fields as in the first line, got 3");
         row("a row too short", "a,b,c\n1,2\n", "data.row", "expected 3 fields as in the first line, got 2");
         row("ragged after a field over lines", "a,b\n\"1\n2\n3\",4\n5\n", "data.row", "line 5");
         row("invalid UTF-8", "a,b\n1,caf\xE9\n", "data.encoding", "line 2");
@@ -105,7 +115,8 @@ class CsvTest : public QObject {
     void every_cut_is_an_error_or_a_table() {
         const std::string whole = "a,b\r\n\"x\"\"y\",\"\xC3\xA9\n\"\r\n1,2\r\n";
         for (std::size_t size = 0; size <= whole.size(); ++size)
-            for (bool skip : {false, true}) code_of([&] { read(whole.substr(0, size), {.skip_bad_rows = skip}); });
+            for (bool skip : {false, true})
+                code_of([&] { read(whole.substr(0, size), {.skip_bad_rows = skip}); });
     }
 };
 

@@ -20,7 +20,9 @@ class Folder {
         std::ofstream(path, std::ios::binary) << content;
         return path;
     }
-    std::filesystem::path path(const std::string& name) const { return std::filesystem::path(folder_.path().toStdString()) / name; }
+    std::filesystem::path path(const std::string& name) const {
+        return std::filesystem::path(folder_.path().toStdString()) / name;
+    }
 
   private:
     QTemporaryDir folder_;

@@ -1,6 +1,7 @@
+#include "core/data/roles.h"
+
 #include <QtTest>
 
-#include "core/data/roles.h"
 #include "tests/core/data/fixtures.h"
 
 using namespace qlora;
@@ -19,12 +20,15 @@ Table table_of(const char* rows) {
 
 std::string words(const ColumnRoles& roles) {
     switch (roles.layout) {
-        case Layout::text: return "text " + roles.text;
-        case Layout::messages: return "messages " + roles.messages + (roles.system.empty() ? "" : " system " + roles.system);
-        case Layout::prompt_completion: break;
+        case Layout::text:
+            return "text " + roles.text;
+        case Layout::messages:
+            return "messages " + roles.messages + (roles.system.empty() ? "" : " system " + roles.system);
+        case Layout::prompt_completion:
+            break;
     }
-    return "ask " + roles.prompt + (roles.input.empty() ? "" : "+" + roles.input) + " answer " + roles.completion +
-           (roles.system.empty() ? "" : " system " + roles.system);
+    return "ask " + roles.prompt + (roles.input.empty() ? "" : "+" + roles.input) + " answer " +
+           roles.completion + (roles.system.empty() ? "" : " system " + roles.system);
 }
 
 std::string turns(const char* messages, const char* column = "messages") {
@@ -45,7 +49,7 @@ class RolesTest : public QObject {
     void guesses_data() {
         QTest::addColumn<QString>("rows");
         QTest::addColumn<QString>("roles");
-        auto row = [](const char* rows, const char* roles) { QTest::newRow(roles) << rows << roles; };
+        auto row = [](const char* rows, const char* roles) { QTest::newRow(rows) << rows << roles; };
         row(R"([{"text": "a"}])", "text text");
         row(R"([{"id": 1, "content": "a"}])", "text content");
         row(R"([{"id": 1, "note": "a"}])", "text note");
@@ -56,11 +60,17 @@ class RolesTest : public QObject {
         row(R"([{"system": "s", "query": "a", "response": "b"}])", "ask query answer response system system");
         row(R"([{"question": "a", "context": "c", "answer": "b"}])", "ask question+context answer answer");
         row(R"([{"messages": [{"role": "user", "content": "x"}]}])", "messages messages");
-        row(R"([{"conversations": [{"from": "human", "value": "x"}], "system": "s"}])", "messages conversations system system");
+        row(R"([{"conversations": [{"from": "human", "value": "x"}], "system": "s"}])",
+            "messages conversations system system");
         row(R"([{"turns": [{"role": "user", "content": "x"}]}])", "messages turns");
-        row(R"([{"messages": "[{\"role\": \"user\", \"content\": \"x\"}]"}])", "messages messages");
+        row("[{\"messages\": \"[{\\\"role\\\": \\\"user\\\", \\\"content\\\": \\\"x\\\"}]\"}]",
+            "messages messages");
+        row(R"([{"dialog": ["hi", "ho"], "text": "a"}])", "text text");
+        row(R"([{"messages": null, "id": 1}, {"messages": [{"role": "user", "content": "x"}], "id": 2}])",
+            "messages messages");
         row(R"([{"left": "a", "right": "b"}])", "ask left answer right");
-        row(R"([{"id": "1", "long": "aaaaaaaaaa", "tag": "x", "longer": "aaaaaaaaaaaaaaaaa"}])", "ask long answer longer");
+        row(R"([{"id": "1", "long": "aaaaaaaaaa", "tag": "x", "longer": "aaaaaaaaaaaaaaaaa"}])",
+            "ask long answer longer");
         row(R"([{"prompt": "a", "answer": 5, "text": "t"}])", "text text");
     }
     void guesses() {
@@ -83,13 +93,18 @@ class RolesTest : public QObject {
 
     void all_problems_are_named_at_once() {
         Table table = table_of(R"([{"q": "a", "n": 1, "e": null}])");
-        auto problems = check_roles(table, {.layout = Layout::prompt_completion, .prompt = "question", .completion = "n", .system = "e"});
+        auto problems = check_roles(
+            table,
+            {.layout = Layout::prompt_completion, .prompt = "question", .completion = "n", .system = "e"});
         QCOMPARE(problems.size(), 3u);
         QCOMPARE(problems[0].field, "data.columns.prompt"s);
-        QVERIFY(problems[0].message.find(R"(there is no column "question"; there are "q", "n", "e")") != std::string::npos);
+        QVERIFY(problems[0].message.find(R"(there is no column "question"; there are "q", "n", "e")") !=
+                std::string::npos);
         QVERIFY(problems[1].message.find("expected text, got cells of kind number") != std::string::npos);
         QVERIFY(problems[2].message.find("empty cells") != std::string::npos);
-        QCOMPARE(check_roles(table, {.layout = Layout::prompt_completion, .prompt = "q", .completion = "q"}).size(), 1u);
+        QCOMPARE(check_roles(table, {.layout = Layout::prompt_completion, .prompt = "q", .completion = "q"})
+                     .size(),
+                 1u);
         QCOMPARE(check_roles(table, {.layout = Layout::prompt_completion}).size(), 2u);
         auto error = error_of([&] { require_roles(table, {.layout = Layout::text, .text = "x"}); });
         QCOMPARE(error->code(), "data.columns"s);
@@ -103,9 +118,15 @@ class RolesTest : public QObject {
                                    {"s": null, "instruction": "do", "input": " ", "output": "done"},
                                    {"s": "", "instruction": "do", "output": "  "},
                                    {"instruction": null, "output": "done"}])");
-        ColumnRoles roles{.layout = Layout::prompt_completion, .prompt = "instruction", .input = "input", .completion = "output", .system = "s"};
-        QVERIFY((read_example(table, 0, roles)->messages == std::vector<Message>{{"system", "sys"}, {"user", "do\n\nthis"}, {"assistant", "done"}}));
-        QVERIFY((read_example(table, 1, roles)->messages == std::vector<Message>{{"user", "do"}, {"assistant", "done"}}));
+        ColumnRoles roles{.layout = Layout::prompt_completion,
+                          .prompt = "instruction",
+                          .input = "input",
+                          .completion = "output",
+                          .system = "s"};
+        QVERIFY((read_example(table, 0, roles)->messages ==
+                 std::vector<Message>{{"system", "sys"}, {"user", "do\n\nthis"}, {"assistant", "done"}}));
+        QVERIFY((read_example(table, 1, roles)->messages ==
+                 std::vector<Message>{{"user", "do"}, {"assistant", "done"}}));
         EmptyReason reason{};
         QVERIFY(!read_example(table, 2, roles, &reason));
         QVERIFY(reason == EmptyReason::no_answer);
@@ -114,31 +135,42 @@ class RolesTest : public QObject {
     }
 
     void messages_come_in_several_dialects() {
-        QCOMPARE(turns(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])"), "user:a assistant:b "s);
-        QCOMPARE(turns(R"([{"from": "system", "value": "s"}, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}])", "conversations"),
-                 "system:s user:a assistant:b "s);
-        QCOMPARE(turns(R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, {"role": "model", "content": "c"}])"),
-                 "user:ab assistant:c "s);
-        QCOMPARE(turns(R"("[{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]")"), "user:a assistant:b "s);
+        QCOMPARE(turns(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])"),
+                 "user:a assistant:b "s);
+        QCOMPARE(
+            turns(
+                R"([{"from": "system", "value": "s"}, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}])",
+                "conversations"),
+            "system:s user:a assistant:b "s);
+        QCOMPARE(
+            turns(
+                R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, {"role": "model", "content": "c"}])"),
+            "user:ab assistant:c "s);
+        std::string text = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
+        QCOMPARE(turns(Json(text).dump().c_str()), "user:a assistant:b "s);  // JSON in a cell of text
         QCOMPARE(turns("[]"), "nothing"s);
         QCOMPARE(turns("null"), "nothing"s);
         QCOMPARE(turns(R"([{"role": "user", "content": "a"}])"), "nothing"s);
-        QCOMPARE(turns(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}])"), "nothing"s);
+        QCOMPARE(turns(R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}])"),
+                 "nothing"s);
     }
 
     void malformed_messages_are_named_data() {
         QTest::addColumn<QString>("messages");
         QTest::addColumn<QString>("says");
-        auto row = [](const char* messages, const char* says) { QTest::newRow(messages) << messages << says; };
+        auto row = [](const char* messages, const char* says) {
+            QTest::newRow(messages) << messages << says;
+        };
         row(R"([1])", "message 1: expected an object, got 1");
-        row(R"([{"role": "user", "content": "a"}, {"content": "b"}])", "message 2: expected a role, got none");
+        row(R"([{"role": "user", "content": "a"}, {"content": "b"}])",
+            "message 2: expected a role, got none");
         row(R"([{"role": 5, "content": "b"}])", "expected a role, got 5");
         row(R"([{"role": "user"}])", "expected a content, got none");
         row(R"([{"role": "user", "content": null}])", "expected a content");
         row(R"([{"role": "user", "content": 5}])", "expected text, got 5");
         row(R"([{"role": "wizard", "content": "a"}])", "got the string \"wizard\"");
         row(R"([{"role": "user", "content": [{"type": "image_url"}]}])", "expected parts of text");
-        row(R"("[{]")", "not valid JSON");
+        row("\"[{]\"", "not valid JSON");
     }
     void malformed_messages_are_named() {
         QFETCH(QString, messages);

@@ -1,7 +1,8 @@
+#include "core/data/split.h"
+
 #include <QtTest>
 #include <set>
 
-#include "core/data/split.h"
 #include "tests/core/data/fixtures.h"
 
 using namespace qlora;
@@ -28,7 +29,8 @@ Table repeated(int distinct, int copies) {
 }
 
 std::string shape(const Split& s) {
-    return std::to_string(s.train.size()) + " " + std::to_string(s.validation.size()) + " " + std::to_string(s.test.size());
+    return std::to_string(s.train.size()) + " " + std::to_string(s.validation.size()) + " " +
+           std::to_string(s.test.size());
 }
 
 }  // namespace
@@ -41,7 +43,8 @@ class SplitTest : public QObject {
         for (int rows : {2, 3, 7, 50, 301})
             for (double validation : {0.0, 0.1, 0.5, 1.0})
                 for (std::uint64_t seed : {1, 2}) {
-                    Split parts = split(repeated(rows, 1), text_roles, {.validation = validation, .test = 0.0, .seed = seed});
+                    Split parts = split(repeated(rows, 1), text_roles,
+                                        {.validation = validation, .test = 0.0, .seed = seed});
                     std::set<RowIndex> all;
                     for (const auto* part : {&parts.train, &parts.validation, &parts.test}) {
                         QVERIFY(std::is_sorted(part->begin(), part->end()));
@@ -62,7 +65,9 @@ class SplitTest : public QObject {
 
     void the_seed_decides() {
         Table table = repeated(60, 1);
-        auto validation = [&](std::uint64_t seed) { return split(table, text_roles, {.validation = 0.2, .seed = seed}).validation; };
+        auto validation = [&](std::uint64_t seed) {
+            return split(table, text_roles, {.validation = 0.2, .seed = seed}).validation;
+        };
         QVERIFY(validation(1) == validation(1));
         QVERIFY(validation(1) != validation(2));
     }
@@ -82,9 +87,23 @@ class SplitTest : public QObject {
         QCOMPARE(code_of([] { split(repeated(1, 1), text_roles, {.validation = 0.1}); }), "data.split"s);
         QCOMPARE(code_of([] { split(repeated(1, 20), text_roles, {.validation = 0.1}); }), "data.split"s);
         QCOMPARE(code_of([] { split(repeated(5, 1), text_roles, {.validation = 5}); }), "data.split"s);
-        QCOMPARE(code_of([] { split(repeated(2, 1), text_roles, {.validation = 1, .test = 1}); }), "data.split"s);
+        QCOMPARE(code_of([] { split(repeated(2, 1), text_roles, {.validation = 1, .test = 1}); }),
+                 "data.split"s);
         QCOMPARE(code_of([] { split(repeated(5, 1), text_roles, {.validation = -0.1}); }), "data.split"s);
-        QCOMPARE(code_of([] { split(repeated(5, 1), text_roles, {.validation = std::nan("")}); }), "data.split"s);
+        QCOMPARE(code_of([] { split(repeated(5, 1), text_roles, {.validation = std::nan("")}); }),
+                 "data.split"s);
+    }
+
+    void empty_rows_take_no_place_in_validation() {
+        std::vector<std::string> list(10, "");
+        for (int i = 0; i < 10; ++i) list.push_back("text " + std::to_string(i));
+        Split parts = split(texts(list), text_roles, {.validation = 0.2});
+        QCOMPARE(shape(parts), "18 2 0"s);
+        for (auto row : parts.validation) QVERIFY(row >= 10);
+        QCOMPARE(code_of([] {
+                     split(texts({"", "", "one"}), text_roles, {.validation = 0.5});
+                 }),
+                 "data.split"s);
     }
 
     void texts_are_equal_after_folding() {
@@ -98,13 +117,20 @@ class SplitTest : public QObject {
     void duplicates_and_leaks_are_found() {
         Table table = texts({"one", "two", "One ", "three", "TWO", "", " "});
         QVERIFY((find_duplicates(table, text_roles) == std::vector<std::vector<RowIndex>>{{0, 2}, {1, 4}}));
-        QVERIFY((find_leaks(table, texts({"four", "three", "", "two"}), text_roles) == std::vector<Leak>{{3, 1}, {1, 3}}));
+        QVERIFY((find_leaks(table, texts({"four", "three", "", "two"}), text_roles) ==
+                 std::vector<Leak>{{3, 1}, {1, 3}}));
         QVERIFY(find_leaks(table, texts({"four"}), text_roles).empty());
     }
 
     void the_same_words_in_other_roles_are_not_duplicates() {
-        Table table = Table::from_rows({{{"q", "a"}, {"a", "b"}}, {{"q", "b"}, {"a", "a"}}, {{"q", "ab"}, {"a", "c"}}, {{"q", "a"}, {"a", "bc"}}});
-        QVERIFY(find_duplicates(table, {.layout = ColumnRoles::Layout::prompt_completion, .prompt = "q", .completion = "a"}).empty());
+        Table table = Table::from_rows({{{"q", "a"}, {"a", "b"}},
+                                        {{"q", "b"}, {"a", "a"}},
+                                        {{"q", "ab"}, {"a", "c"}},
+                                        {{"q", "a"}, {"a", "bc"}}});
+        QVERIFY(
+            find_duplicates(
+                table, {.layout = ColumnRoles::Layout::prompt_completion, .prompt = "q", .completion = "a"})
+                .empty());
     }
 
     void splitting_stops_when_asked() {

