@@ -146,7 +146,7 @@ class RunsPageTest : public QObject {
         QVERIFY(editor);
         editor->setText("better name");
         QTest::keyClick(editor, Qt::Key_Return);
-        QCOMPARE(service_.renamed, QStringList{"39 better name"});
+        QTRY_COMPARE(service_.renamed, QStringList{"39 better name"});
     }
 
     void the_search_takes_words_in_any_order_as_plain_text() {

@@ -17,7 +17,7 @@ using Layout = data::ColumnRoles::Layout;
 
 namespace {
 
-constexpr int shortest_box = 100, longest_box = 168;
+constexpr int shortest_box = 100, longest_box = 184;
 
 bool fits(data::ColumnKind kind, bool messages) {
     return messages ? kind == data::ColumnKind::list

@@ -21,11 +21,13 @@ using namespace Qt::StringLiterals;
 namespace {
 
 constexpr int gap = 8, padding = 10, figure_height = 20, line_height = 18;
+constexpr int scroll_bar_width = 12;
 constexpr double bubble_share = 0.88;
 
+// Without the scroll bar, shown or not: nothing is wrapped anew when it comes.
 int view_width(const QStyleOptionViewItem& option) {
     const auto* view = qobject_cast<const QAbstractItemView*>(option.widget);
-    return view ? view->viewport()->width() : std::max(option.rect.width(), 200);
+    return view ? view->width() - scroll_bar_width : std::max(option.rect.width(), 200);
 }
 
 int bubble_text_width(const QStyleOptionViewItem& option) {
@@ -68,7 +70,7 @@ void ChatDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, 
     const int natural = QFontMetrics(theme::body_font()).size(0, text).width() + 2;
     const int width = (model ? most : std::min(natural, most)) + 2 * padding;
     const int height = wrapped_height(text, theme::body_font(), width - 2 * padding) + 2 * padding;
-    const int left = model ? option.rect.left() + gap / 2 : option.rect.right() - gap / 2 - width;
+    const int left = option.rect.left() + (model ? gap / 2 : view_width(option) - gap / 2 - width);
     const QRect bubble(left, option.rect.top() + gap / 2, width, height);
 
     painter->save();
@@ -97,7 +99,8 @@ QSize ChatDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelInd
 
 void AnswerDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const {
     const auto& tokens = theme::current();
-    const QRect card = option.rect.adjusted(1, gap / 2, -1, -gap / 2);
+    QRect card = option.rect.adjusted(1, gap / 2, 0, -gap / 2);
+    card.setWidth(view_width(option) - 2);
     const bool selected = option.state & QStyle::State_Selected;
     painter->save();
     painter->setRenderHint(QPainter::Antialiasing);
@@ -144,7 +147,6 @@ QListView* reading_list(const QString& accessible_name, QStyledItemDelegate* del
     list->setResizeMode(QListView::Adjust);
     list->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
     list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    list->setVerticalScrollBarPolicy(Qt::ScrollBarAlwaysOn);
     list->setEditTriggers(QAbstractItemView::NoEditTriggers);
     list->setFrameShape(QFrame::NoFrame);
     auto* copy = make<QShortcut>(QKeySequence::Copy, list, nullptr, nullptr, Qt::WidgetShortcut);

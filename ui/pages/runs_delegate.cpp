@@ -15,7 +15,7 @@ using namespace Qt::StringLiterals;
 namespace {
 
 constexpr int card_height = 72, margin = 4, padding = 14;
-constexpr int figure_width = 96, curve_width = 150, status_width = 128, icon_size = 18;
+constexpr int figure_width = 96, curve_width = 150, status_width = 138, icon_size = 18;
 
 struct Look {
     QString icon;

@@ -162,7 +162,10 @@ void RunsPage::take(const std::vector<RunEntry>& entries) {
                                             : tr("%1 runs · %2 on disk").arg(format::count(std::int64_t(entries.size())), format::bytes(bytes)));
     search_->setEnabled(!entries.empty());
     stack_->setCurrentIndex(entries.empty() ? 0 : filtered_->rowCount() > 0 ? 1 : 2);
-    if (first && filtered_->rowCount() > 0) list_->setCurrentIndex(filtered_->index(0, 0));
+    if (first && filtered_->rowCount() > 0) {
+        list_->setCurrentIndex(filtered_->index(0, 0));
+        if (isVisible()) list_->setFocus();
+    }
     refresh_buttons();
 }
 
