@@ -20,7 +20,7 @@ bool wants_json(int count, char** arguments) {
 }
 
 // What is wrong with the line, told about the command that it was meant for.
-Error usage_error(const CLI::App& app, const CLI::ParseError& error, int count, char** arguments) {
+Error line_error(const CLI::App& app, const CLI::ParseError& error, int count, char** arguments) {
     auto chosen = app.get_subcommands();
     if (!chosen.empty()) return usage_error(*chosen.front(), error.what());
     if (count > 1 && arguments[1][0] != '-')
@@ -57,7 +57,7 @@ int run(int count, char** arguments, Output& output) {
         output.answer({{"version", QLORA_VERSION}}, version.what());
         return 0;
     } catch (const CLI::ParseError& error) {
-        throw usage_error(app, error, count, arguments);
+        throw line_error(app, error, count, arguments);
     }
     SignalWatch signals(control);
     for (const auto& [subcommand, run] : runs)

@@ -1,0 +1,67 @@
+#include "tests/torch_tests.h"
+
+#include "core/nn/load.h"
+#include "core/plan/plan.h"
+
+using namespace qlora;
+using namespace qlora::plan;
+
+class PlanTest : public QObject {
+    Q_OBJECT
+
+    recipe::Recipe recipe_;
+    nn::ModelInfo model_;
+    const DataFacts data_{400, 40, 110, 65, 160, 3};
+
+    Plan plan(const std::function<void(recipe::Recipe&)>& change = [](auto&) {}) const {
+        recipe::Recipe recipe = recipe_;
+        change(recipe);
+        return make_plan(recipe, model_, data_, std::int64_t{24} << 30, 1e11);
+    }
+
+  private slots:
+    void initTestCase() {
+        recipe_.model = golden("tiny_llama/plain");
+        model_ = nn::inspect(recipe_.model);
+    }
+
+    void inspection_tells_the_models_shape() {
+        QCOMPARE(model_.layers, 2);
+        QCOMPARE(model_.head_dim, 16);
+        QCOMPARE(model_.linears.size(), 14u);
+        QVERIFY(model_.chat_template);
+        QVERIFY(model_.tokenizer.find("BPE") != std::string::npos);
+    }
+
+    void weights_are_as_large_as_those_that_are_loaded_data() {
+        QTest::addColumn<int>("precision");
+        for (auto p : {recipe::Precision::fp32, recipe::Precision::bf16, recipe::Precision::nf4, recipe::Precision::int8, recipe::Precision::native})
+            QTest::newRow(std::string(recipe::name(p)).c_str()) << int(p);
+    }
+    void weights_are_as_large_as_those_that_are_loaded() {
+        QFETCH(int, precision);
+        Control control;
+        const auto loaded = nn::load(nn::ModelFiles::open(recipe_.model), {static_cast<recipe::Precision>(precision), {}}, control);
+        const double planned = static_cast<double>(plan([&](auto& r) { r.precision = static_cast<recipe::Precision>(precision); }).bytes[MemoryTag::weights]);
+        const double real = static_cast<double>(loaded.weight_bytes());
+        QVERIFY2(std::abs(planned - real) < 0.05 * real, qPrintable(QString("%1 planned, %2 loaded").arg(planned).arg(real)));
+    }
+
+    void every_control_moves_the_plan_the_right_way() {
+        const Plan base = plan();
+        QVERIFY(plan([](auto& r) { r.method.rank = 32; }).bytes[MemoryTag::optimizer] == 2 * base.bytes[MemoryTag::optimizer]);
+        QVERIFY(plan([](auto& r) { r.train.batch_size = 16; }).bytes[MemoryTag::activations] > 1.6 * base.bytes[MemoryTag::activations]);
+        QVERIFY(plan([](auto& r) { r.train.gradient_checkpointing = true; }).bytes[MemoryTag::activations] < base.bytes[MemoryTag::activations]);
+        QVERIFY(plan([](auto& r) { r.train.gradient_checkpointing = true; }).step_seconds > base.step_seconds);
+        QVERIFY(plan([](auto& r) { r.precision = recipe::Precision::fp32; }).bytes[MemoryTag::weights] > base.bytes[MemoryTag::weights]);
+        QCOMPARE(base.steps, 150);
+        QCOMPARE(plan([](auto& r) { r.train.accumulate = 3; }).steps, 51);
+        QCOMPARE(plan([](auto& r) { r.train.max_steps = 7; }).steps, 7);
+        QCOMPARE(plan([](auto& r) { r.method.target_modules = {"q_proj"}; }).trainable_parameters, 2 * 16 * (32 + 64));
+        QVERIFY(base.fits);
+        QVERIFY(!make_plan(recipe_, model_, data_, 1 << 20, 1e11).fits);
+    }
+};
+
+QTEST_GUILESS_MAIN(PlanTest)
+#include "plan_test.moc"
