@@ -213,7 +213,7 @@ void Chart::redraw() {
     }
     rescale_y();
     draw_marks();
-    read_out({});
+    read_out(pointer_);
     plot_->replot();
 }
 
@@ -310,6 +310,7 @@ void Chart::read_out(std::optional<double> x) {
 }
 
 void Chart::follow(std::optional<double> x) {
+    pointer_ = x;
     read_out(x);
     cursor_->layer()->replot();
 }

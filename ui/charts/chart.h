@@ -112,6 +112,7 @@ class Chart : public QWidget {
     std::vector<Curve> curves_;
     std::vector<Marks> marks_;
     QCPItemLine* cursor_;
+    std::optional<double> pointer_;  // x under the pointer
     std::function<QString(double)> y_text_;
     bool log_ = false, fitted_ = true, from_zero_ = false, dirty_ = false;
     double smoothing_ = 0.9;
