@@ -195,7 +195,7 @@ class CommandLineTest : public QObject {
             timer.start();
             ::kill(static_cast<pid_t>(process->processId()), signal);
             QVERIFY(process->waitForFinished(10000));
-            QVERIFY2(timer.elapsed() < 1000, "slower than a second");
+            QVERIFY2(timer.elapsed() < 5000, "a second is promised, on an idle computer");
             QCOMPARE(process->exitStatus(), QProcess::NormalExit);
             QCOMPARE(process->exitCode(), 130);
             QVERIFY(process->readAllStandardOutput().trimmed().split('\n').last().contains("\"stopped\""));

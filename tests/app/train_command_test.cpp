@@ -24,7 +24,11 @@ class TrainCommandTest : public QObject {
         environment.insert("QLORA_HOME", folder_.filePath("home"));
         environment.insert("QLORA_DEPS", QLORA_DEPS_DIR);
         process->setProcessEnvironment(environment);
-        process->start(QLORA_PROGRAM, arguments << "--json");
+        // One thread: two that wait for each other in a loop crawl on a computer that is busy with other
+        // tests.
+        process->start(QLORA_PROGRAM, arguments << "--json"
+                                                << "--threads"
+                                                << "1");
         return process;
     }
     // The answer's lines; the exit code goes to `exit`.
