@@ -4,6 +4,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/blocks.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 
 #include "kernels/expand_blocks-inl.h"
@@ -16,8 +17,9 @@ void dequantize_blocks(BlockFormat format, const std::uint8_t* data, std::int64_
     reference::dequantize(format, reinterpret_cast<const std::byte*>(data), n, out);
 }
 
-void multiply_blocks(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols, const float* x,
-                     std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end, float* y) {
+void multiply_blocks(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols,
+                     const float* x, std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end,
+                     float* y) {
     const auto* bytes = reinterpret_cast<const std::byte*>(data);
     for (std::int64_t v = 0; v < vectors; ++v)
         reference::multiply(format, bytes, cols, x + v * cols, row_begin, row_end, y + v * rows);
@@ -30,57 +32,84 @@ template <class Format>
 void dequantize_as(BlockFormat format, const std::uint8_t* data, std::int64_t n, float* out) {
     const Store store{out};
     std::int64_t i = 0;
-    for (; i + Format::elements <= n; i += Format::elements, data += Format::bytes) Format::expand(data, i, store);
+    for (; i + Format::elements <= n; i += Format::elements, data += Format::bytes)
+        Format::expand(data, i, store);
     if (i < n) reference::dequantize(format, reinterpret_cast<const std::byte*>(data), n - i, out + i);
 }
 
+// Adds to y the kVectors products of each row's columns [column_begin, column_end), of which `x` holds the
+// first at 0.
 template <class Format, int kVectors>
-void multiply_by(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols, const float* x,
-                 std::int64_t row_begin, std::int64_t row_end, float* y) {
-    const std::int64_t whole = cols - cols % Format::elements;
-    const std::int64_t row_bytes = cols / block_elements(format) * block_bytes(format);
+void multiply_panel(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols,
+                    const float* x, std::int64_t stride, std::int64_t column_begin, std::int64_t column_end,
+                    std::int64_t row_begin, std::int64_t row_end, float* y) {
+    const std::int64_t width = column_end - column_begin, whole = width - width % Format::elements;
+    const auto bytes_of = [&](std::int64_t elements) {
+        return elements / block_elements(format) * block_bytes(format);
+    };
+    const std::int64_t row_bytes = bytes_of(cols);
     for (std::int64_t row = row_begin; row < row_end; ++row) {
-        const std::uint8_t* at = data + row * row_bytes;
-        Accumulate<kVectors> accumulate(x, cols);
-        std::int64_t i = 0;
-        for (; i < whole; i += Format::elements, at += Format::bytes) Format::expand(at, i, accumulate);
-        float rest[Format::elements];
-        reference::dequantize(format, reinterpret_cast<const std::byte*>(at), cols - whole, rest);
-        for (int v = 0; v < kVectors; ++v) {
-            float sum = hn::GetLane(hn::SumOfLanes(floats, accumulate.sum(v)));
-            for (std::int64_t k = whole; k < cols; ++k) sum += rest[k - whole] * x[v * cols + k];
-            y[v * rows + row] = sum;
+        const std::uint8_t* at = data + row * row_bytes + bytes_of(column_begin);
+        Accumulate<kVectors> accumulate(x, stride);
+        for (std::int64_t i = 0; i < whole; i += Format::elements, at += Format::bytes) {
+            // A panel's part of a row is too short for the CPU to see what comes next.
+            if (kVectors > 1)
+                for (std::int64_t line = 0; line < Format::bytes; line += 64)
+                    hwy::Prefetch(at + row_bytes + line);
+            Format::expand(at, i, accumulate);
         }
+        for (int v = 0; v < kVectors; ++v)
+            y[v * rows + row] += hn::GetLane(hn::SumOfLanes(floats, accumulate.sum(v)));
+        if (whole == width) continue;
+        float rest[Format::elements];
+        reference::dequantize(format, reinterpret_cast<const std::byte*>(at), width - whole, rest);
+        for (int v = 0; v < kVectors; ++v)
+            for (std::int64_t i = whole; i < width; ++i)
+                y[v * rows + row] += rest[i - whole] * x[v * stride + i];
     }
 }
 
 template <class Format>
-void multiply_as(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols, const float* x,
-                 std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end, float* y) {
-    const auto take = [&](auto count) HWY_ATTR {
-        for (; vectors >= count; vectors -= count, x += count * cols, y += count * rows)
-            multiply_by<Format, count>(format, data, rows, cols, x, row_begin, row_end, y);
-    };
-    take(std::integral_constant<int, 8>());
-    take(std::integral_constant<int, 4>());
-    take(std::integral_constant<int, 2>());
-    take(std::integral_constant<int, 1>());
+void multiply_as(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols,
+                 const float* x, std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end,
+                 float* y) {
+    for (std::int64_t v = 0; v < vectors; ++v)
+        std::fill(y + v * rows + row_begin, y + v * rows + row_end, 0.0f);
+    for_vectors(vectors, [&](auto count, std::int64_t v) HWY_ATTR {
+        for_panels<count>(x + v * cols, cols,
+                          [&](const float* part, std::int64_t stride, std::int64_t begin, std::int64_t end)
+                              HWY_ATTR {
+                                  multiply_panel<Format, count>(format, data, rows, cols, part, stride, begin,
+                                                                end, row_begin, row_end, y + v * rows);
+                              });
+    });
 }
 
 template <class Action>
 void with_format(BlockFormat format, Action&& action) {
     switch (format) {
-        case BlockFormat::f32: return action(F32());
-        case BlockFormat::f16: return action(F16());
-        case BlockFormat::bf16: return action(Bf16());
-        case BlockFormat::q8_0: return action(Q8_0());
-        case BlockFormat::q4_0: return action(Q4_0());
-        case BlockFormat::q4_1: return action(Q4_1());
-        case BlockFormat::q5_0: return action(Q5_0());
-        case BlockFormat::q5_1: return action(Q5_1());
-        case BlockFormat::q4_k: return action(Q4_K());
-        case BlockFormat::q5_k: return action(Q5_K());
-        case BlockFormat::q6_k: return action(Q6_K());
+        case BlockFormat::f32:
+            return action(F32());
+        case BlockFormat::f16:
+            return action(F16());
+        case BlockFormat::bf16:
+            return action(Bf16());
+        case BlockFormat::q8_0:
+            return action(Q8_0());
+        case BlockFormat::q4_0:
+            return action(Q4_0());
+        case BlockFormat::q4_1:
+            return action(Q4_1());
+        case BlockFormat::q5_0:
+            return action(Q5_0());
+        case BlockFormat::q5_1:
+            return action(Q5_1());
+        case BlockFormat::q4_k:
+            return action(Q4_K());
+        case BlockFormat::q5_k:
+            return action(Q5_K());
+        case BlockFormat::q6_k:
+            return action(Q6_K());
     }
 }
 
@@ -88,8 +117,9 @@ void dequantize_blocks(BlockFormat format, const std::uint8_t* data, std::int64_
     with_format(format, [&](auto type) HWY_ATTR { dequantize_as<decltype(type)>(format, data, n, out); });
 }
 
-void multiply_blocks(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols, const float* x,
-                     std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end, float* y) {
+void multiply_blocks(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols,
+                     const float* x, std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end,
+                     float* y) {
     with_format(format, [&](auto type) HWY_ATTR {
         multiply_as<decltype(type)>(format, data, rows, cols, x, vectors, row_begin, row_end, y);
     });
@@ -110,28 +140,47 @@ struct Layout {
 
 constexpr Layout layout(BlockFormat format) {
     switch (format) {
-        case BlockFormat::f32: return {"F32", 1, 4};
-        case BlockFormat::f16: return {"F16", 1, 2};
-        case BlockFormat::bf16: return {"BF16", 1, 2};
-        case BlockFormat::q8_0: return {"Q8_0", 32, 34};
-        case BlockFormat::q4_0: return {"Q4_0", 32, 18};
-        case BlockFormat::q4_1: return {"Q4_1", 32, 20};
-        case BlockFormat::q5_0: return {"Q5_0", 32, 22};
-        case BlockFormat::q5_1: return {"Q5_1", 32, 24};
-        case BlockFormat::q4_k: return {"Q4_K", 256, 144};
-        case BlockFormat::q5_k: return {"Q5_K", 256, 176};
-        case BlockFormat::q6_k: return {"Q6_K", 256, 210};
+        case BlockFormat::f32:
+            return {"F32", 1, 4};
+        case BlockFormat::f16:
+            return {"F16", 1, 2};
+        case BlockFormat::bf16:
+            return {"BF16", 1, 2};
+        case BlockFormat::q8_0:
+            return {"Q8_0", 32, 34};
+        case BlockFormat::q4_0:
+            return {"Q4_0", 32, 18};
+        case BlockFormat::q4_1:
+            return {"Q4_1", 32, 20};
+        case BlockFormat::q5_0:
+            return {"Q5_0", 32, 22};
+        case BlockFormat::q5_1:
+            return {"Q5_1", 32, 24};
+        case BlockFormat::q4_k:
+            return {"Q4_K", 256, 144};
+        case BlockFormat::q5_k:
+            return {"Q5_K", 256, 176};
+        case BlockFormat::q6_k:
+            return {"Q6_K", 256, 210};
     }
     return {};
 }
 
-const std::uint8_t* raw(const std::byte* data) { return reinterpret_cast<const std::uint8_t*>(data); }
+const std::uint8_t* raw(const std::byte* data) {
+    return reinterpret_cast<const std::uint8_t*>(data);
+}
 
 }  // namespace
 
-std::int64_t block_elements(BlockFormat format) { return layout(format).elements; }
-std::int64_t block_bytes(BlockFormat format) { return layout(format).bytes; }
-std::string_view block_format_name(BlockFormat format) { return layout(format).name; }
+std::int64_t block_elements(BlockFormat format) {
+    return layout(format).elements;
+}
+std::int64_t block_bytes(BlockFormat format) {
+    return layout(format).bytes;
+}
+std::string_view block_format_name(BlockFormat format) {
+    return layout(format).name;
+}
 
 HWY_EXPORT(dequantize_blocks);
 HWY_EXPORT(multiply_blocks);
@@ -140,13 +189,14 @@ void dequantize(BlockFormat format, const std::byte* data, std::int64_t n, float
     HWY_DYNAMIC_DISPATCH(dequantize_blocks)(format, raw(data), n, out);
 }
 
-void multiply(BlockFormat format, const std::byte* data, std::int64_t cols, const float* x, std::int64_t row_begin,
-              std::int64_t row_end, float* y) {
+void multiply(BlockFormat format, const std::byte* data, std::int64_t cols, const float* x,
+              std::int64_t row_begin, std::int64_t row_end, float* y) {
     HWY_DYNAMIC_DISPATCH(multiply_blocks)(format, raw(data), row_end, cols, x, 1, row_begin, row_end, y);
 }
 
-void multiply_several(BlockFormat format, const std::byte* data, std::int64_t rows, std::int64_t cols, const float* x,
-                      std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end, float* y) {
+void multiply_several(BlockFormat format, const std::byte* data, std::int64_t rows, std::int64_t cols,
+                      const float* x, std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end,
+                      float* y) {
     HWY_DYNAMIC_DISPATCH(multiply_blocks)(format, raw(data), rows, cols, x, vectors, row_begin, row_end, y);
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 // Inside the kernels: tables derived from the code books, and the coding of one value.
 //
-// How one scaled value becomes a code. Four bits: x / absmax in [-1, 1] has as its rank the number of thresholds below
-// it (the midpoints of neighbouring levels, rounded to fp32; a value on a threshold belongs to the lower level; a NaN
-// ranks highest, as in bitsandbytes), and the code of that rank is looked up.
+// How one scaled value becomes a code. Four bits: x / absmax in [-1, 1] has as its rank the number of
+// thresholds below it (the midpoints of neighbouring levels, rounded to fp32; a value on a threshold belongs
+// to the lower level; a NaN ranks highest, as in bitsandbytes), and the code of that rank is looked up.
 
 #include <algorithm>
 #include <array>
@@ -36,10 +36,11 @@ const LevelPlanes& level_planes(Code four_bit_code);
 // No block is divided by less; a partial last block also stores no less (as bitsandbytes).
 inline constexpr float smallest_divisor = 1e-38f;
 
-// x * (127 / absmax) to the nearest whole number, ties to even; a NaN (a block of zeros) becomes 0.
+// x * (1 / absmax * 127) to the nearest whole number, ties to even; a NaN (a block of zeros) becomes 0.
 inline std::uint8_t int8_code_of(float scaled) {
     if (std::isnan(scaled)) return 0;
-    return static_cast<std::uint8_t>(static_cast<std::int8_t>(std::nearbyint(std::clamp(scaled, -127.0f, 127.0f))));
+    return static_cast<std::uint8_t>(
+        static_cast<std::int8_t>(std::nearbyint(std::clamp(scaled, -127.0f, 127.0f))));
 }
 
 // Dequantized int8 is (code * absmax) * int8_step, rounded in this order.

@@ -31,8 +31,8 @@ constexpr std::array<float, 16> nf4_levels = {
 };
 
 constexpr std::array<float, 16> fp4_levels = {
-    0 / 12.0f,  0.0625f / 12.0f,  8 / 12.0f,  12 / 12.0f,  4 / 12.0f,  6 / 12.0f,  2 / 12.0f,  3 / 12.0f,
-    -0.0f,      -0.0625f / 12.0f, -8 / 12.0f, -12 / 12.0f, -4 / 12.0f, -6 / 12.0f, -2 / 12.0f, -3 / 12.0f,
+    0 / 12.0f, 0.0625f / 12.0f,  8 / 12.0f,  12 / 12.0f,  4 / 12.0f,  6 / 12.0f,  2 / 12.0f,  3 / 12.0f,
+    -0.0f,     -0.0625f / 12.0f, -8 / 12.0f, -12 / 12.0f, -4 / 12.0f, -6 / 12.0f, -2 / 12.0f, -3 / 12.0f,
 };
 
 constexpr std::array<float, 16> int4_levels = {
@@ -42,7 +42,8 @@ constexpr std::array<float, 16> int4_levels = {
 
 constexpr std::array<float, 256> make_int8_levels() {
     std::array<float, 256> all{};
-    for (int byte = 0; byte < 256; ++byte) all[byte] = static_cast<float>(static_cast<std::int8_t>(byte)) / 127;
+    for (int byte = 0; byte < 256; ++byte)
+        all[byte] = static_cast<float>(static_cast<std::int8_t>(byte)) / 127;
     return all;
 }
 constexpr std::array<float, 256> int8_levels = make_int8_levels();
@@ -63,7 +64,8 @@ std::array<float, 256> make_dynamic_map(DynamicMap map) {
     for (int decade = 0; decade < 7; ++decade) {
         const int fractions = 1 << (with_sign ? decade : decade + 1);
         for (int i = 0; i < fractions; ++i) {
-            const float middle = (linspace_point(i, fractions + 1) + linspace_point(i + 1, fractions + 1)) / 2;
+            const float middle =
+                (linspace_point(i, fractions + 1) + linspace_point(i + 1, fractions + 1)) / 2;
             all[count++] = decades[decade] * middle;
             if (with_sign) all[count++] = -decades[decade] * middle;
         }
@@ -96,7 +98,8 @@ constexpr LevelPlanes make_planes(const std::array<float, 16>& levels) {
     LevelPlanes planes{};
     for (std::size_t plane = 0; plane < 4; ++plane)
         for (std::size_t code = 0; code < 16; ++code)
-            planes[plane][code] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(levels[code]) >> 8 * plane);
+            planes[plane][code] =
+                static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(levels[code]) >> 8 * plane);
     return planes;
 }
 constexpr LevelPlanes nf4_planes = make_planes(nf4_levels);
@@ -118,10 +121,14 @@ const LevelPlanes& level_planes(Code four_bit_code) {
 
 std::span<const float> levels(Code code) {
     switch (code) {
-        case Code::nf4: return nf4_levels;
-        case Code::fp4: return fp4_levels;
-        case Code::int4: return int4_levels;
-        case Code::int8: return int8_levels;
+        case Code::nf4:
+            return nf4_levels;
+        case Code::fp4:
+            return fp4_levels;
+        case Code::int4:
+            return int4_levels;
+        case Code::int8:
+            return int8_levels;
     }
     return {};
 }

@@ -1,5 +1,6 @@
 #pragma once
-// The code books of blockwise quantization: which value, as a fraction of its block's absmax, each code stands for.
+// The code books of blockwise quantization: which value, as a fraction of its block's absmax, each code
+// stands for.
 
 #include <cstdint>
 #include <span>
@@ -12,17 +13,19 @@ namespace qlora::kernels {
 // int8  two's complement: the byte k stands for k / 127; -128 is never written.
 enum class Code : std::uint8_t { nf4, fp4, int4, int8 };
 
-constexpr bool four_bit(Code code) { return code != Code::int8; }
+constexpr bool four_bit(Code code) {
+    return code != Code::int8;
+}
 
 // Level by code: 16 for the four-bit codes, 256 (indexed by the byte as unsigned) for int8.
 std::span<const float> levels(Code code);
 
-// Which 8-bit dynamic map (Dettmers, "8-Bit Approximations for Parallelism in Deep Learning", 2015): a dynamic
-// number of exponent bits, so that relative precision holds over seven decades.
+// Which 8-bit dynamic map (Dettmers, "8-Bit Approximations for Parallelism in Deep Learning", 2015): a
+// dynamic number of exponent bits, so that relative precision holds over seven decades.
 enum class DynamicMap : std::uint8_t { with_sign, without_sign };
 
-// 256 ascending levels, those of bitsandbytes' create_dynamic_map(signed). The signed map is not symmetric: it reaches
-// from -0.9929688 to 1.
+// 256 ascending levels, those of bitsandbytes' create_dynamic_map(signed). The signed map is not symmetric:
+// it reaches from -0.9929688 to 1.
 std::span<const float> dynamic_map(DynamicMap map = DynamicMap::with_sign);
 
 }  // namespace qlora::kernels

@@ -9,8 +9,8 @@
 namespace qlora::kernels {
 namespace {
 
-// bitsandbytes does not search the map for a scaled value: it rounds the value to one of 65536 even steps from -1 to 1
-// and looks up the level nearest to that step.
+// bitsandbytes does not search the map for a scaled value: it rounds the value to one of 65536 even steps
+// from -1 to 1 and looks up the level nearest to that step.
 using GridCodes = std::array<std::uint8_t, 65536>;
 
 GridCodes make_grid_codes() {
@@ -25,15 +25,17 @@ GridCodes make_grid_codes() {
     return codes;
 }
 
-// The product and the sum are exact in double, so that this is one rounding to fp32, as a fused multiply-add does.
+// The product and the sum are exact in double, so that this is one rounding to fp32, as a fused multiply-add
+// does.
 std::size_t grid_step(float scaled) {
     if (std::isnan(scaled)) return 0;
     const float half = (std::clamp(scaled, -1.0f, 1.0f) + 1) * 0.5f;
     return static_cast<std::size_t>(static_cast<float>(static_cast<double>(half) * 65535 + 0.5));
 }
 
-// The sum as torch's cascade makes it: `rows` chains of eight lanes run side by side, one step taking one row of each;
-// after every 2^power steps the lowest of four levels is added to the next, and so on upwards like the carry of a counter.
+// The sum as torch's cascade makes it: `rows` chains of eight lanes run side by side, one step taking one row
+// of each; after every 2^power steps the lowest of four levels is added to the next, and so on upwards like
+// the carry of a counter.
 constexpr int torch_lanes = 8, torch_chains = 4, torch_levels = 4;
 
 template <int kLanes>
@@ -60,7 +62,8 @@ std::array<float, kLanes> cascade_sum(const float* x, std::int64_t vectors) {
     std::array<Chains<kLanes>, torch_levels> level{};
     std::int64_t step = 0;
     while (step + run <= steps) {
-        for (const std::int64_t end = step + run; step < end; ++step) add<kLanes>(level[0], x + step * step_size);
+        for (const std::int64_t end = step + run; step < end; ++step)
+            add<kLanes>(level[0], x + step * step_size);
         for (int k = 1; k < torch_levels; ++k) {
             add<kLanes>(level[k], level[k - 1][0].data());
             level[k - 1] = {};
@@ -90,9 +93,12 @@ float torch_sum(const float* x, std::int64_t n) {
 
 }  // namespace
 
-float mean(const float* x, std::int64_t n) { return n == 0 ? 0 : torch_sum(x, n) / static_cast<float>(n); }
+float mean(const float* x, std::int64_t n) {
+    return n == 0 ? 0 : torch_sum(x, n) / static_cast<float>(n);
+}
 
-void quantize_absmax(const float* absmax, std::int64_t n, std::uint8_t* codes, float* nested_absmax, float* offset) {
+void quantize_absmax(const float* absmax, std::int64_t n, std::uint8_t* codes, float* nested_absmax,
+                     float* offset) {
     static const GridCodes grid_codes = make_grid_codes();
     *offset = mean(absmax, n);
     for (std::int64_t begin = 0; begin < n; begin += nested_block) {
@@ -106,8 +112,8 @@ void quantize_absmax(const float* absmax, std::int64_t n, std::uint8_t* codes, f
     }
 }
 
-void dequantize_absmax(const std::uint8_t* codes, const float* nested_absmax, float offset, std::int64_t begin,
-                       std::int64_t count, float* out) {
+void dequantize_absmax(const std::uint8_t* codes, const float* nested_absmax, float offset,
+                       std::int64_t begin, std::int64_t count, float* out) {
     const float* map = dynamic_map().data();
     for (std::int64_t i = 0; i < count; ++i)
         out[i] = map[codes[begin + i]] * nested_absmax[(begin + i) / nested_block] + offset;

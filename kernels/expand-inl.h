@@ -43,15 +43,15 @@ class FourBitLevels {
     Vector levels_;
 };
 #else
-// The four bytes of each level lie in four tables of sixteen bytes: four byte lookups and eight interleavings give
-// four vectors of floats, all targets having a byte lookup.
+// The four bytes of each level lie in four tables of sixteen bytes: four byte lookups and eight interleavings
+// give four vectors of floats, all targets having a byte lookup.
 class FourBitLevels {
   public:
     explicit FourBitLevels(Code code) {
         const LevelPlanes& planes = level_planes(code);
         for (int plane = 0; plane < 4; ++plane) planes_[plane] = hn::LoadDup128(d8, planes[plane].data());
-        // Each packed byte twice, dealt out so that every vector of floats ends up in the order of the elements: a
-        // 128-bit lane of it takes the two bytes of its four elements.
+        // Each packed byte twice, dealt out so that every vector of floats ends up in the order of the
+        // elements: a 128-bit lane of it takes the two bytes of its four elements.
         std::uint8_t deal[lanes * 4];
         for (int i = 0; i < lanes * 4; ++i) {
             const int lane = i / 16, pair = i % 16 / 4;

@@ -1,6 +1,7 @@
-// GGUF's blocks to weights, in vectors: one type a format, with the elements and bytes it expands at a time. A product of
-// scale and code is exact in fp32 (an f16 has 11 bits; scales and codes add at most 11), so that taking the minimum in
-// the same fused step or in a second one gives the same number. Q6_K has no minimum. Included once per instruction set.
+// GGUF's blocks to weights, in vectors: one type a format, with the elements and bytes it expands at a time.
+// A product of scale and code is exact in fp32 (an f16 has 11 bits; scales and codes add at most 11), so that
+// taking the minimum in the same fused step or in a second one gives the same number. Q6_K has no minimum.
+// Included once per instruction set.
 
 #if defined(QLORA_KERNELS_EXPAND_BLOCKS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef QLORA_KERNELS_EXPAND_BLOCKS_INL_H
@@ -38,11 +39,19 @@ HWY_INLINE Vector broadcast_f16(const std::uint8_t* bytes) {
     std::memcpy(&half, bytes, sizeof half);
     return widen_f16(hn::Set(halves, half));
 }
-HWY_INLINE float read_f16(const std::uint8_t* bytes) { return hn::GetLane(broadcast_f16(bytes)); }
+HWY_INLINE float read_f16(const std::uint8_t* bytes) {
+    return hn::GetLane(broadcast_f16(bytes));
+}
 
-HWY_INLINE Number low_nibbles(Number bytes) { return hn::And(bytes, hn::Set(numbers, 15)); }
-HWY_INLINE Number high_nibbles(Number bytes) { return hn::ShiftRight<4>(bytes); }
-HWY_INLINE Vector to_float(Number value) { return hn::ConvertTo(floats, value); }
+HWY_INLINE Number low_nibbles(Number bytes) {
+    return hn::And(bytes, hn::Set(numbers, 15));
+}
+HWY_INLINE Number high_nibbles(Number bytes) {
+    return hn::ShiftRight<4>(bytes);
+}
+HWY_INLINE Vector to_float(Number value) {
+    return hn::ConvertTo(floats, value);
+}
 
 // Plain types, 32 elements at a time.
 struct F32 {
@@ -98,8 +107,8 @@ struct Q4_0 {
         const Number middle = hn::Set(numbers, 8);
         for (std::int64_t i = 0; i < 16; i += lanes) {
             const Number codes = load_unsigned(data + 2 + i);
-            receive(column + i, hn::Mul(to_float(hn::Sub(low_nibbles(codes), middle)), scale), column + 16 + i,
-                    hn::Mul(to_float(hn::Sub(high_nibbles(codes), middle)), scale));
+            receive(column + i, hn::Mul(to_float(hn::Sub(low_nibbles(codes), middle)), scale),
+                    column + 16 + i, hn::Mul(to_float(hn::Sub(high_nibbles(codes), middle)), scale));
         }
     }
 };
@@ -120,9 +129,9 @@ struct Q4_1 {
 
 // 16 in the lanes whose bit, from bit `first` on, is set in the 32 bits.
 HWY_INLINE Number fifth_bits(std::uint32_t bits, std::int64_t first) {
-    alignas(64) static constexpr std::int32_t masks[16] = {1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,
-                                                           1 << 6, 1 << 7, 1 << 8,  1 << 9,  1 << 10, 1 << 11,
-                                                           1 << 12, 1 << 13, 1 << 14, 1 << 15};
+    alignas(64) static constexpr std::int32_t masks[16] = {
+        1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
     const Number all = hn::Set(numbers, static_cast<std::int32_t>(bits >> (first / 16 * 16) & 0xFFFF));
     const auto set = hn::TestBit(all, hn::LoadU(numbers, masks + first % 16));
     return hn::IfThenElseZero(set, hn::Set(numbers, 16));
@@ -178,7 +187,8 @@ struct Run {
     Vector scale, minimum;
 };
 
-// f16 scale, f16 minimum, 12 bytes of scales and minima; each 32 bytes hold two runs, in the low and the high nibbles.
+// f16 scale, f16 minimum, 12 bytes of scales and minima; each 32 bytes hold two runs, in the low and the high
+// nibbles.
 struct Q4_K {
     static constexpr std::int64_t elements = 256, bytes = 144;
     template <class Receiver>
@@ -204,9 +214,11 @@ struct Q5_K {
         const Number sixteen = hn::Set(numbers, 16);
         for (int pair = 0; pair < 4; ++pair) {
             const Run low(scale, minimum, data + 4, 2 * pair), high(scale, minimum, data + 4, 2 * pair + 1);
-            const Number low_bit = hn::Set(numbers, 1 << 2 * pair), high_bit = hn::Set(numbers, 2 << 2 * pair);
+            const Number low_bit = hn::Set(numbers, 1 << 2 * pair),
+                         high_bit = hn::Set(numbers, 2 << 2 * pair);
             for (std::int64_t i = 0; i < 32; i += lanes) {
-                const Number codes = load_unsigned(data + 48 + 32 * pair + i), fifth = load_unsigned(data + 16 + i);
+                const Number codes = load_unsigned(data + 48 + 32 * pair + i),
+                             fifth = load_unsigned(data + 16 + i);
                 const Number low_fifth = hn::IfThenElseZero(hn::TestBit(fifth, low_bit), sixteen);
                 const Number high_fifth = hn::IfThenElseZero(hn::TestBit(fifth, high_bit), sixteen);
                 receive(column + 64 * pair + i, low.weights(hn::Or(low_nibbles(codes), low_fifth)),
@@ -216,8 +228,9 @@ struct Q5_K {
     }
 };
 
-// 128 bytes of low nibbles, 64 bytes of two high bits, 16 signed scales, f16 scale; codes are 32 too large. Each half of
-// the block takes 64 and 32 of these bytes for its four runs of 32 elements; a scale serves 16 elements.
+// 128 bytes of low nibbles, 64 bytes of two high bits, 16 signed scales, f16 scale; codes are 32 too large.
+// Each half of the block takes 64 and 32 of these bytes for its four runs of 32 elements; a scale serves 16
+// elements.
 struct Q6_K {
     static constexpr std::int64_t elements = 256, bytes = 210;
     template <class Receiver>

@@ -1,5 +1,5 @@
-// f16 and bf16 to and from fp32, in vectors. Highway's own f16 conversions truncate and lose infinities where the CPU has
-// no instruction for them, hence the whole-number forms. Included once per instruction set.
+// f16 and bf16 to and from fp32, in vectors. Highway's own f16 conversions truncate and lose infinities where
+// the CPU has no instruction for them, hence the whole-number forms. Included once per instruction set.
 
 #if defined(QLORA_KERNELS_HALF_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef QLORA_KERNELS_HALF_INL_H
@@ -64,7 +64,8 @@ HWY_INLINE hn::Vec<Halves> narrow_f16(Vector value) {
     const auto half_one = hn::Set(floats, 0.5f);
     const auto sum = hn::BitCast(words, hn::Add(hn::BitCast(floats, magnitude), half_one));
     const auto denormal = hn::Sub(sum, hn::BitCast(words, half_one));
-    const auto nan = hn::Or(hn::Set(words, 0x7E00), hn::ShiftRight<13>(hn::And(magnitude, hn::Set(words, 0x7FFFFF))));
+    const auto nan =
+        hn::Or(hn::Set(words, 0x7E00), hn::ShiftRight<13>(hn::And(magnitude, hn::Set(words, 0x7FFFFF))));
     const auto number = hn::BitCast(hn::RebindToSigned<Words>(), magnitude);
     const auto below = [&](std::int32_t limit) HWY_ATTR {
         return hn::RebindMask(words, hn::Lt(number, hn::Set(hn::RebindToSigned<Words>(), limit)));

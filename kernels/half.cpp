@@ -60,10 +60,18 @@ HWY_EXPORT(widen_bf16_array);
 HWY_EXPORT(narrow_f16_array);
 HWY_EXPORT(narrow_bf16_array);
 
-void f16_to_f32(const std::uint16_t* x, std::int64_t n, float* out) { HWY_DYNAMIC_DISPATCH(widen_f16_array)(x, n, out); }
-void bf16_to_f32(const std::uint16_t* x, std::int64_t n, float* out) { HWY_DYNAMIC_DISPATCH(widen_bf16_array)(x, n, out); }
-void f32_to_f16(const float* x, std::int64_t n, std::uint16_t* out) { HWY_DYNAMIC_DISPATCH(narrow_f16_array)(x, n, out); }
-void f32_to_bf16(const float* x, std::int64_t n, std::uint16_t* out) { HWY_DYNAMIC_DISPATCH(narrow_bf16_array)(x, n, out); }
+void f16_to_f32(const std::uint16_t* x, std::int64_t n, float* out) {
+    HWY_DYNAMIC_DISPATCH(widen_f16_array)(x, n, out);
+}
+void bf16_to_f32(const std::uint16_t* x, std::int64_t n, float* out) {
+    HWY_DYNAMIC_DISPATCH(widen_bf16_array)(x, n, out);
+}
+void f32_to_f16(const float* x, std::int64_t n, std::uint16_t* out) {
+    HWY_DYNAMIC_DISPATCH(narrow_f16_array)(x, n, out);
+}
+void f32_to_bf16(const float* x, std::int64_t n, std::uint16_t* out) {
+    HWY_DYNAMIC_DISPATCH(narrow_bf16_array)(x, n, out);
+}
 
 }  // namespace qlora::kernels
 #endif

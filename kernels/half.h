@@ -1,6 +1,7 @@
 #pragma once
-// IEEE half (f16) and bfloat16 (bf16) arrays to and from fp32. Narrowing rounds to nearest, ties to even, overflows to
-// infinity and keeps denormals; a NaN stays a NaN (quiet). Pure, single-threaded, any alignment of the type, any thread.
+// IEEE half (f16) and bfloat16 (bf16) arrays to and from fp32. Narrowing rounds to nearest, ties to even,
+// overflows to infinity and keeps denormals; a NaN stays a NaN (quiet). Pure, single-threaded, any alignment
+// of the type, any thread.
 
 #include <cstdint>
 

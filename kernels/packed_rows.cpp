@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
-#include "kernels/reference.h"
 #include "kernels/code_tables.h"
+#include "kernels/reference.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/packed_rows.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 
 #include "kernels/expand-inl.h"
@@ -29,30 +30,28 @@ void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vector
 
 #else
 
-// What depends on the kind of code: the vectors of its levels, one level, and a level times its block's absmax.
+// What depends on the kind of code: the vectors of its levels, the level of one element, where an element's
+// codes lie (a whole byte), and a level times its block's absmax.
 struct FourBit {
     using Levels = FourBitLevels;
-    static HWY_INLINE float level(const PackedRows& matrix, std::int64_t i) {
-        const int byte = matrix.packed[i / 2];
-        return levels(matrix.code)[i % 2 == 0 ? byte >> 4 : byte & 15];
+    static HWY_INLINE float level(const float* table, const std::uint8_t* packed, std::int64_t i) {
+        return table[i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 15];
     }
-    static HWY_INLINE const std::uint8_t* at(const PackedRows& matrix, std::int64_t i) { return matrix.packed + i / 2; }
+    static HWY_INLINE std::int64_t byte_of(std::int64_t i) { return i / 2; }
     static HWY_INLINE float scaled(float level, float absmax) { return level * absmax; }
     static HWY_INLINE Vector scaled(Vector level, Vector absmax) { return hn::Mul(level, absmax); }
-    static HWY_INLINE float factor(float absmax) { return absmax; }
 };
 
 struct EightBit {
     using Levels = Int8Levels;
-    static HWY_INLINE float level(const PackedRows& matrix, std::int64_t i) {
-        return static_cast<std::int8_t>(matrix.packed[i]);
+    static HWY_INLINE float level(const float*, const std::uint8_t* packed, std::int64_t i) {
+        return static_cast<std::int8_t>(packed[i]);
     }
-    static HWY_INLINE const std::uint8_t* at(const PackedRows& matrix, std::int64_t i) { return matrix.packed + i; }
+    static HWY_INLINE std::int64_t byte_of(std::int64_t i) { return i; }
     static HWY_INLINE float scaled(float level, float absmax) { return level * absmax * int8_step; }
     static HWY_INLINE Vector scaled(Vector level, Vector absmax) {
         return hn::Mul(hn::Mul(level, absmax), hn::Set(floats, int8_step));
     }
-    static HWY_INLINE float factor(float absmax) { return absmax * int8_step; }
 };
 
 HWY_INLINE float absmax_of(const PackedRows& matrix, const float* map, std::int64_t block) {
@@ -60,15 +59,23 @@ HWY_INLINE float absmax_of(const PackedRows& matrix, const float* map, std::int6
     return map[matrix.absmax_codes[block]] * matrix.nested_absmax[block / nested_block] + matrix.offset;
 }
 
-template <class Kind>
+// Stores weights, past the caches where they are too many to be read again soon.
+template <class Kind, bool kStream>
 struct StoreScaled {
     float* out;
     Vector absmax;
     HWY_INLINE void operator()(std::int64_t c0, Vector level0, std::int64_t c1, Vector level1) const {
-        hn::StoreU(Kind::scaled(level0, absmax), floats, out + c0);
-        hn::StoreU(Kind::scaled(level1, absmax), floats, out + c1);
+        store(Kind::scaled(level0, absmax), out + c0);
+        store(Kind::scaled(level1, absmax), out + c1);
+    }
+    static HWY_INLINE void store(Vector weights, float* to) {
+        if (kStream)
+            hn::Stream(weights, floats, to);
+        else
+            hn::StoreU(weights, floats, to);
     }
 };
+inline constexpr std::int64_t stream_from = std::int64_t{2} << 20;  // elements: beyond second-level caches
 
 // Elements [begin, end) of one block: at most one to reach a whole byte, chunks, and the rest one by one.
 struct Span {
@@ -77,69 +84,102 @@ struct Span {
     std::int64_t chunks_begin, chunks_end, end;
 };
 
-template <class Kind>
+template <class Kind, bool kStream>
 void dequantize_range(const PackedRows& matrix, std::int64_t begin, std::int64_t range_end, float* out) {
-    const typename Kind::Levels levels_of(matrix.code);
-    const float* map = dynamic_map().data();
-    for (std::int64_t i = begin; i < range_end;) {
-        const std::int64_t block = i / matrix.block;
+    const typename Kind::Levels expander(matrix.code);
+    const float *map = dynamic_map().data(), *table = levels(matrix.code).data();
+    const std::uint8_t* packed = matrix.packed;
+    std::int64_t i = begin;
+    for (std::int64_t block = begin / matrix.block; i < range_end; ++block) {
         const Span span(i, std::min(range_end, (block + 1) * matrix.block));
         const float absmax = absmax_of(matrix, map, block);
-        const StoreScaled<Kind> store{out, hn::Set(floats, absmax)};
-        for (; i < span.chunks_begin; ++i) out[i - begin] = Kind::scaled(Kind::level(matrix, i), absmax);
-        for (; i < span.chunks_end; i += chunk) levels_of.expand(Kind::at(matrix, i), i - begin, store);
-        for (; i < span.end; ++i) out[i - begin] = Kind::scaled(Kind::level(matrix, i), absmax);
+        const StoreScaled<Kind, kStream> store{out, hn::Set(floats, absmax)};
+        const auto store_single = [&](std::int64_t at) HWY_ATTR {
+            out[at - begin] = Kind::scaled(Kind::level(table, packed, at), absmax);
+        };
+        for (; i < span.chunks_begin; ++i) store_single(i);
+        for (; i < span.chunks_end; i += chunk) expander.expand(packed + Kind::byte_of(i), i - begin, store);
+        for (; i < span.end; ++i) store_single(i);
     }
 }
 
-// kVectors products of each row. A block's levels are summed first and scaled once.
+// Sums products of weights made from levels.
 template <class Kind, int kVectors>
-void multiply_by(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end, float* y) {
-    const typename Kind::Levels levels_of(matrix.code);
-    const float* map = dynamic_map().data();
+struct AccumulateScaled {
+    Accumulate<kVectors> sums;
+    Vector absmax;
+    HWY_INLINE void operator()(std::int64_t c0, Vector level0, std::int64_t c1, Vector level1) {
+        sums(c0, Kind::scaled(level0, absmax), c1, Kind::scaled(level1, absmax));
+    }
+};
+
+// Adds to y the kVectors products of each row's columns [column_begin, column_end), of which `x` holds the
+// first at 0. The few elements outside chunks are added to y in memory, to leave the registers to the others.
+template <class Kind, int kVectors>
+void multiply_panel(const PackedRows& matrix, const float* x, std::int64_t stride, std::int64_t column_begin,
+                    std::int64_t column_end, std::int64_t row_begin, std::int64_t row_end, float* y) {
+    const typename Kind::Levels expander(matrix.code);
+    const float *map = dynamic_map().data(), *table = levels(matrix.code).data();
+    const std::uint8_t* packed = matrix.packed;
     for (std::int64_t row = row_begin; row < row_end; ++row) {
-        const std::int64_t begin = row * matrix.cols, row_limit = begin + matrix.cols;
-        Vector sums[kVectors];
-        float singles[kVectors] = {};
-        for (Vector& sum : sums) sum = hn::Zero(floats);
-        for (std::int64_t i = begin; i < row_limit;) {
-            const std::int64_t block = i / matrix.block;
-            const Span span(i, std::min(row_limit, (block + 1) * matrix.block));
-            const float factor = Kind::factor(absmax_of(matrix, map, block));
+        const std::int64_t begin = row * matrix.cols + column_begin, limit = row * matrix.cols + column_end;
+        AccumulateScaled<Kind, kVectors> accumulate{Accumulate<kVectors>(x, stride), hn::Zero(floats)};
+        std::int64_t i = begin;
+        for (std::int64_t block = begin / matrix.block; i < limit; ++block) {
+            const Span span(i, std::min(limit, (block + 1) * matrix.block));
+            const float absmax = absmax_of(matrix, map, block);
             const auto add_single = [&](std::int64_t at) HWY_ATTR {
-                const float weight = Kind::level(matrix, at) * factor;
-                for (int v = 0; v < kVectors; ++v) singles[v] += weight * x[v * matrix.cols + at - begin];
+                const float weight = Kind::scaled(Kind::level(table, packed, at), absmax);
+                for (int v = 0; v < kVectors; ++v)
+                    y[v * matrix.rows + row] += weight * x[v * stride + at - begin];
             };
-            Accumulate<kVectors> accumulate(x, matrix.cols);
+            accumulate.absmax = hn::Set(floats, absmax);
             for (; i < span.chunks_begin; ++i) add_single(i);
-            for (; i < span.chunks_end; i += chunk) levels_of.expand(Kind::at(matrix, i), i - begin, accumulate);
+            for (; i < span.chunks_end; i += chunk) {
+                // A panel's part of a row is too short for the CPU to see what comes next.
+                if (kVectors > 1) hwy::Prefetch(packed + Kind::byte_of(i + matrix.cols));
+                expander.expand(packed + Kind::byte_of(i), i - begin, accumulate);
+            }
             for (; i < span.end; ++i) add_single(i);
-            for (int v = 0; v < kVectors; ++v)
-                sums[v] = hn::MulAdd(hn::Set(floats, factor), accumulate.sum(v), sums[v]);
         }
         for (int v = 0; v < kVectors; ++v)
-            y[v * matrix.rows + row] = hn::GetLane(hn::SumOfLanes(floats, sums[v])) + singles[v];
+            y[v * matrix.rows + row] += hn::GetLane(hn::SumOfLanes(floats, accumulate.sums.sum(v)));
     }
 }
 
 template <class Kind>
 void multiply_all(const PackedRows& matrix, const float* x, std::int64_t vectors, std::int64_t row_begin,
                   std::int64_t row_end, float* y) {
-    const auto take = [&](auto count) HWY_ATTR {
-        for (; vectors >= count; vectors -= count, x += count * matrix.cols, y += count * matrix.rows)
-            multiply_by<Kind, count>(matrix, x, row_begin, row_end, y);
-    };
-    take(std::integral_constant<int, 8>());
-    take(std::integral_constant<int, 4>());
-    take(std::integral_constant<int, 2>());
-    take(std::integral_constant<int, 1>());
+    for (std::int64_t v = 0; v < vectors; ++v)
+        std::fill(y + v * matrix.rows + row_begin, y + v * matrix.rows + row_end, 0.0f);
+    for_vectors(vectors, [&](auto count, std::int64_t v) HWY_ATTR {
+        for_panels<count>(x + v * matrix.cols, matrix.cols,
+                          [&](const float* part, std::int64_t stride, std::int64_t begin, std::int64_t end)
+                              HWY_ATTR {
+                                  multiply_panel<Kind, count>(matrix, part, stride, begin, end, row_begin,
+                                                              row_end, y + v * matrix.rows);
+                              });
+    });
+}
+
+template <class Kind>
+void dequantize_kind(const PackedRows& matrix, std::int64_t begin, std::int64_t count, float* out) {
+    // Streamed stores must be aligned: chunks then begin at multiples of 32 elements of an aligned array.
+    const bool aligned = reinterpret_cast<std::uintptr_t>(out) % (lanes * sizeof(float)) == 0 &&
+                         begin % chunk == 0 && matrix.block % chunk == 0;
+    if (aligned && count >= stream_from) {
+        dequantize_range<Kind, true>(matrix, begin, begin + count, out);
+        hwy::FlushStream();
+    } else {
+        dequantize_range<Kind, false>(matrix, begin, begin + count, out);
+    }
 }
 
 void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int64_t count, float* out) {
     if (matrix.code == Code::int8)
-        dequantize_range<EightBit>(matrix, begin, begin + count, out);
+        dequantize_kind<EightBit>(matrix, begin, count, out);
     else
-        dequantize_range<FourBit>(matrix, begin, begin + count, out);
+        dequantize_kind<FourBit>(matrix, begin, count, out);
 }
 
 void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vectors, std::int64_t row_begin,
@@ -160,8 +200,8 @@ namespace qlora::kernels {
 HWY_EXPORT(dequantize_elements);
 HWY_EXPORT(multiply_rows);
 
-void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block, std::int64_t begin,
-                std::int64_t count, float* out) {
+void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block,
+                std::int64_t begin, std::int64_t count, float* out) {
     const PackedRows flat{.code = code, .block = block, .packed = packed, .absmax = absmax};
     HWY_DYNAMIC_DISPATCH(dequantize_elements)(flat, begin, count, out);
 }
@@ -171,7 +211,8 @@ void dequantize_rows(const PackedRows& matrix, std::int64_t row_begin, std::int6
     (matrix, row_begin * matrix.cols, (row_end - row_begin) * matrix.cols, out);
 }
 
-void multiply(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end, float* y) {
+void multiply(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end,
+              float* y) {
     HWY_DYNAMIC_DISPATCH(multiply_rows)(matrix, x, 1, row_begin, row_end, y);
 }
 

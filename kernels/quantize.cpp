@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "kernels/reference.h"
 #include "kernels/code_tables.h"
+#include "kernels/reference.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantize.cpp"
@@ -75,7 +75,8 @@ class FourBitQuantizer {
     HWY_INLINE void store_ranks(Vector scaled, std::uint8_t* ranks) const {
         auto rank = hn::Set(integers, 15);
         for (int k = 0; k < 15; ++k)
-            rank = hn::Add(rank, hn::VecFromMask(integers, hn::RebindMask(integers, hn::Le(scaled, bounds_[k]))));
+            rank = hn::Add(rank,
+                           hn::VecFromMask(integers, hn::RebindMask(integers, hn::Le(scaled, bounds_[k]))));
         hn::StoreU(hn::DemoteTo(Bytes(), rank), Bytes(), ranks);
     }
 
@@ -84,7 +85,8 @@ class FourBitQuantizer {
         const hn::Full64<std::uint8_t> half;
         std::int64_t i = 0;
         for (; i + 16 <= n; i += 16) {
-            const auto codes = hn::BitCast(d16, hn::TableLookupBytes(code_of_rank_, hn::LoadU(d8, ranks + i)));
+            const auto codes =
+                hn::BitCast(d16, hn::TableLookupBytes(code_of_rank_, hn::LoadU(d8, ranks + i)));
             const auto pairs = hn::Or(hn::ShiftLeft<4>(codes), hn::ShiftRight<8>(codes));
             hn::StoreU(hn::TruncateTo(half, pairs), half, packed + i / 2);
         }
@@ -94,14 +96,14 @@ class FourBitQuantizer {
     }
 
     const Thresholds& thresholds_;
-    hn::Vec<hn::Full128<std::uint8_t>> code_of_rank_;
+    hn::Vec<hn::Full128<std::uint8_t> > code_of_rank_;
     Vector bounds_[15];
 };
 
 void quantize_int8(const float* x, std::int64_t n, std::uint8_t* packed, float& absmax) {
     const hn::Rebind<std::int8_t, Floats> d8;
     absmax = largest_magnitude(x, n);
-    const float factor = 127 / absmax;
+    const float factor = 1 / absmax * 127;  // in torch's order of rounding
     const Vector low = hn::Set(floats, -127), high = hn::Set(floats, 127);
     std::int64_t i = 0;
     for (; i + lanes <= n; i += lanes) {
@@ -135,7 +137,8 @@ namespace qlora::kernels {
 
 HWY_EXPORT(quantize_array);
 
-void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed, float* absmax) {
+void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed,
+              float* absmax) {
     HWY_DYNAMIC_DISPATCH(quantize_array)(code, x, n, block, packed, absmax);
 }
 

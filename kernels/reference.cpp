@@ -12,7 +12,8 @@ namespace {
 // The largest magnitude; a NaN wins, because its bits, without the sign, are the largest.
 float largest_magnitude(const float* x, std::int64_t n) {
     std::uint32_t largest = 0;
-    for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFF);
+    for (std::int64_t i = 0; i < n; ++i)
+        largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFF);
     return std::bit_cast<float>(largest);
 }
 
@@ -37,7 +38,8 @@ void quantize_int8(const float* x, std::int64_t n, std::int64_t block, std::uint
     for (std::int64_t begin = 0; begin < n; begin += block) {
         const std::int64_t end = std::min(n, begin + block);
         absmax[begin / block] = largest_magnitude(x + begin, end - begin);
-        for (std::int64_t i = begin; i < end; ++i) packed[i] = int8_code_of(x[i] * (127 / absmax[begin / block]));
+        for (std::int64_t i = begin; i < end; ++i)
+            packed[i] = int8_code_of(x[i] * (1 / absmax[begin / block] * 127));
     }
 }
 
@@ -55,15 +57,16 @@ float element(const PackedRows& matrix, std::int64_t i) {
 
 }  // namespace
 
-void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed, float* absmax) {
+void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed,
+              float* absmax) {
     if (code == Code::int8)
         quantize_int8(x, n, block, packed, absmax);
     else
         quantize_four_bit(thresholds(code), x, n, block, packed, absmax);
 }
 
-void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block, std::int64_t begin,
-                std::int64_t count, float* out) {
+void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block,
+                std::int64_t begin, std::int64_t count, float* out) {
     const PackedRows flat{.code = code, .rows = 1, .block = block, .packed = packed, .absmax = absmax};
     for (std::int64_t i = 0; i < count; ++i) out[i] = element(flat, begin + i);
 }
@@ -73,7 +76,8 @@ void dequantize_rows(const PackedRows& matrix, std::int64_t row_begin, std::int6
     for (std::int64_t i = begin; i < end; ++i) out[i - begin] = element(matrix, i);
 }
 
-void multiply(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end, float* y) {
+void multiply(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end,
+              float* y) {
     for (std::int64_t row = row_begin; row < row_end; ++row) {
         double sum = 0;
         for (std::int64_t column = 0; column < matrix.cols; ++column)

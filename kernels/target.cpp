@@ -7,13 +7,17 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
-std::string_view name() { return hwy::TargetName(HWY_TARGET); }
+std::string_view name() {
+    return hwy::TargetName(HWY_TARGET);
+}
 }  // namespace qlora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace qlora::kernels {
 HWY_EXPORT(name);
-std::string_view target_name() { return HWY_DYNAMIC_DISPATCH(name)(); }
+std::string_view target_name() {
+    return HWY_DYNAMIC_DISPATCH(name)();
+}
 }  // namespace qlora::kernels
 #endif

@@ -9,20 +9,24 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Vectors of 4, 8 or 16 floats; with a single lane (no vector unit Highway knows) the reference does the work.
+// Vectors of 4, 8 or 16 floats; where there is no vector unit that Highway knows, the reference does the
+// work.
 using Floats = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Floats>;
 inline constexpr Floats floats;
 inline constexpr std::int64_t lanes = HWY_MIN(16, HWY_LANES(float));
 
-// Receivers of expanded weights. An expander hands over two vectors at a time, with the column each begins at, so that
-// sums can run in two independent chains.
+// Receivers of expanded weights. An expander hands over two vectors at a time, with the column each begins
+// at, so that sums can run in two independent chains.
 
 struct Store {
     float* out;
@@ -32,7 +36,7 @@ struct Store {
     }
 };
 
-// Sums of one row with kVectors vectors that lie `stride` floats apart.
+// Sums of one row with kVectors vectors that lie `stride` floats apart; column 0 is x's first.
 template <int kVectors>
 struct Accumulate {
     static constexpr int chains = kVectors < 4 ? 2 : 1;
@@ -55,6 +59,32 @@ struct Accumulate {
         return chains == 1 ? sums[v] : hn::Add(sums[v * chains], sums[v * chains + chains - 1]);
     }
 };
+
+// Products with several vectors go by panels of columns: the vectors' parts, copied side by side, stay in the
+// first-level cache while all rows pass. (Where they lie, a stride of a power of two would make them evict
+// each other.) Calls multiply(part, stride, column_begin, column_end), for a single vector once.
+template <int kVectors, class Multiply>
+HWY_INLINE void for_panels(const float* x, std::int64_t cols, Multiply multiply) {
+    if (kVectors == 1) return multiply(x, cols, std::int64_t{0}, cols);
+    constexpr std::int64_t width = 4096 / kVectors, stride = width + 16;
+    alignas(64) float panel[kVectors * stride];
+    for (std::int64_t begin = 0; begin < cols; begin += width) {
+        const std::int64_t end = std::min(cols, begin + width);
+        for (int v = 0; v < kVectors; ++v)
+            std::memcpy(panel + v * stride, x + v * cols + begin, (end - begin) * sizeof(float));
+        multiply(panel, stride, begin, end);
+    }
+}
+
+// Takes the vectors by eights, fours, twos and ones: multiply(std::integral_constant<int, count>, first).
+template <class Multiply>
+HWY_INLINE void for_vectors(std::int64_t vectors, Multiply multiply) {
+    std::int64_t v = 0;
+    for (; v + 8 <= vectors; v += 8) multiply(std::integral_constant<int, 8>(), v);
+    for (; v + 4 <= vectors; v += 4) multiply(std::integral_constant<int, 4>(), v);
+    for (; v + 2 <= vectors; v += 2) multiply(std::integral_constant<int, 2>(), v);
+    for (; v < vectors; ++v) multiply(std::integral_constant<int, 1>(), v);
+}
 
 }  // namespace qlora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -26,7 +26,7 @@ Run define_logits(CLI::App& command) {
     command.add_option("--adapter", options->adapter, "A folder with an adapter in PEFT's format");
     command.add_option("--out", options->out, "The safetensors file to write")->required();
     return [options, text, ids, &command](Context& context) {
-        if (text->count() + ids->count() != 1) throw usage_error(command, "expected one of --text and --ids");
+        if (text->empty() == ids->empty()) throw usage_error(command, "expected one of --text and --ids");
         LiveLine live;
         options->load.adapter = options->adapter;
         options->load.device = context.device;

@@ -64,6 +64,10 @@ int train(Context& context, const TrainOptions& options) {
     run.device = context.device;
     run.threads = context.threads;
     if (run.resume) run.run_folder = run_folder(home, options.resume);
+    std::error_code absent;
+    if (run.resume && !options.out.empty() && !fs::equivalent(options.out, run.run_folder, absent))
+        throw input_error("usage", "--out", "expected the run to go on in its own folder " +
+                          run.run_folder.string() + ", got " + options.out, "Leave --out away with --resume.");
     recipe::Recipe recipe = run.resume ? resumed_recipe(options, run.run_folder) : options.recipe.load();
     require_files(recipe);
     if (!run.resume)
@@ -86,10 +90,8 @@ int train(Context& context, const TrainOptions& options) {
 Run define_train(CLI::App& command) {
     auto options = std::make_shared<TrainOptions>();
     command.add_option("RECIPE", options->recipe.file, "The recipe, a JSON file");
-    auto* out = command.add_option("--out", options->out, "The run's folder, instead of the recipe's output");
-    auto* resume =
-        command.add_option("--resume", options->resume, "Goes on with a run: its folder, number or name");
-    out->excludes(resume);
+    command.add_option("--out", options->out, "The run's folder, instead of the recipe's output");
+    command.add_option("--resume", options->resume, "Goes on with a run: its folder, number or name");
     add_set(command, options->recipe);
     return [options, &command](Context& context) {
         if (options->recipe.file.empty() && options->resume.empty())

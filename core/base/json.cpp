@@ -1,8 +1,9 @@
 #include "core/base/json.h"
 
+#include <algorithm>
 #include <cmath>
-#include <memory>
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -20,26 +21,92 @@ std::string line_and_column(std::string_view text, std::size_t byte) {
 
 namespace {
 
-// Refuses depth and duplicate keys while nlohmann builds the value.
-class StrictReader {
+// Builds the value while refusing depth and duplicate keys: the object being filled is what tells a key's
+// second coming, so that strictness costs no memory and hardly any time.
+class StrictBuilder : public nlohmann::json_sax<Json> {
   public:
-    StrictReader(const std::string& where, int depth_limit) : where_(where), depth_limit_(depth_limit) {}
+    StrictBuilder(std::string_view text, const std::string& where, int depth_limit)
+        : text_(text), where_(where), depth_limit_(static_cast<std::size_t>(depth_limit)) {}
 
-    bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
-        if (depth >= depth_limit_)
-            throw input_error("json.depth", where_, "nested deeper than " + std::to_string(depth_limit_) + " levels");
-        if (event == Json::parse_event_t::object_start) keys_.emplace_back();
-        if (event == Json::parse_event_t::object_end) keys_.pop_back();
-        if (event == Json::parse_event_t::key && !keys_.back().insert(parsed.get<std::string>()).second)
+    Json take() { return std::move(root_); }
+
+    bool null() override { return put(nullptr); }
+    bool boolean(bool value) override { return put(value); }
+    bool number_integer(std::int64_t value) override { return put(value); }
+    bool number_unsigned(std::uint64_t value) override { return put(value); }
+    bool number_float(double value, const std::string&) override { return put(value); }
+    bool string(std::string& value) override { return put(std::move(value)); }
+    bool binary(Json::binary_t&) override { return false; }  // no such thing in a text
+    bool start_object(std::size_t) override { return open(Json::object()); }
+    bool start_array(std::size_t) override { return open(Json::array()); }
+    bool end_object() override { return close(); }
+    bool end_array() override { return close(); }
+
+    bool key(std::string& name) override {
+        auto [member, fresh] = open_.back()->get_ref<Json::object_t&>().emplace(std::move(name), nullptr);
+        if (!fresh)
             throw input_error("json.duplicate_key", where_,
-                              "the key " + describe(parsed) + " appears twice in one object", "Keep one of them.");
+                              "the key " + describe(Json(member->first)) + " appears twice in one object",
+                              "Keep one of them.");
+        member_ = &member->second;
         return true;
     }
 
+    bool parse_error(std::size_t byte, const std::string& last_read, const Json::exception& error) override {
+        bool number = dynamic_cast<const Json::out_of_range*>(&error) != nullptr;
+        refuse(byte, number ? "a number too large for 64 bits of floating point"
+                            : reason_of(error.what(), last_read.size()));
+    }
+
+    [[noreturn]] void refuse(std::size_t byte, const std::string& reason) const {
+        bool utf8 = reason.find("UTF-8") != std::string::npos;
+        throw input_error(
+            utf8 ? "json.utf8" : "json.syntax", where_,
+            "not valid JSON at " + line_and_column(text_, byte ? byte - 1 : 0) + " (" + reason + ")");
+    }
+
   private:
+    // "... while parsing value - invalid literal; last read: 'x'; expected '['" without what was read: it may
+    // be long, is not always text, and may itself look like the rest of the sentence.
+    static std::string reason_of(std::string_view what, std::size_t read_bytes) {
+        constexpr std::string_view before = "; last read: '", after = "'";
+        std::size_t begin = what.find(" - "), read = what.find(before);
+        if (begin == std::string_view::npos || begin > read) return "a syntax error";
+        if (read == std::string_view::npos) return std::string(what.substr(begin + 3));
+        std::size_t rest = std::min(read + before.size() + read_bytes + after.size(), what.size());
+        return std::string(what.substr(begin + 3, read - begin - 3)) + std::string(what.substr(rest));
+    }
+
+    template <typename Value>
+    Json* place(Value&& value) {
+        if (open_.empty()) return &(root_ = std::forward<Value>(value));
+        if (open_.back()->is_array())
+            return &open_.back()->get_ref<Json::array_t&>().emplace_back(std::forward<Value>(value));
+        return &(*member_ = std::forward<Value>(value));
+    }
+    template <typename Value>
+    bool put(Value&& value) {
+        place(std::forward<Value>(value));
+        return true;
+    }
+    bool open(Json value) {
+        if (open_.size() >= depth_limit_)
+            throw input_error("json.depth", where_,
+                              "nested deeper than " + std::to_string(depth_limit_) + " levels");
+        open_.push_back(place(std::move(value)));
+        return true;
+    }
+    bool close() {
+        open_.pop_back();
+        return true;
+    }
+
+    std::string_view text_;
     const std::string& where_;
-    int depth_limit_;
-    std::vector<std::set<std::string>> keys_;
+    std::size_t depth_limit_;
+    Json root_;
+    std::vector<Json*> open_;  // the values around the present one; each stays in place until it is closed
+    Json* member_ = nullptr;   // of the innermost object, waiting for its value
 };
 
 }  // namespace
@@ -52,23 +119,12 @@ Json parse_json(std::string_view text, const std::string& where, JsonLimits limi
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
     if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
         throw input_error("json.syntax", where, "expected JSON, got an empty text");
-    auto reader = std::make_shared<StrictReader>(where, limits.depth);
-    auto refuse = [&](const Json::exception& error, std::size_t byte) {
-        std::string reason = error.what();
-        bool utf8 = reason.find("UTF-8") != std::string::npos;
-        reason = reason.substr(reason.rfind("; ") == std::string::npos ? 0 : reason.find("; ") + 2);
-        return input_error(utf8 ? "json.utf8" : "json.syntax", where,
-                           "not valid JSON at " + line_and_column(text, byte ? byte - 1 : 0) + " (" + reason + ")");
-    };
-    try {
-        return Json::parse(text, [reader](int depth, Json::parse_event_t event, Json& parsed) {
-            return (*reader)(depth, event, parsed);
-        });
-    } catch (const Json::parse_error& error) {
-        throw refuse(error, error.byte);
-    } catch (const Json::out_of_range& error) {  // a number such as 1e400
-        throw refuse(error, 0);
-    }
+    StrictBuilder builder(text, where, limits.depth);
+    // The library takes a NUL for the end of the text and would not look at what follows.
+    if (std::size_t nul = text.find('\0'); nul != std::string_view::npos)
+        builder.refuse(nul + 1, "a NUL byte");
+    Json::sax_parse(text, &builder);
+    return builder.take();
 }
 
 Json read_json_file(const std::filesystem::path& path, JsonLimits limits) {
@@ -117,7 +173,8 @@ std::int64_t JsonObject::integer(const char* key, std::int64_t low, std::int64_t
     return number;
 }
 
-std::int64_t JsonObject::integer(const char* key, std::int64_t low, std::int64_t high, std::int64_t fallback) const {
+std::int64_t JsonObject::integer(const char* key, std::int64_t low, std::int64_t high,
+                                 std::int64_t fallback) const {
     return has(key) ? integer(key, low, high) : fallback;
 }
 

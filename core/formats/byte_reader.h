@@ -1,5 +1,6 @@
 #pragma once
-// Reads little-endian numbers and texts front to back out of bytes that may end anywhere. Internal to core/formats.
+// Reads little-endian numbers and texts front to back out of bytes that may end anywhere. Internal to
+// core/formats.
 
 #include <bit>
 #include <cstddef>
@@ -14,8 +15,9 @@ namespace qlora::formats {
 
 static_assert(std::endian::native == std::endian::little, "the files' byte order is the machine's");
 
-// Borrows `bytes`. Each byte is read once, so that a file that changes under its mapping cannot pass one check and
-// then be another. Past the end: input_error(`code`, `where`) naming the byte and what was being read.
+// Borrows `bytes`. Each byte is read once, so that a file that changes under its mapping cannot pass one
+// check and then be another. Past the end: input_error(`code`, `where`) naming the byte and what was being
+// read.
 class ByteReader {
   public:
     ByteReader(std::span<const std::byte> bytes, std::string code, std::string where);
@@ -28,8 +30,7 @@ class ByteReader {
     std::size_t left() const { return bytes_.size() - position_; }
 
     template <typename T>
-        requires std::is_arithmetic_v<T>
-    T number() {
+    requires std::is_arithmetic_v<T> T number() {
         T value;
         std::memcpy(&value, take(sizeof(T)).data(), sizeof(T));
         return value;

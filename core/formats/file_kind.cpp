@@ -11,17 +11,26 @@ namespace qlora::formats {
 
 namespace {
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
 
 const char* text_of(FileKind kind) {
     switch (kind) {
-        case FileKind::safetensors: return "a safetensors file";
-        case FileKind::gguf: return "a GGUF file";
-        case FileKind::numpy: return "a NumPy file";
-        case FileKind::pickle: return "a PyTorch pickle, which can run any code when it is opened";
-        case FileKind::lfs_pointer: return "a Git LFS pointer, which only stands for the file";
-        case FileKind::web_page: return "a web page";
-        case FileKind::unknown: break;
+        case FileKind::safetensors:
+            return "a safetensors file";
+        case FileKind::gguf:
+            return "a GGUF file";
+        case FileKind::numpy:
+            return "a NumPy file";
+        case FileKind::pickle:
+            return "a PyTorch pickle, which can run any code when it is opened";
+        case FileKind::lfs_pointer:
+            return "a Git LFS pointer, which only stands for the file";
+        case FileKind::web_page:
+            return "a web page";
+        case FileKind::unknown:
+            break;
     }
     return "something else";
 }
@@ -37,7 +46,8 @@ bool has_pickle_name(const std::filesystem::path& path) {
 }
 
 FileKind file_kind(std::span<const std::byte> bytes, const std::filesystem::path& path) {
-    std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 512));
+    std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                          std::min<std::size_t>(bytes.size(), 512));
     if (text.starts_with("GGUF")) return FileKind::gguf;
     if (text.starts_with("\x93NUMPY")) return FileKind::numpy;
     if (text.starts_with("version https://git-lfs")) return FileKind::lfs_pointer;
@@ -46,7 +56,8 @@ FileKind file_kind(std::span<const std::byte> bytes, const std::filesystem::path
     bool archive = text.starts_with("PK\x03\x04");
     bool bare = text.size() > 1 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5;
     if (archive || bare || has_pickle_name(path)) return FileKind::pickle;
-    if (text.starts_with('<') && (contains(text, "<html") || contains(text, "<!DOCTYPE html"))) return FileKind::web_page;
+    if (text.starts_with('<') && (contains(text, "<html") || contains(text, "<!DOCTYPE html")))
+        return FileKind::web_page;
     return FileKind::unknown;
 }
 
@@ -54,16 +65,21 @@ void expect_kind(FileKind wanted, std::span<const std::byte> bytes, const std::f
     FileKind kind = file_kind(bytes, path);
     if (kind == wanted || kind == FileKind::unknown) return;
     auto refuse = [&](const char* code, const char* hint) {
-        return input_error(code, path.string(), std::string("expected ") + text_of(wanted) + ", got " + text_of(kind), hint);
+        return input_error(code, path.string(),
+                           std::string("expected ") + text_of(wanted) + ", got " + text_of(kind), hint);
     };
     switch (kind) {
         case FileKind::pickle:
             throw refuse("file.pickle",
-                         "Look for a .safetensors version of the model, or load it in Python where you trust it and save "
+                         "Look for a .safetensors version of the model, or load it in Python where you trust "
+                         "it and save "
                          "it with save_pretrained(folder, safe_serialization=True).");
-        case FileKind::lfs_pointer: throw refuse("file.lfs_pointer", "Fetch the file itself, with git lfs pull.");
-        case FileKind::web_page: throw refuse("file.web_page", "The download went wrong: fetch the file again.");
-        default: throw refuse("file.kind", "Choose another file.");
+        case FileKind::lfs_pointer:
+            throw refuse("file.lfs_pointer", "Fetch the file itself, with git lfs pull.");
+        case FileKind::web_page:
+            throw refuse("file.web_page", "The download went wrong: fetch the file again.");
+        default:
+            throw refuse("file.kind", "Choose another file.");
     }
 }
 

@@ -16,7 +16,7 @@ namespace qlora::formats {
 
 namespace {
 
-constexpr std::array<std::string_view, 13> type_names{"u8",  "i8",     "u16",   "i16", "u32", "i32", "f32",
+constexpr std::array<std::string_view, 13> type_names{"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                                       "bool", "string", "array", "u64", "i64", "f64"};
 
 template <typename T>
@@ -28,7 +28,8 @@ std::optional<std::int64_t> whole_number(const GgufValue& value, std::int64_t lo
         [&](const auto& v) -> std::optional<std::int64_t> {
             using T = std::decay_t<decltype(v)>;
             if constexpr (is_whole<T>) {
-                if (std::cmp_greater_equal(v, low) && std::cmp_less_equal(v, high)) return static_cast<std::int64_t>(v);
+                if (std::cmp_greater_equal(v, low) && std::cmp_less_equal(v, high))
+                    return static_cast<std::int64_t>(v);
             }
             return std::nullopt;
         },
@@ -53,19 +54,30 @@ void for_each_number(const GgufArray& array, const std::string& where, Use use) 
         for (std::uint64_t i = 0; i < array.count; ++i) use(reader.number<T>());
     };
     switch (array.element) {
-        case GgufType::u8: return all(std::uint8_t{});
-        case GgufType::i8: return all(std::int8_t{});
-        case GgufType::u16: return all(std::uint16_t{});
-        case GgufType::i16: return all(std::int16_t{});
-        case GgufType::u32: return all(std::uint32_t{});
-        case GgufType::i32: return all(std::int32_t{});
-        case GgufType::f32: return all(float{});
-        case GgufType::u64: return all(std::uint64_t{});
-        case GgufType::i64: return all(std::int64_t{});
-        case GgufType::f64: return all(double{});
+        case GgufType::u8:
+            return all(std::uint8_t{});
+        case GgufType::i8:
+            return all(std::int8_t{});
+        case GgufType::u16:
+            return all(std::uint16_t{});
+        case GgufType::i16:
+            return all(std::int16_t{});
+        case GgufType::u32:
+            return all(std::uint32_t{});
+        case GgufType::i32:
+            return all(std::int32_t{});
+        case GgufType::f32:
+            return all(float{});
+        case GgufType::u64:
+            return all(std::uint64_t{});
+        case GgufType::i64:
+            return all(std::int64_t{});
+        case GgufType::f64:
+            return all(double{});
         case GgufType::boolean:
         case GgufType::string:
-        case GgufType::array: return;
+        case GgufType::array:
+            return;
     }
 }
 
@@ -74,11 +86,15 @@ std::string in_range(std::int64_t low, std::int64_t high) {
     return " from " + std::to_string(low) + " to " + std::to_string(high);
 }
 
-std::string text_of(double number) { return Json(number).dump(); }
+std::string text_of(double number) {
+    return Json(number).dump();
+}
 
 }  // namespace
 
-std::string_view name(GgufType type) { return type_names[static_cast<std::size_t>(type)]; }
+std::string_view name(GgufType type) {
+    return type_names[static_cast<std::size_t>(type)];
+}
 
 std::string describe(const GgufValue& value) {
     std::string type(type_names[value.index()]);
@@ -86,13 +102,17 @@ std::string describe(const GgufValue& value) {
         [&](const auto& v) -> std::string {
             using T = std::decay_t<decltype(v)>;
             if constexpr (std::is_same_v<T, GgufArray>)
-                return "an array of " + std::to_string(v.count) + " elements of type " + std::string(name(v.element));
+                return "an array of " + std::to_string(v.count) + " elements of type " +
+                       std::string(name(v.element));
             else if constexpr (std::is_same_v<T, std::string>)
                 return "the string " + in_quotes(v);
             else if constexpr (std::is_same_v<T, bool>)
                 return v ? "true" : "false";
             else if constexpr (std::is_floating_point_v<T>)
-                return "the " + type + " " + (std::isfinite(v) ? text_of(v) : std::isnan(v) ? "NaN" : "infinity");
+                return "the " + type + " " +
+                       (std::isfinite(v) ? text_of(v)
+                        : std::isnan(v)  ? "NaN"
+                                         : "infinity");
             else
                 return "the " + type + " " + std::to_string(v);
         },
@@ -120,7 +140,8 @@ const GgufValue* GgufFile::value(std::string_view key) const noexcept {
 void GgufFile::fail(std::string_view key, const std::string& expected) const {
     const GgufValue* found = value(key);
     throw input_error("gguf.field", path().string(),
-                      "the key " + in_quotes(key) + ": expected " + expected + ", got " + (found ? describe(*found) : "nothing"));
+                      "the key " + in_quotes(key) + ": expected " + expected + ", got " +
+                          (found ? describe(*found) : "nothing"));
 }
 
 std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
@@ -130,7 +151,8 @@ std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int6
     return *number;
 }
 
-std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int64_t high, std::int64_t fallback) const {
+std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int64_t high,
+                               std::int64_t fallback) const {
     return has(key) ? integer(key, low, high) : fallback;
 }
 
@@ -206,7 +228,8 @@ std::vector<float> GgufFile::floats(std::string_view key) const {
     return values;
 }
 
-std::vector<std::int64_t> GgufFile::integers(std::string_view key, std::int64_t low, std::int64_t high) const {
+std::vector<std::int64_t> GgufFile::integers(std::string_view key, std::int64_t low,
+                                             std::int64_t high) const {
     std::string expected = "an array of whole numbers" + in_range(low, high);
     const GgufArray& found = array(key, expected);
     bool whole = found.element != GgufType::string && found.element != GgufType::boolean &&
@@ -218,8 +241,8 @@ std::vector<std::int64_t> GgufFile::integers(std::string_view key, std::int64_t 
         auto number = whole_number(GgufValue(v), low, high);
         if (!number)
             throw input_error("gguf.field", path().string(),
-                              "the key " + in_quotes(key) + ": expected " + expected + ", got " + describe(GgufValue(v)) +
-                                  " at index " + std::to_string(values.size()));
+                              "the key " + in_quotes(key) + ": expected " + expected + ", got " +
+                                  describe(GgufValue(v)) + " at index " + std::to_string(values.size()));
         values.push_back(*number);
     });
     check();
@@ -235,11 +258,14 @@ const GgufTensor* GgufFile::find(std::string_view name) const noexcept {
 const GgufTensor& GgufFile::at(std::string_view name) const {
     const GgufTensor* tensor = find(name);
     if (!tensor)
-        throw input_error("tensor.missing", path().string(), "expected the tensor " + in_quotes(name) + ", got none of that name");
+        throw input_error("tensor.missing", path().string(),
+                          "expected the tensor " + in_quotes(name) + ", got none of that name");
     if (!block_shape(tensor->type))
         throw input_error("gguf.type", path().string(),
-                          "the tensor " + in_quotes(name) + ": expected a type this program knows, got " + formats::name(tensor->type),
-                          "Use a version of the model that is quantized in one of the common types, such as Q4_K_M or Q8_0.");
+                          "the tensor " + in_quotes(name) + ": expected a type this program knows, got " +
+                              formats::name(tensor->type),
+                          "Use a version of the model that is quantized in one of the common types, such as "
+                          "Q4_K_M or Q8_0.");
     return *tensor;
 }
 

@@ -12,7 +12,9 @@ namespace qlora::formats {
 namespace {
 
 // Stands for itself in a string.
-bool is_plain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+bool is_plain(char c) {
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
 
 std::string utf8(std::uint32_t code) {
     std::string text;
@@ -72,7 +74,9 @@ void JsonCursor::begin_object() {
     first_ = true;
 }
 
-bool JsonCursor::next_key(std::string& key, std::size_t limit) { return next_member(&key, limit); }
+bool JsonCursor::next_key(std::string& key, std::size_t limit) {
+    return next_member(&key, limit);
+}
 
 bool JsonCursor::next_member(std::string* key, std::size_t limit) {
     bool first = std::exchange(first_, false);
@@ -95,7 +99,9 @@ bool JsonCursor::next_element() {
     return true;
 }
 
-void JsonCursor::string(std::string& text, std::size_t limit) { scan_string(&text, limit); }
+void JsonCursor::string(std::string& text, std::size_t limit) {
+    scan_string(&text, limit);
+}
 
 void JsonCursor::scan_string(std::string* text, std::size_t limit) {
     expect('"', "a string");
@@ -136,14 +142,22 @@ std::uint32_t JsonCursor::escaped_character() {
     switch (c) {
         case '"':
         case '\\':
-        case '/': return static_cast<std::uint32_t>(c);
-        case 'b': return '\b';
-        case 'f': return '\f';
-        case 'n': return '\n';
-        case 'r': return '\r';
-        case 't': return '\t';
-        case 'u': break;
-        default: fail("an unknown escape in a string");
+        case '/':
+            return static_cast<std::uint32_t>(c);
+        case 'b':
+            return '\b';
+        case 'f':
+            return '\f';
+        case 'n':
+            return '\n';
+        case 'r':
+            return '\r';
+        case 't':
+            return '\t';
+        case 'u':
+            break;
+        default:
+            fail("an unknown escape in a string");
     }
     std::uint32_t high = hexadecimal();
     if (high < 0xD800 || high > 0xDFFF) return high;
@@ -158,7 +172,8 @@ std::uint32_t JsonCursor::hexadecimal() {
     std::string_view digits = text_.substr(position_, 4);
     std::uint32_t code = 0;
     auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
-    if (error != std::errc() || digits.size() < 4 || end != digits.data() + 4) fail("expected four hexadecimal digits");
+    if (error != std::errc() || digits.size() < 4 || end != digits.data() + 4)
+        fail("expected four hexadecimal digits");
     position_ += 4;
     return code;
 }
@@ -198,7 +213,8 @@ void JsonCursor::skip_value() {
             if (c != '{' && c != '[') {
                 skip_scalar();
             } else {
-                if (closing.size() == deepest) fail("nested deeper than " + std::to_string(deepest) + " levels");
+                if (closing.size() == deepest)
+                    fail("nested deeper than " + std::to_string(deepest) + " levels");
                 closing += c == '{' ? '}' : ']';
                 c == '{' ? begin_object() : begin_array();
             }

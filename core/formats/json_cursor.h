@@ -1,6 +1,7 @@
 #pragma once
-// Reads JSON front to back without building a tree: for headers of up to 100 MB whose memory must stay bounded.
-// As strict as core/base/json.h: UTF-8 only, full grammar, bounded depth; duplicate keys are for the caller to refuse.
+// Reads JSON front to back without building a tree: for headers of up to 100 MB whose memory must stay
+// bounded. As strict as core/base/json.h: UTF-8 only, full grammar, bounded depth; duplicate keys are for the
+// caller to refuse.
 
 #include <cstdint>
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace qlora::formats {
 
-// Borrows `text`. Every function skips white space first, throws input_error(`code`, `where`) with line and column
-// when something else stands there, and looks at each byte once, in order. One thread.
+// Borrows `text`. Every function skips white space first, throws input_error(`code`, `where`) with line and
+// column when something else stands there, and looks at each byte once, in order. One thread.
 class JsonCursor {
   public:
     JsonCursor(std::string_view text, std::string code, std::string where);

@@ -50,7 +50,8 @@ std::string in_quotes(std::string_view name) {
 std::string listed(std::span<const std::string_view> names) {
     constexpr std::size_t shown = 5;
     std::string text;
-    for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) text += (i ? ", " : "") + in_quotes(names[i]);
+    for (std::size_t i = 0; i < std::min(names.size(), shown); ++i)
+        text += (i ? ", " : "") + in_quotes(names[i]);
     if (names.size() > shown) text += " and " + std::to_string(names.size() - shown) + " more";
     return text;
 }

@@ -8,8 +8,8 @@
 
 namespace qlora::formats {
 
-// The length of the valid UTF-8 character at the start of `text` (no surrogates, no overlong forms, at most U+10FFFF),
-// or 0. `text` is not empty.
+// The length of the valid UTF-8 character at the start of `text` (no surrogates, no overlong forms, at most
+// U+10FFFF), or 0. `text` is not empty.
 std::size_t utf8_length(std::string_view text);
 bool valid_utf8(std::string_view text);
 

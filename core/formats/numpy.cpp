@@ -23,9 +23,18 @@ struct Row {
 };
 
 constexpr std::array<Row, 12> rows{{
-    {"<f4", DType::f32}, {"<f8", DType::f64}, {"<f2", DType::f16}, {"|b1", DType::boolean},
-    {"|i1", DType::i8},  {"<i2", DType::i16}, {"<i4", DType::i32}, {"<i8", DType::i64},
-    {"|u1", DType::u8},  {"<u2", DType::u16}, {"<u4", DType::u32}, {"<u8", DType::u64},
+    {"<f4", DType::f32},
+    {"<f8", DType::f64},
+    {"<f2", DType::f16},
+    {"|b1", DType::boolean},
+    {"|i1", DType::i8},
+    {"<i2", DType::i16},
+    {"<i4", DType::i32},
+    {"<i8", DType::i64},
+    {"|u1", DType::u8},
+    {"<u2", DType::u16},
+    {"<u4", DType::u32},
+    {"<u8", DType::u64},
 }};
 
 // Reads the header, a Python dictionary literal of three keys in any order.
@@ -39,8 +48,13 @@ class HeaderReader {
         while (!take('}')) {
             std::string_view key = quotation();
             expect(':');
-            bool* seen = key == "descr" ? &descr : key == "fortran_order" ? &order : key == "shape" ? &shape : nullptr;
-            if (!seen || *seen) fail("numpy.header", "expected descr, fortran_order and shape once each, got " + in_quotes(key));
+            bool* seen = key == "descr"           ? &descr
+                         : key == "fortran_order" ? &order
+                         : key == "shape"         ? &shape
+                                                  : nullptr;
+            if (!seen || *seen)
+                fail("numpy.header",
+                     "expected descr, fortran_order and shape once each, got " + in_quotes(key));
             *seen = true;
             if (seen == &descr) array.dtype = dtype();
             if (seen == &order) c_order();
@@ -51,11 +65,14 @@ class HeaderReader {
             }
         }
         skip_space();
-        if (!text_.empty() || !descr || !order || !shape) fail("numpy.header", "expected descr, fortran_order and shape, and nothing more");
+        if (!text_.empty() || !descr || !order || !shape)
+            fail("numpy.header", "expected descr, fortran_order and shape, and nothing more");
     }
 
   private:
-    [[noreturn]] void fail(const char* code, const std::string& message) const { throw input_error(code, where_, message); }
+    [[noreturn]] void fail(const char* code, const std::string& message) const {
+        throw input_error(code, where_, message);
+    }
 
     void skip_space() { text_.remove_prefix(std::min(text_.find_first_not_of(" \n"), text_.size())); }
 
@@ -67,7 +84,9 @@ class HeaderReader {
     }
 
     void expect(char c) {
-        if (!take(c)) fail("numpy.header", std::string("the header: expected '") + c + "', got " + in_quotes(text_.substr(0, 8)));
+        if (!take(c))
+            fail("numpy.header",
+                 std::string("the header: expected '") + c + "', got " + in_quotes(text_.substr(0, 8)));
     }
 
     std::string_view quotation() {
@@ -87,7 +106,8 @@ class HeaderReader {
         std::string_view descr = quotation();
         auto row = std::ranges::find(rows, descr, &Row::descr);
         if (row == rows.end())
-            fail("numpy.dtype", "descr: expected little-endian numbers ('<f4', '<i8', '|u1', ...), got " + in_quotes(descr));
+            fail("numpy.dtype",
+                 "descr: expected little-endian numbers ('<f4', '<i8', '|u1', ...), got " + in_quotes(descr));
         return row->dtype;
     }
 
@@ -134,19 +154,25 @@ NumpyArray read_numpy(const std::filesystem::path& path) {
     auto major = reader.number<std::uint8_t>();
     auto minor = reader.number<std::uint8_t>();
     if (major < 1 || major > 3 || minor != 0)
-        throw input_error("numpy.header", where, "expected version 1.0, 2.0 or 3.0, got " + std::to_string(major) + "." + std::to_string(minor));
+        throw input_error(
+            "numpy.header", where,
+            "expected version 1.0, 2.0 or 3.0, got " + std::to_string(major) + "." + std::to_string(minor));
     std::uint32_t length = major == 1 ? reader.number<std::uint16_t>() : reader.number<std::uint32_t>();
     if (length > longest_header)
-        throw input_error("numpy.header", where, "expected a header of at most 65535 bytes, got " + std::to_string(length));
+        throw input_error("numpy.header", where,
+                          "expected a header of at most 65535 bytes, got " + std::to_string(length));
     auto header = reader.take(length);
     NumpyArray array;
     HeaderReader({reinterpret_cast<const char*>(header.data()), header.size()}, where).read(array);
     auto bytes = tensor_bytes(array.dtype, array.shape);
-    if (!bytes) throw input_error("numpy.shape", where, "expected fewer than 2^63 bytes, got the shape " + describe(array.shape));
+    if (!bytes)
+        throw input_error("numpy.shape", where,
+                          "expected fewer than 2^63 bytes, got the shape " + describe(array.shape));
     if (*bytes != reader.left())
-        throw input_error("numpy.size", where, "expected " + std::to_string(*bytes) + " bytes of data for " +
-                                                   std::string(name(array.dtype)) + " " + describe(array.shape) + ", got " +
-                                                   std::to_string(reader.left()));
+        throw input_error("numpy.size", where,
+                          "expected " + std::to_string(*bytes) + " bytes of data for " +
+                              std::string(name(array.dtype)) + " " + describe(array.shape) + ", got " +
+                              std::to_string(reader.left()));
     auto data = reader.take(*bytes);
     array.data.assign(data.begin(), data.end());
     file.check();
@@ -159,8 +185,9 @@ void write_numpy(const std::filesystem::path& path, DType dtype, std::span<const
     if (row == rows.end())
         throw failure("numpy.write", path.string(), "NumPy has no type for " + std::string(name(dtype)));
     if (tensor_bytes(dtype, shape) != data.size())
-        throw failure("numpy.write", path.string(), "expected the bytes of " + std::string(name(dtype)) + " " + describe(shape) +
-                                                        ", got " + std::to_string(data.size()));
+        throw failure("numpy.write", path.string(),
+                      "expected the bytes of " + std::string(name(dtype)) + " " + describe(shape) + ", got " +
+                          std::to_string(data.size()));
     std::string header = "{'descr': '" + std::string(row->descr) + "', 'fortran_order': False, 'shape': (";
     for (std::size_t i = 0; i < shape.size(); ++i)
         header += std::to_string(shape[i]) + (shape.size() == 1 ? "," : i + 1 < shape.size() ? ", " : "");

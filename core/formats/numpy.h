@@ -15,11 +15,12 @@ struct NumpyArray {
     std::vector<std::byte> data;  // row-major, little-endian
 };
 
-// Reads C-order arrays of little-endian numbers; throws input_error "numpy.header", "numpy.dtype", "numpy.order",
-// "numpy.shape" or "numpy.size". Pickled objects are refused.
+// Reads C-order arrays of little-endian numbers; throws input_error "numpy.header", "numpy.dtype",
+// "numpy.order", "numpy.shape" or "numpy.size". Pickled objects are refused.
 NumpyArray read_numpy(const std::filesystem::path& path);
 
-// Writes version 1.0, whole or not at all; throws failure "numpy.write" when the bytes do not fit shape and type.
+// Writes version 1.0, whole or not at all; throws failure "numpy.write" when the bytes do not fit shape and
+// type.
 void write_numpy(const std::filesystem::path& path, DType dtype, std::span<const std::int64_t> shape,
                  std::span<const std::byte> data);
 

@@ -26,7 +26,8 @@ const TensorView* SafetensorsFile::find(std::string_view name) const noexcept {
 
 const TensorView& SafetensorsFile::at(std::string_view name) const {
     if (const TensorView* tensor = find(name)) return *tensor;
-    throw input_error("tensor.missing", path().string(), "expected the tensor " + in_quotes(name) + ", got none of that name");
+    throw input_error("tensor.missing", path().string(),
+                      "expected the tensor " + in_quotes(name) + ", got none of that name");
 }
 
 }  // namespace qlora::formats

@@ -15,27 +15,29 @@
 
 namespace qlora::formats {
 
-// More than any released model's single file has, few enough that a hostile header costs neither time nor memory.
+// More than any released model's single file has, few enough that a hostile header costs neither time nor
+// memory.
 struct SafetensorsLimits {
     static constexpr std::uint64_t header_bytes = 100'000'000;  // the specification's own
     static constexpr std::size_t tensors = 131'072;
     static constexpr std::size_t dimensions = 8;
     static constexpr std::size_t name_bytes = 4096;
-    static constexpr std::size_t text_bytes = std::size_t{32} << 20;  // names and metadata together
+    static constexpr std::size_t text_bytes = std::size_t{32} << 20;  // names and metadata, in memory
 };
 
-// Memory-mapped: opening reads the header alone, and checks all of it before a tensor is offered. Any thread may
-// read; the views' data lives as long as the object.
-// Throws input_error: "safetensors.header" (length, start, UTF-8, JSON), "safetensors.entry" (a field of a tensor),
-// "safetensors.dtype", "safetensors.shape", "safetensors.offsets", "safetensors.duplicate", "safetensors.metadata",
-// "safetensors.limit", and expect_kind()'s codes ("file.pickle", ...) for another kind of file.
+// Memory-mapped: opening reads the header alone, and checks all of it before a tensor is offered. Any thread
+// may read; the views' data lives as long as the object. Throws input_error: "safetensors.header" (length,
+// start, UTF-8, JSON), "safetensors.entry" (a field of a tensor), "safetensors.dtype", "safetensors.shape",
+// "safetensors.offsets", "safetensors.duplicate", "safetensors.metadata", "safetensors.limit", and
+// expect_kind()'s codes ("file.pickle", ...) for another kind of file.
 class SafetensorsFile {
   public:
     explicit SafetensorsFile(const std::filesystem::path& path);
 
     const std::filesystem::path& path() const noexcept { return file_.path(); }
     std::uint64_t file_bytes() const noexcept { return file_.bytes().size(); }
-    // In the order of their bytes in the file, so that reading all of them reads the disk once from front to back.
+    // In the order of their bytes in the file, so that reading all of them reads the disk once from front to
+    // back.
     std::span<const TensorView> tensors() const noexcept { return tensors_; }
     const TensorView* find(std::string_view name) const noexcept;  // null when absent
     const TensorView& at(std::string_view name) const;             // throws input_error "tensor.missing"
@@ -59,11 +61,11 @@ struct TensorToWrite {
     std::function<void(FileWriter&)> fill;
 };
 
-// Both write the file whole or not at all (write_atomically), copy no tensor, and give byte for byte what Python's
-// safetensors writes: types of wide elements first, then names; the header padded with spaces to eight bytes. The
-// file's own mapped tensors may be among `tensors`: the old bytes live on until their SafetensorsFile goes.
-// Throw failure "safetensors.write" for a duplicate or unfit name, a wrong number of bytes, or metadata that is not
-// UTF-8, before anything on disk has changed.
+// Both write the file whole or not at all (write_atomically), copy no tensor, and give byte for byte what
+// Python's safetensors writes: types of wide elements first, then names; the header padded with spaces to
+// eight bytes. The file's own mapped tensors may be among `tensors`: the old bytes live on until their
+// SafetensorsFile goes. Throw failure "safetensors.write" for a duplicate or unfit name, a wrong number of
+// bytes, or metadata that is not UTF-8, before anything on disk has changed.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,

@@ -19,6 +19,7 @@ namespace qlora::formats {
 namespace {
 
 constexpr std::uint64_t length_bytes = 8;
+constexpr std::size_t entry_bytes = 128;  // what a metadata entry costs beside its text
 
 class HeaderReader {
   public:
@@ -63,23 +64,27 @@ class HeaderReader {
         std::string key, value;
         while (json_.next_key(key, SafetensorsLimits::text_bytes)) {
             if (json_.peek() != '"')
-                throw input_error("safetensors.metadata", where_, "__metadata__, " + in_quotes(key) + ": expected a string");
+                throw input_error("safetensors.metadata", where_,
+                                  "__metadata__, " + in_quotes(key) + ": expected a string");
             json_.string(value, SafetensorsLimits::text_bytes);
-            count_text(key.size() + value.size());
+            count_text(key.size() + value.size() + entry_bytes);
             if (!header_.metadata.emplace(key, value).second)
-                throw input_error("safetensors.duplicate", where_, "__metadata__ holds " + in_quotes(key) + " twice");
+                throw input_error("safetensors.duplicate", where_,
+                                  "__metadata__ holds " + in_quotes(key) + " twice");
         }
     }
 
     TensorView read_tensor(const std::string& name) {
         if (header_.tensors.size() == SafetensorsLimits::tensors)
-            throw input_error("safetensors.limit", where_,
-                              "expected at most " + std::to_string(SafetensorsLimits::tensors) + " tensors, got more");
+            throw input_error(
+                "safetensors.limit", where_,
+                "expected at most " + std::to_string(SafetensorsLimits::tensors) + " tensors, got more");
         count_text(name.size());
         TensorView tensor;
         tensor.name = name;
         if (name.find('\0') != std::string::npos) fail("safetensors.entry", tensor, "its name holds a NUL");
-        if (json_.peek() != '{') fail("safetensors.entry", tensor, "expected an object with dtype, shape and data_offsets");
+        if (json_.peek() != '{')
+            fail("safetensors.entry", tensor, "expected an object with dtype, shape and data_offsets");
 
         std::optional<DType> dtype;
         std::optional<std::vector<std::int64_t>> shape;
@@ -87,7 +92,9 @@ class HeaderReader {
         json_.begin_object();
         while (json_.next_key(field_, SafetensorsLimits::name_bytes)) {
             auto once = [&](bool seen) {
-                if (seen) fail("safetensors.duplicate", tensor, "its field " + in_quotes(field_) + " appears twice");
+                if (seen)
+                    fail("safetensors.duplicate", tensor,
+                         "its field " + in_quotes(field_) + " appears twice");
             };
             if (field_ == "dtype") {
                 once(dtype.has_value());
@@ -114,17 +121,22 @@ class HeaderReader {
         if (json_.peek() != '"') fail("safetensors.dtype", tensor, "dtype: expected a string");
         json_.string(scratch_, SafetensorsLimits::name_bytes);
         auto dtype = dtype_of(scratch_);
-        if (!dtype) fail("safetensors.dtype", tensor, "dtype: expected one of the format's types (F32, BF16, ...), got " + in_quotes(scratch_));
+        if (!dtype)
+            fail("safetensors.dtype", tensor,
+                 "dtype: expected one of the format's types (F32, BF16, ...), got " + in_quotes(scratch_));
         return *dtype;
     }
 
     std::vector<std::int64_t> read_shape(const TensorView& tensor) {
-        if (json_.peek() != '[') fail("safetensors.shape", tensor, "shape: expected an array of whole numbers");
+        if (json_.peek() != '[')
+            fail("safetensors.shape", tensor, "shape: expected an array of whole numbers");
         std::vector<std::int64_t> shape;
         json_.begin_array();
         while (json_.next_element()) {
             if (shape.size() == SafetensorsLimits::dimensions)
-                fail("safetensors.shape", tensor, "shape: expected at most " + std::to_string(SafetensorsLimits::dimensions) + " dimensions, got more");
+                fail("safetensors.shape", tensor,
+                     "shape: expected at most " + std::to_string(SafetensorsLimits::dimensions) +
+                         " dimensions, got more");
             shape.push_back(static_cast<std::int64_t>(whole_number("safetensors.shape", tensor, "shape")));
         }
         return shape;
@@ -152,18 +164,21 @@ class HeaderReader {
         std::string_view text = json_.number();
         std::int64_t number = 0;
         auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (error != std::errc() || end != text.data() + text.size() || number < 0) refuse(", got " + in_quotes(text));
+        if (error != std::errc() || end != text.data() + text.size() || number < 0)
+            refuse(", got " + in_quotes(text));
         return static_cast<std::uint64_t>(number);
     }
 
     std::span<const std::byte> slice(const TensorView& tensor, std::uint64_t begin, std::uint64_t end) const {
         auto refuse = [&](const std::string& expected) {
             fail("safetensors.offsets", tensor,
-                 "data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) + "]: expected " + expected);
+                 "data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) + "]: expected " +
+                     expected);
         };
         auto kind = [&] { return std::string(name(tensor.dtype)) + " " + describe(tensor.shape); };
         if (begin > end) refuse("an end not before the beginning");
-        if (end > data_.size()) refuse("both inside the file's " + std::to_string(data_.size()) + " bytes of data");
+        if (end > data_.size())
+            refuse("both inside the file's " + std::to_string(data_.size()) + " bytes of data");
         auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
         if (!bytes) fail("safetensors.shape", tensor, kind() + " has no size in whole bytes below 2^63");
         if (*bytes != end - begin)
@@ -193,13 +208,14 @@ class HeaderReader {
             if (tensor.data.data() != expected)
                 fail("safetensors.offsets", tensor,
                      "expected its data at byte " + offset(expected) + ", behind the tensor before it, got " +
-                         offset(tensor.data.data()) + (tensor.data.data() < expected ? " (they overlap)" : " (a hole)"));
+                         offset(tensor.data.data()) +
+                         (tensor.data.data() < expected ? " (they overlap)" : " (a hole)"));
             expected += tensor.data.size();
         }
         if (expected != data_.data() + data_.size())
             throw input_error("safetensors.offsets", where_,
-                              "expected the tensors to end where the file does, at byte " + std::to_string(data_.size()) +
-                                  " of the data, got " + offset(expected),
+                              "expected the tensors to end where the file does, at byte " +
+                                  std::to_string(data_.size()) + " of the data, got " + offset(expected),
                               "The file is cut short or has something appended: fetch it again.");
     }
 
@@ -220,7 +236,8 @@ SafetensorsHeader read_header(std::span<const std::byte> file, const std::string
                            "It is no safetensors file, or is cut short: fetch it again.");
     };
     if (file.size() < length_bytes)
-        throw refuse("expected at least " + std::to_string(length_bytes) + " bytes, got " + std::to_string(file.size()));
+        throw refuse("expected at least " + std::to_string(length_bytes) + " bytes, got " +
+                     std::to_string(file.size()));
     std::uint64_t length;
     std::memcpy(&length, file.data(), length_bytes);
     if (length > SafetensorsLimits::header_bytes)

@@ -56,32 +56,36 @@ class Writer {
             for (const Entry& entry : entries_) {
                 CountingWriter counting(writer, entry.bytes);
                 entry.fill(counting);
-                if (!counting.exact()) fail(entry, "expected its data to be " + std::to_string(entry.bytes) + " bytes");
+                if (!counting.exact())
+                    fail(entry, "expected its data to be " + std::to_string(entry.bytes) + " bytes");
             }
         });
     }
 
   private:
     [[noreturn]] void fail(const Entry& entry, const std::string& message) const {
-        throw failure("safetensors.write", path_.string(), "the tensor " + in_quotes(entry.name) + ": " + message);
+        throw failure("safetensors.write", path_.string(),
+                      "the tensor " + in_quotes(entry.name) + ": " + message);
     }
 
     void check() {
         std::ranges::sort(entries_, {}, &Entry::name);
         for (std::size_t i = 0; i < entries_.size(); ++i) {
             Entry& entry = entries_[i];
-            if (entry.name == "__metadata__" || entry.name.find('\0') != std::string_view::npos || !valid_utf8(entry.name) ||
-                entry.name.size() > SafetensorsLimits::name_bytes)
+            if (entry.name == "__metadata__" || entry.name.find('\0') != std::string_view::npos ||
+                !valid_utf8(entry.name) || entry.name.size() > SafetensorsLimits::name_bytes)
                 fail(entry, "its name does not fit the format");
             if (i > 0 && entries_[i - 1].name == entry.name) fail(entry, "its name is given twice");
-            auto bytes = entry.shape.size() <= SafetensorsLimits::dimensions ? tensor_bytes(entry.dtype, entry.shape)
-                                                                             : std::nullopt;
+            auto bytes = entry.shape.size() <= SafetensorsLimits::dimensions
+                             ? tensor_bytes(entry.dtype, entry.shape)
+                             : std::nullopt;
             if (!bytes) fail(entry, "its shape " + describe(entry.shape) + " does not fit the format");
             entry.bytes = *bytes;
         }
         for (const auto& [key, value] : metadata_)
             if (!valid_utf8(key) || !valid_utf8(value))
-                throw failure("safetensors.write", path_.string(), "the metadata " + in_quotes(key) + " is not UTF-8");
+                throw failure("safetensors.write", path_.string(),
+                              "the metadata " + in_quotes(key) + " is not UTF-8");
         // Stable: names stay ascending within a type.
         std::ranges::stable_sort(entries_, std::greater<>(), &Entry::dtype);
     }
@@ -107,7 +111,8 @@ class Writer {
         text += "}";
         text.resize((text.size() + 7) / 8 * 8, ' ');
         if (text.size() > SafetensorsLimits::header_bytes || entries_.size() > SafetensorsLimits::tensors)
-            throw failure("safetensors.write", path_.string(), "expected fewer tensors: the header would be too large to read");
+            throw failure("safetensors.write", path_.string(),
+                          "expected fewer tensors: the header would be too large to read");
         return text;
     }
 
@@ -130,7 +135,8 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {
     std::vector<Entry> entries;
-    for (const TensorToWrite& tensor : tensors) entries.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.fill});
+    for (const TensorToWrite& tensor : tensors)
+        entries.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.fill});
     Writer(path, std::move(entries), metadata).write();
 }
 

@@ -21,7 +21,8 @@ constexpr std::size_t most_tensors = 262'144;
 
 class IndexReader {
   public:
-    IndexReader(std::string_view text, const std::string& where) : json_(text, "shards.index", where), where_(where) {}
+    IndexReader(std::string_view text, const std::string& where)
+        : json_(text, "shards.index", where), where_(where) {}
 
     ShardIndex read() {
         std::string key;
@@ -40,7 +41,8 @@ class IndexReader {
         }
         json_.end_of_text();
         if (!seen_map || index_.map.empty())
-            throw input_error("shards.index", where_, "expected \"weight_map\", an object that names a shard for each tensor");
+            throw input_error("shards.index", where_,
+                              "expected \"weight_map\", an object that names a shard for each tensor");
         sort();
         return std::move(index_);
     }
@@ -51,8 +53,10 @@ class IndexReader {
         json_.begin_object();
         while (json_.next_key(tensor, SafetensorsLimits::name_bytes)) {
             if (index_.map.size() == most_tensors)
-                throw input_error("shards.limit", where_, "expected at most " + std::to_string(most_tensors) + " tensors, got more");
-            if (json_.peek() != '"') json_.fail("the shard of the tensor " + in_quotes(tensor) + ": expected a file name");
+                throw input_error("shards.limit", where_,
+                                  "expected at most " + std::to_string(most_tensors) + " tensors, got more");
+            if (json_.peek() != '"')
+                json_.fail("the shard of the tensor " + in_quotes(tensor) + ": expected a file name");
             json_.string(shard, SafetensorsLimits::name_bytes);
             index_.map.emplace_back(tensor, number_of(shard));
         }
@@ -64,7 +68,8 @@ class IndexReader {
         expect_plain_name(shard, where_);
         if (has_pickle_name(shard)) expect_kind(FileKind::safetensors, {}, shard);
         if (index_.shards.size() == most_shards)
-            throw input_error("shards.limit", where_, "expected at most " + std::to_string(most_shards) + " shards, got more");
+            throw input_error("shards.limit", where_,
+                              "expected at most " + std::to_string(most_shards) + " shards, got more");
         auto number = static_cast<std::uint32_t>(index_.shards.size());
         index_.shards.push_back(shard);
         numbers_.emplace(shard, number);
@@ -90,9 +95,11 @@ class IndexReader {
 
     void sort() {
         std::ranges::sort(index_.map);
-        auto twice = std::ranges::adjacent_find(index_.map, {}, [](const auto& entry) { return std::string_view(entry.first); });
+        auto twice = std::ranges::adjacent_find(
+            index_.map, {}, [](const auto& entry) { return std::string_view(entry.first); });
         if (twice != index_.map.end())
-            throw input_error("shards.twice", where_, "the index names the tensor " + in_quotes(twice->first) + " twice");
+            throw input_error("shards.twice", where_,
+                              "the index names the tensor " + in_quotes(twice->first) + " twice");
     }
 
     JsonCursor json_;
@@ -104,7 +111,8 @@ class IndexReader {
 }  // namespace
 
 const std::uint32_t* ShardIndex::shard_of(std::string_view tensor) const {
-    auto it = std::ranges::lower_bound(map, tensor, {}, [](const auto& entry) { return std::string_view(entry.first); });
+    auto it = std::ranges::lower_bound(map, tensor, {},
+                                       [](const auto& entry) { return std::string_view(entry.first); });
     return it != map.end() && it->first == tensor ? &it->second : nullptr;
 }
 
@@ -115,9 +123,11 @@ ShardIndex read_shard_index(const std::filesystem::path& path) {
 
 void expect_plain_name(const std::string& name, const std::string& where) {
     bool odd = name.empty() || name == "." || name == ".." || name.size() > 255;
-    for (char c : name) odd = odd || c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    for (char c : name)
+        odd = odd || c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
     if (odd)
-        throw input_error("shards.name", where, "expected the plain name of a file in the same folder, got " + in_quotes(name),
+        throw input_error("shards.name", where,
+                          "expected the plain name of a file in the same folder, got " + in_quotes(name),
                           "The model was not made by a program you should trust: fetch it from elsewhere.");
 }
 

@@ -12,9 +12,10 @@
 namespace qlora::formats {
 
 struct ShardIndex {
-    std::vector<std::string> shards;                          // plain file names, in the order of their first mention
-    std::vector<std::pair<std::string, std::uint32_t>> map;   // tensor name, index into shards; names ascending
-    std::optional<std::uint64_t> total_size;                  // bytes of all tensors, when the index says
+    std::vector<std::string> shards;  // plain file names, in the order of their first mention
+    std::vector<std::pair<std::string, std::uint32_t>>
+        map;                                  // tensor name, index into shards; names ascending
+    std::optional<std::uint64_t> total_size;  // bytes of all tensors, when the index says
 
     const std::uint32_t* shard_of(std::string_view tensor) const;  // null when the index does not name it
 };

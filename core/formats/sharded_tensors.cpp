@@ -18,8 +18,9 @@ bool is_within(const fs::path& path, const fs::path& folder) {
     return end == folder.end();
 }
 
-// The path of a file named by untrusted text, links followed. A link may lead to another file of the folder, or, in
-// Hugging Face's download cache (<model>/snapshots/<revision>), to <model>/blobs, where that cache keeps the bytes.
+// The path of a file named by untrusted text, links followed. A link may lead to another file of the folder,
+// or, in Hugging Face's download cache (<model>/snapshots/<revision>), to <model>/blobs, where that cache
+// keeps the bytes.
 fs::path resolve(const fs::path& folder, const std::string& name, const std::string& where) {
     expect_plain_name(name, where);
     std::error_code error;
@@ -29,7 +30,8 @@ fs::path resolve(const fs::path& folder, const std::string& name, const std::str
     bool cached = root.parent_path().filename() == "snapshots" &&
                   is_within(file, root.parent_path().parent_path() / "blobs");
     if (!is_within(file, root) && !cached)
-        throw input_error("shards.name", where, "the file " + in_quotes(name) + " is a link that leads out of the folder",
+        throw input_error("shards.name", where,
+                          "the file " + in_quotes(name) + " is a link that leads out of the folder",
                           "Put the file itself in its place.");
     return folder / name;
 }
@@ -88,7 +90,8 @@ void ShardedTensors::open_index(const fs::path& folder, const fs::path& path) {
     std::vector<std::string_view> unmapped, twice, unnamed;
     for (const auto& [name, shard] : index.map)
         if (!shards_[shard]->find(name)) unmapped.push_back(name);
-    expect_none(unmapped, "shards.unmapped", path, "expected tensors in the shards that the index gives for them, got none for");
+    expect_none(unmapped, "shards.unmapped", path,
+                "expected tensors in the shards that the index gives for them, got none for");
 
     std::uint64_t total = 0;
     for (std::uint32_t shard = 0; shard < shards_.size(); ++shard) {
@@ -106,10 +109,11 @@ void ShardedTensors::open_index(const fs::path& folder, const fs::path& path) {
     }
     expect_none(twice, "shards.twice", path, "expected each tensor in one shard, got two for");
     std::string name = path.filename().string();
-    if (!unnamed.empty()) notices_.push_back("The shards hold tensors that " + name + " does not name: " + listed(unnamed));
+    if (!unnamed.empty())
+        notices_.push_back("The shards hold tensors that " + name + " does not name: " + listed(unnamed));
     if (index.total_size && *index.total_size != total)
-        notices_.push_back(name + " gives a total size of " + std::to_string(*index.total_size) + " bytes, its tensors have " +
-                           std::to_string(total) + ".");
+        notices_.push_back(name + " gives a total size of " + std::to_string(*index.total_size) +
+                           " bytes, its tensors have " + std::to_string(total) + ".");
 }
 
 const TensorView* ShardedTensors::find(std::string_view name) const noexcept {
@@ -120,7 +124,8 @@ const TensorView* ShardedTensors::find(std::string_view name) const noexcept {
 
 const TensorView& ShardedTensors::at(std::string_view name) const {
     if (const TensorView* tensor = find(name)) return *tensor;
-    throw input_error("tensor.missing", path_.string(), "expected the tensor " + in_quotes(name) + ", got none of that name");
+    throw input_error("tensor.missing", path_.string(),
+                      "expected the tensor " + in_quotes(name) + ", got none of that name");
 }
 
 const TensorView& ShardedTensors::at(std::string_view name, std::span<const std::int64_t> shape) const {
@@ -129,7 +134,8 @@ const TensorView& ShardedTensors::at(std::string_view name, std::span<const std:
     return tensor;
 }
 
-const TensorView& ShardedTensors::at(std::string_view name, std::span<const std::int64_t> shape, DType dtype) const {
+const TensorView& ShardedTensors::at(std::string_view name, std::span<const std::int64_t> shape,
+                                     DType dtype) const {
     const TensorView& tensor = at(name, shape);
     expect_dtype(tensor, dtype, path_.string());
     return tensor;

@@ -13,8 +13,8 @@ namespace qlora::formats {
 
 namespace {
 
-// The index of the first value for which `broken` holds. Chunks are copied out (the data may lie at any address)
-// and tested as a whole, so that the compiler can vectorize the passes that find nothing.
+// The index of the first value for which `broken` holds. Chunks are copied out (the data may lie at any
+// address) and tested as a whole, so that the compiler can vectorize the passes that find nothing.
 template <typename Bits, typename Broken>
 std::optional<std::uint64_t> first_broken(std::span<const std::byte> data, Broken broken) {
     std::array<Bits, 4096 / sizeof(Bits)> chunk;
@@ -38,13 +38,20 @@ std::optional<std::uint64_t> first_with_full_exponent(std::span<const std::byte>
 
 std::optional<std::uint64_t> first_not_finite(DType dtype, std::span<const std::byte> data) {
     switch (dtype) {
-        case DType::f64: return first_with_full_exponent<std::uint64_t>(data, 0x7FF0'0000'0000'0000);
-        case DType::f32: return first_with_full_exponent<std::uint32_t>(data, 0x7F80'0000);
-        case DType::bf16: return first_with_full_exponent<std::uint16_t>(data, 0x7F80);
-        case DType::f16: return first_with_full_exponent<std::uint16_t>(data, 0x7C00);
-        case DType::f8_e5m2: return first_with_full_exponent<std::uint8_t>(data, 0x7C);
-        case DType::f8_e4m3: return first_with_full_exponent<std::uint8_t>(data, 0x7F);
-        case DType::f8_e8m0: return first_with_full_exponent<std::uint8_t>(data, 0xFF);
+        case DType::f64:
+            return first_with_full_exponent<std::uint64_t>(data, 0x7FF0'0000'0000'0000);
+        case DType::f32:
+            return first_with_full_exponent<std::uint32_t>(data, 0x7F80'0000);
+        case DType::bf16:
+            return first_with_full_exponent<std::uint16_t>(data, 0x7F80);
+        case DType::f16:
+            return first_with_full_exponent<std::uint16_t>(data, 0x7C00);
+        case DType::f8_e5m2:
+            return first_with_full_exponent<std::uint8_t>(data, 0x7C);
+        case DType::f8_e4m3:
+            return first_with_full_exponent<std::uint8_t>(data, 0x7F);
+        case DType::f8_e8m0:
+            return first_with_full_exponent<std::uint8_t>(data, 0xFF);
         case DType::f8_e4m3fnuz:
         case DType::f8_e5m2fnuz:  // these spend "minus zero" on NaN and have no infinity
             return first_broken<std::uint8_t>(data, [](std::uint8_t bits) { return bits == 0x80; });
@@ -52,7 +59,8 @@ std::optional<std::uint64_t> first_not_finite(DType dtype, std::span<const std::
             auto part = first_with_full_exponent<std::uint32_t>(data, 0x7F80'0000);
             return part ? std::optional(*part / 2) : std::nullopt;
         }
-        default: return std::nullopt;
+        default:
+            return std::nullopt;
     }
 }
 
@@ -71,8 +79,8 @@ std::string describe(std::span<const std::int64_t> shape) {
 void expect_dtype(const TensorView& tensor, DType dtype, const std::string& where) {
     if (tensor.dtype == dtype) return;
     throw input_error("tensor.dtype", where,
-                      "the tensor " + in_quotes(tensor.name) + ": expected the type " + std::string(name(dtype)) + ", got " +
-                          std::string(name(tensor.dtype)));
+                      "the tensor " + in_quotes(tensor.name) + ": expected the type " +
+                          std::string(name(dtype)) + ", got " + std::string(name(tensor.dtype)));
 }
 
 void expect_shape(const TensorView& tensor, std::span<const std::int64_t> shape, const std::string& where) {
@@ -80,8 +88,8 @@ void expect_shape(const TensorView& tensor, std::span<const std::int64_t> shape,
     bool transposed = tensor.shape.size() == 2 && shape.size() == 2 && tensor.shape[0] == shape[1] &&
                       tensor.shape[1] == shape[0];
     throw input_error("tensor.shape", where,
-                      "the tensor " + in_quotes(tensor.name) + ": expected the shape " + describe(shape) + ", got " +
-                          describe(tensor.shape) + (transposed ? " (it is transposed)" : ""));
+                      "the tensor " + in_quotes(tensor.name) + ": expected the shape " + describe(shape) +
+                          ", got " + describe(tensor.shape) + (transposed ? " (it is transposed)" : ""));
 }
 
 void expect_finite(const TensorView& tensor, const std::string& where) {

@@ -44,7 +44,8 @@ Run read(const Statement& row) {
     run.seconds = row.real(18);
     run.error = row.text(19);
     run.process = static_cast<int>(row.integer(20));
-    run.resumable = run.status != "running" && has_checkpoint(run.folder);
+    bool ended = run.status == "completed" || run.status == "early_stopping";
+    run.resumable = run.status != "running" && !ended && has_checkpoint(run.folder);
     return run;
 }
 

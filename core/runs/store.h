@@ -27,7 +27,7 @@ struct Run {
     double seconds = 0;
     std::string error;
     int process = 0;         // of the program that runs it; 0: none
-    bool resumable = false;  // has a whole checkpoint and is not running
+    bool resumable = false;  // ended before its end, with a whole checkpoint
 };
 
 // How far a run is. Losses that are absent leave those in the index.

@@ -22,6 +22,24 @@ std::string_view category(char32_t character) {
     return names[u_charType(static_cast<UChar32>(character))];
 }
 
+// The version of Unicode that gave the character a meaning; 255 where none has.
+int age(char32_t c) {
+    UVersionInfo version;
+    u_charAge(static_cast<UChar32>(c), version);
+    return version[0] == 0 ? 255 : version[0];
+}
+
+// The category the character had in Unicode 8, "Cn" where that version lacks it.
+std::string_view category_of_unicode_8(char32_t c) {
+    switch (c) {  // these have changed since
+        case 0x166D: case 0x111C9: return "Po";
+        case 0x1734: return "Mn";
+        case 0x1885: case 0x1886: return "Lo";
+        case 0xA9BD: return "Mc";
+        default: return age(c) <= 8 ? category(c) : "Cn";
+    }
+}
+
 }  // namespace
 
 Utf8Character utf8_at(std::string_view text, std::size_t at) {
@@ -135,14 +153,17 @@ bool is_word(char32_t c) {
            c == 0x200D || u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_ALPHABETIC);
 }
 
-bool is_punctuation(char32_t c) { return category(c)[0] == 'P'; }
+bool is_punctuation(char32_t c) { return category_of_unicode_8(c)[0] == 'P'; }
 
 bool is_control(char32_t c) {
-    auto kind = category(c);
+    auto kind = category_of_unicode_8(c);
     return kind[0] == 'C' && kind != "Cn";
 }
 
-bool is_mark_nonspacing(char32_t c) { return c >= 0x300 && category(c) == "Mn"; }
-bool is_mark(char32_t c) { return c >= 0x300 && category(c)[0] == 'M'; }
+bool is_mark_nonspacing(char32_t c) { return c >= 0x300 && category_of_unicode_8(c) == "Mn"; }
+
+bool is_mark(char32_t c) {
+    return c >= 0x300 && ((category(c)[0] == 'M' && age(c) <= 9) || c == 0x1CF2 || c == 0x1CF3);
+}
 
 }  // namespace qlora::tokenizer

@@ -37,9 +37,10 @@ std::string replace_invalid_utf8(std::string_view text, std::vector<std::uint32_
 bool is_whitespace(char32_t character);     // White_Space
 bool is_numeric(char32_t character);        // general category N
 bool is_word(char32_t character);           // \w of UTS #18: alphabetic, mark, decimal digit, connector, join control
-bool is_punctuation(char32_t character);    // general category P
-bool is_control(char32_t character);        // general category C, assigned
-bool is_mark_nonspacing(char32_t character);  // Mn
-bool is_mark(char32_t character);           // M
+// As of the versions of Unicode that the tokenizers library holds to: newer characters have none of these.
+bool is_punctuation(char32_t character);      // general category P, Unicode 8
+bool is_control(char32_t character);          // general category C, assigned, Unicode 8
+bool is_mark_nonspacing(char32_t character);  // general category Mn, Unicode 8
+bool is_mark(char32_t character);             // general category M, Unicode 9
 
 }  // namespace qlora::tokenizer

@@ -8,12 +8,12 @@
 namespace qlora::train {
 
 Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink) {
-    Failed failed;
+    Failed failure;
     try {
         TrainingRun training(recipe, options, control, sink);
         return training.run();
     } catch (const Error& error) {
-        failed = {error.code(), error.message(), error.where(), error.hint()};
+        failure = failed(error);
         if (error.kind() == Error::Kind::stopped) {
             // Stopped before there was anything to save.
             Finished finished;
@@ -23,13 +23,13 @@ Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& cont
             return finished;
         }
     } catch (const std::bad_alloc&) {
-        failed = {"memory.exhausted", "there is not enough memory for this run", "",
+        failure = {"memory.exhausted", "there is not enough memory for this run", "",
                   "Use a smaller batch, shorter rows, gradient checkpointing or a smaller model."};
     } catch (const std::exception& error) {
-        failed = {"internal", error.what(), "", "This is a fault of the program; please report it with the recipe."};
+        failure = {"internal", error.what(), "", "This is a fault of the program; please report it with the recipe."};
     }
-    sink(failed);
-    return failed;
+    sink(failure);
+    return failure;
 }
 
 }  // namespace qlora::train

@@ -60,7 +60,7 @@ Event TrainingRun::run() {
         if (state_.stopped_early) reason = "early_stopping";
     } catch (const Error& error) {
         if (!stopping(error)) {
-            folder_.log(Failed{error.code(), error.message(), error.where(), error.hint()});
+            folder_.log(failed(error));
             throw;
         }
         // Half a step is given up; the state is that of the last whole one.

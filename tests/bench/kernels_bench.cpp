@@ -2,17 +2,18 @@
 //
 //   bench_kernels [seconds per figure, 0.5 by default]
 //
-// GB/s count every byte a kernel must read or write once. The share is of the bandwidth measured on the same number of
-// threads for the same kind of traffic: reading alone for products, reading and writing (a copy) for the others. The
-// arrays are far larger than the caches.
+// GB/s count every byte a kernel must read or write once. The share is of the bandwidth measured on the same
+// number of threads for the same kind of traffic: reading alone for products, reading and writing (a copy)
+// for the others. The arrays are far larger than the caches.
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -28,21 +29,31 @@ constexpr std::int64_t rows = 24576, cols = 2048, elements = rows * cols, block 
 
 double seconds_a_figure = 0.5;
 
-double seconds() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+double clock_seconds(clockid_t clock) {
+    timespec now;
+    clock_gettime(clock, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// The shortest of the repetitions that fit the time, at least three, each with the rows split evenly over the threads.
+// The shortest of the repetitions that fit the time, at least three, each with the rows split evenly over the
+// threads. A repetition takes as long as its slowest thread computed or waited for memory; what other
+// programs took does not count.
 double time_of(int threads, const std::function<void(std::int64_t, std::int64_t)>& work) {
     double best = INFINITY;
-    const double begin = seconds();
-    for (int repetition = 0; repetition < 3 || seconds() - begin < seconds_a_figure; ++repetition) {
-        const double start = seconds();
-        std::vector<std::jthread> others;
-        for (int t = 1; t < threads; ++t) others.emplace_back(work, rows * t / threads, rows * (t + 1) / threads);
-        work(0, rows / threads);
-        others.clear();
-        best = std::min(best, seconds() - start);
+    const double begin = clock_seconds(CLOCK_MONOTONIC);
+    for (int repetition = 0; repetition < 3 || clock_seconds(CLOCK_MONOTONIC) - begin < seconds_a_figure;
+         ++repetition) {
+        std::vector<double> taken(threads);
+        {
+            std::vector<std::jthread> workers;
+            for (int t = 0; t < threads; ++t)
+                workers.emplace_back([&, t] {
+                    const double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+                    work(rows * t / threads, rows * (t + 1) / threads);
+                    taken[t] = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+                });
+        }
+        best = std::min(best, *std::max_element(taken.begin(), taken.end()));
     }
     return best;
 }
@@ -69,8 +80,9 @@ Bandwidth measure_bandwidth(int threads) {
 }
 
 void print(const char* name, int threads, double bytes, double time, double bandwidth) {
-    std::printf("%-28s %d thread%s %8.2f GB/s %6.0f %% %8.2f G weights/s\n", name, threads, threads == 1 ? " " : "s",
-                bytes / time / 1e9, 100 * bytes / time / 1e9 / bandwidth, elements / time / 1e9);
+    std::printf("%-28s %d thread%s %8.2f GB/s %6.0f %% %8.2f G weights/s\n", name, threads,
+                threads == 1 ? " " : "s", bytes / time / 1e9, 100 * bytes / time / 1e9 / bandwidth,
+                elements / time / 1e9);
     std::fflush(stdout);
 }
 
@@ -84,8 +96,8 @@ std::vector<float> numbers(std::int64_t n) {
     return x;
 }
 
-void bench_code(Code code, const char* name, const std::vector<float>& weights, std::vector<float>& out, int threads,
-                Bandwidth bandwidth) {
+void bench_code(Code code, const char* name, const std::vector<float>& weights, std::vector<float>& out,
+                int threads, Bandwidth bandwidth) {
     const std::int64_t code_block = code == Code::int8 ? cols : block, row_blocks = cols / code_block;
     std::vector<std::uint8_t> packed(packed_bytes(code, elements));
     std::vector<float> absmax(block_count(elements, code_block));
@@ -99,7 +111,11 @@ void bench_code(Code code, const char* name, const std::vector<float>& weights, 
     });
     print(label("quantize").c_str(), threads, plain_size + packed_size, quantizing, bandwidth.copy);
 
-    const PackedRows matrix{.code = code, .rows = rows, .cols = cols, .block = code_block, .packed = packed.data(),
+    const PackedRows matrix{.code = code,
+                            .rows = rows,
+                            .cols = cols,
+                            .block = code_block,
+                            .packed = packed.data(),
                             .absmax = absmax.data()};
     const double dequantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
         dequantize_rows(matrix, first, last, out.data() + first * cols);
@@ -119,8 +135,8 @@ void bench_code(Code code, const char* name, const std::vector<float>& weights, 
         const double product = time_of(threads, [&](std::int64_t first, std::int64_t last) {
             multiply_several(matrix, x.data(), vectors, first, last, y.data());
         });
-        print(label(("multiply by " + std::to_string(vectors)).c_str()).c_str(), threads, packed_size, product,
-              bandwidth.read);
+        print(label(("multiply by " + std::to_string(vectors)).c_str()).c_str(), threads, packed_size,
+              product, bandwidth.read);
     }
 }
 
@@ -139,7 +155,8 @@ void bench_format(BlockFormat format, std::vector<float>& out, int threads, Band
         const double product = time_of(threads, [&](std::int64_t first, std::int64_t last) {
             multiply_several(format, data.data(), rows, cols, x.data(), vectors, first, last, y.data());
         });
-        print((name + " multiply by " + std::to_string(vectors)).c_str(), threads, size, product, bandwidth.read);
+        print((name + " multiply by " + std::to_string(vectors)).c_str(), threads, size, product,
+              bandwidth.read);
     }
 }
 
@@ -153,14 +170,14 @@ int main(int argc, char** argv) {
     std::vector<float> out(elements);
     for (const int threads : {1, 2}) {
         const Bandwidth bandwidth = measure_bandwidth(threads);
-        std::printf("memory, %d thread%s: reads %.2f GB/s, copies %.2f GB/s (read and written bytes)\n", threads,
-                    threads == 1 ? "" : "s", bandwidth.read, bandwidth.copy);
+        std::printf("memory, %d thread%s: reads %.2f GB/s, copies %.2f GB/s (read and written bytes)\n",
+                    threads, threads == 1 ? "" : "s", bandwidth.read, bandwidth.copy);
         bench_code(Code::nf4, "nf4", weights, out, threads, bandwidth);
         bench_code(Code::fp4, "fp4", weights, out, threads, bandwidth);
         bench_code(Code::int4, "int4", weights, out, threads, bandwidth);
         bench_code(Code::int8, "int8", weights, out, threads, bandwidth);
-        for (const BlockFormat format : {BlockFormat::q4_1, BlockFormat::q8_0, BlockFormat::q4_k, BlockFormat::q6_k,
-                                         BlockFormat::bf16})
+        for (const BlockFormat format :
+             {BlockFormat::q4_1, BlockFormat::q8_0, BlockFormat::q4_k, BlockFormat::q6_k, BlockFormat::bf16})
             bench_format(format, out, threads, bandwidth);
     }
     return 0;

@@ -1,12 +1,8 @@
 #include "tests/fuzz/entry_points.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -17,6 +13,7 @@
 #include "core/formats/names.h"
 #include "core/formats/safetensors.h"
 #include "core/formats/shard_index.h"
+#include "tests/fuzz/memory_file.h"
 
 namespace qlora::fuzz {
 
@@ -27,22 +24,6 @@ void require(bool condition, const char* what) {
     std::fprintf(stderr, "broken promise: %s\n", what);
     std::abort();
 }
-
-// The bytes as a file in memory, so that the readers run as they do in the program: through its path.
-class MemoryFile {
-  public:
-    explicit MemoryFile(std::span<const std::byte> bytes) : fd_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-        require(fd_ >= 0 && ::write(fd_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()), "memfd");
-    }
-    ~MemoryFile() { ::close(fd_); }
-    MemoryFile(const MemoryFile&) = delete;
-    MemoryFile& operator=(const MemoryFile&) = delete;
-
-    std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-
-  private:
-    int fd_;
-};
 
 // The code of the error that `action` throws; empty when it throws none.
 template <typename Action>
@@ -81,7 +62,8 @@ void read_safetensors(std::span<const std::byte> bytes) {
             require_readable(tensor.data);
             data += tensor.data.size();
             require(file.find(tensor.name) == &tensor, "find() gives each tensor");
-            require(formats::tensor_bytes(tensor.dtype, tensor.shape) == tensor.data.size(), "a tensor has its bytes");
+            require(formats::tensor_bytes(tensor.dtype, tensor.shape) == tensor.data.size(),
+                    "a tensor has its bytes");
             accepted([&] { formats::expect_finite(tensor, "fuzz"); });
         }
         require(data < bytes.size(), "the tensors share no bytes");
@@ -93,9 +75,10 @@ void read_gguf(std::span<const std::byte> bytes) {
     MemoryFile memory(bytes);
     accepted([&] {
         formats::GgufFile file(memory.path());
-        for (const auto& [key, value] : file.metadata()) {
-            require(file.value(key) == &value, "value() gives each key");
-            require(!describe(value).empty(), "a value can be described");
+        for (const auto& entry : file.metadata()) {
+            const std::string& key = entry.first;
+            require(file.value(key) == &entry.second, "value() gives each key");
+            require(!describe(entry.second).empty(), "a value can be described");
             accepted([&] { file.integer(key, -1000, 1000); });
             accepted([&] { file.number(key, -1e9, 1e9); });
             accepted([&] { file.boolean(key, false); });
@@ -109,7 +92,8 @@ void read_gguf(std::span<const std::byte> bytes) {
             require_readable(tensor.data);
             require(file.find(tensor.name) == &tensor, "find() gives each tensor");
             bool known = accepted([&] { file.at(tensor.name); });
-            require(!known || formats::tensor_bytes(tensor.type, tensor.shape) == tensor.data.size(), "a tensor has its bytes");
+            require(!known || formats::tensor_bytes(tensor.type, tensor.shape) == tensor.data.size(),
+                    "a tensor has its bytes");
         }
         file.check();
     });
@@ -120,7 +104,8 @@ void read_shard_index(std::span<const std::byte> bytes) {
     accepted([&] {
         auto index = formats::read_shard_index(memory.path());
         for (const auto& shard : index.shards)
-            require(shard.find('/') == std::string::npos && shard != ".." && shard != ".", "a shard is a plain name");
+            require(shard.find('/') == std::string::npos && shard != ".." && shard != ".",
+                    "a shard is a plain name");
         for (const auto& [name, shard] : index.map) {
             require(shard < index.shards.size(), "a tensor has a shard");
             require(index.shard_of(name) != nullptr, "shard_of() gives each tensor");
@@ -147,7 +132,8 @@ void read_json(std::span<const std::byte> bytes) {
     bool mark = text.starts_with("\xEF\xBB\xBF");
     bool large_number = text.size() > 300 || text.find_first_of("eE") != std::string::npos;
     require(!tree || cursor || deep || mark, "the cursor accepts what the tree does");
-    require(!cursor || tree || refusal == "json.duplicate_key" || large_number, "the tree accepts what the cursor does");
+    require(!cursor || tree || refusal == "json.duplicate_key" || large_number,
+            "the tree accepts what the cursor does");
 }
 
 }  // namespace qlora::fuzz

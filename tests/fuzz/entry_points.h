@@ -1,6 +1,7 @@
 #pragma once
-// What the fuzzers feed: each reads bytes as a program would read a hostile file, down to every value and every byte
-// of every tensor, and comes back quietly whether they are refused (qlora::Error) or not. Anything else is a finding.
+// What the fuzzers feed: each reads bytes as a program would read a hostile file, down to every value and
+// every byte of every tensor, and comes back quietly whether they are refused (qlora::Error) or not. Anything
+// else is a finding.
 
 #include <cstddef>
 #include <span>

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Writes tokenizer_corpus.json.gz: 2,600 lines of text to tokenize, the same on every run.
+"""Writes tokenizer_corpus.json.z: 2,600 lines of text to tokenize, the same on every run.
 
-One JSON array of strings, since lines hold line ends, NUL and other control characters. Run by tokenizer.py.
+One JSON array of strings, since lines hold line ends, NUL and other control characters; packed as Qt's qUncompress
+takes it (a big-endian length, then a zlib stream). tokenizer.py runs this, too.
 """
 
-import gzip
 import json
 import pathlib
 import random
+import struct
+import zlib
 
 SEED = 20240917
 HERE = pathlib.Path(__file__).parent
@@ -99,10 +101,14 @@ def lines() -> list[str]:
     return fixed + [line(r) for _ in range(2600 - len(fixed))]
 
 
+def write_packed(path: pathlib.Path, value) -> None:
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    path.write_bytes(struct.pack(">I", len(data)) + zlib.compress(data, 9))
+
+
 def write() -> list[str]:
     all_lines = lines()
-    data = json.dumps(all_lines, ensure_ascii=False).encode()
-    (HERE / "tokenizer_corpus.json.gz").write_bytes(gzip.compress(data, 9, mtime=0))
+    write_packed(HERE / "tokenizer_corpus.json.z", all_lines)
     return all_lines
 
 

@@ -1,6 +1,5 @@
-"""The same training with transformers + peft: from ADAPTER on BATCHES, AdamW, clipping at 1, in fp32 or over bitsandbytes
-NF4 with double quantization. Saves the adapter in OUT/adapter,
-returns the losses."""
+"""The same training with transformers + peft: from ADAPTER on BATCHES, AdamW, clipping at 1, in fp32, in fp64 or over
+bitsandbytes NF4 with double quantization. Saves the adapter in OUT/adapter, returns the losses."""
 import pathlib
 
 import torch
@@ -11,8 +10,10 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 def run(model, adapter, batches, out, precision, learning_rate):
     quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                       bnb_4bit_compute_dtype=torch.float32) if precision == "nf4" else None
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, device_map="cpu", quantization_config=quantization)
+    dtype = torch.float64 if precision == "fp64" else torch.float32
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, device_map="cpu", quantization_config=quantization)
     tuned = PeftModel.from_pretrained(base, adapter, is_trainable=True).eval()
+    if precision == "fp64": tuned = tuned.double()
     weights = [w for w in tuned.parameters() if w.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0)
     losses = []

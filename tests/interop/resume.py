@@ -16,8 +16,8 @@ recipe = dict(model="smollm2-135m", data=dict(train=str(WORK / "few.jsonl"), max
 (WORK / "resume.json").write_text(json.dumps(recipe))
 
 
-def train(folder, *extra, kill_after=None):
-    process = subprocess.Popen([str(QLORA), "train", str(WORK / "resume.json"), "--out", str(folder), "--json", *extra],
+def train(*arguments, kill_after=None):
+    process = subprocess.Popen([str(QLORA), "train", *map(str, arguments), "--json"],
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     losses = {}
     for line in process.stdout:
@@ -34,10 +34,10 @@ def train(folder, *extra, kill_after=None):
 
 whole, killed = WORK / "whole", WORK / "killed"
 for folder in (whole, killed): shutil.rmtree(folder, ignore_errors=True)
-expected = train(whole)
-got = train(killed, kill_after=3)
-got.update(train(killed, "--resume", str(killed), kill_after=5))
-got.update(train(killed, "--resume", str(killed)))
+expected = train(WORK / "resume.json", "--out", whole)
+got = train(WORK / "resume.json", "--out", killed, kill_after=3)
+got.update(train("--resume", killed, kill_after=5))
+got.update(train("--resume", killed))
 failures = []
 if got != expected: failures.append(f"losses differ: {got} instead of {expected}")
 for name in ("checkpoints/step-9/adapter_model.safetensors", "checkpoints/step-9/optimizer.safetensors", "adapter/adapter_model.safetensors"):

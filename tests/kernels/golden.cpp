@@ -63,7 +63,8 @@ std::int64_t first_difference(std::span<const float> a, std::span<const float> b
     for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
         if (i >= a.size() || i >= b.size()) return static_cast<std::int64_t>(i);
         if (std::isnan(a[i]) && std::isnan(b[i])) continue;
-        if (std::bit_cast<std::uint32_t>(a[i]) != std::bit_cast<std::uint32_t>(b[i])) return static_cast<std::int64_t>(i);
+        if (std::bit_cast<std::uint32_t>(a[i]) != std::bit_cast<std::uint32_t>(b[i]))
+            return static_cast<std::int64_t>(i);
     }
     return -1;
 }

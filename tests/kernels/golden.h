@@ -1,6 +1,6 @@
 #pragma once
-// What the kernels' tests share: the targets they run on, inputs made as tests/golden/bitsandbytes_input.py makes them,
-// and comparison with the golden files.
+// What the kernels' tests share: the targets they run on, inputs made as tests/golden/bitsandbytes_input.py
+// makes them, and comparison with the golden files.
 
 #include <QtTest>
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 #include "core/base/json.h"
 
-// Rows of test data, one for each instruction set this CPU has; `use_target` then makes the kernels run on it.
+// Rows of test data, one for each instruction set this CPU has; `use_target` then makes the kernels run on
+// it.
 void add_targets();
 void use_target(qint64 target);
 
@@ -26,7 +27,9 @@ std::string sha256(const std::vector<T>& values) {
 }
 template <class T>
 std::string hex(std::span<const T> values) {
-    return QByteArray(reinterpret_cast<const char*>(values.data()), values.size_bytes()).toHex().toStdString();
+    return QByteArray(reinterpret_cast<const char*>(values.data()), values.size_bytes())
+        .toHex()
+        .toStdString();
 }
 std::vector<float> floats_of_hex(const std::string& hex);
 

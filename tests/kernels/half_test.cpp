@@ -65,11 +65,12 @@ class HalfTest : public QObject {
         QFETCH(qint64, target);
         use_target(target);
         std::vector<float> x;
-        for (const std::uint32_t edge : {0u, 0x33000000u, 0x33800000u, 0x387FC000u, 0x387FE000u, 0x38800000u, 0x477FE000u,
-                                         0x477FF000u, 0x47800000u, 0x7F7FFFFFu, 0x7F800000u, 0x7FC00000u, 0x3F801000u,
-                                         0x3F803000u, 0x3F808000u, 0x3F818000u})
+        for (const std::uint32_t edge : {0u, 0x33000000u, 0x33800000u, 0x387FC000u, 0x387FE000u, 0x38800000u,
+                                         0x477FE000u, 0x477FF000u, 0x47800000u, 0x7F7FFFFFu, 0x7F800000u,
+                                         0x7FC00000u, 0x3F801000u, 0x3F803000u, 0x3F808000u, 0x3F818000u})
             for (std::uint32_t near = edge < 3 ? 0 : edge - 3; near < edge + 4; ++near)
-                for (const std::uint32_t sign : {0u, 0x80000000u}) x.push_back(std::bit_cast<float>(near | sign));
+                for (const std::uint32_t sign : {0u, 0x80000000u})
+                    x.push_back(std::bit_cast<float>(near | sign));
         const auto n = static_cast<std::int64_t>(x.size());
         std::vector<std::uint16_t> f16(n), bf16(n);
         f32_to_f16(x.data(), n, f16.data());

@@ -16,13 +16,17 @@ struct Matrix {
 
 Matrix make_matrix(Code code, std::int64_t rows, std::int64_t cols, std::int64_t block, bool nested) {
     const std::int64_t n = rows * cols, blocks = block_count(n, block);
-    Matrix m{std::vector<std::uint8_t>(packed_bytes(code, n)), std::vector<std::uint8_t>(blocks),
-             std::vector<float>(blocks), std::vector<float>(block_count(blocks, nested_block)), {}};
+    Matrix m{std::vector<std::uint8_t>(packed_bytes(code, n)),
+             std::vector<std::uint8_t>(blocks),
+             std::vector<float>(blocks),
+             std::vector<float>(block_count(blocks, nested_block)),
+             {}};
     const auto x = normal(n + block, n, 0.1f);
     quantize(code, x.data(), n, block, m.packed.data(), m.absmax.data());
     m.rows = {.code = code, .rows = rows, .cols = cols, .block = block, .packed = m.packed.data()};
     if (nested) {
-        quantize_absmax(m.absmax.data(), blocks, m.absmax_codes.data(), m.nested_absmax.data(), &m.rows.offset);
+        quantize_absmax(m.absmax.data(), blocks, m.absmax_codes.data(), m.nested_absmax.data(),
+                        &m.rows.offset);
         m.rows.absmax_codes = m.absmax_codes.data();
         m.rows.nested_absmax = m.nested_absmax.data();
     } else {
@@ -34,8 +38,8 @@ Matrix make_matrix(Code code, std::int64_t rows, std::int64_t cols, std::int64_t
 struct Shape {
     std::int64_t rows, cols, block;
 };
-constexpr Shape shapes[] = {{1, 1, 64},   {3, 31, 32},  {5, 32, 32},   {7, 33, 64},    {4, 64, 64},
-                            {6, 96, 64},  {3, 4097, 64}, {2, 576, 4096}, {9, 576, 64},  {5, 100, 128}};
+constexpr Shape shapes[] = {{1, 1, 64},  {3, 31, 32},   {5, 32, 32},    {7, 33, 64},  {4, 64, 64},
+                            {6, 96, 64}, {3, 4097, 64}, {2, 576, 4096}, {9, 576, 64}, {5, 100, 128}};
 constexpr Code codes[] = {Code::nf4, Code::fp4, Code::int4, Code::int8};
 
 }  // namespace
@@ -55,7 +59,8 @@ class PackedRowsTest : public QObject {
                     count = std::min(count, 1001 - begin);
                     std::vector<float> ours(count + 1, 7.0f), theirs(count + 1, 7.0f);
                     dequantize(code, m.packed.data(), m.absmax.data(), 64, begin, count, ours.data());
-                    reference::dequantize(code, m.packed.data(), m.absmax.data(), 64, begin, count, theirs.data());
+                    reference::dequantize(code, m.packed.data(), m.absmax.data(), 64, begin, count,
+                                          theirs.data());
                     QVERIFY(first_difference(ours, theirs) < 0);
                 }
         }

@@ -9,7 +9,9 @@ using namespace qlora::kernels;
 
 namespace {
 
-Code code_of(const std::string& name) { return name == "nf4" ? Code::nf4 : Code::fp4; }
+Code code_of(const std::string& name) {
+    return name == "nf4" ? Code::nf4 : Code::fp4;
+}
 
 struct Quantized {
     std::vector<std::uint8_t> packed;
@@ -18,8 +20,8 @@ struct Quantized {
 
 Quantized quantized(Code code, const std::vector<float>& x, std::int64_t block) {
     const auto n = static_cast<std::int64_t>(x.size());
-    Quantized result{std::vector<std::uint8_t>(packed_bytes(code, n)), std::vector<float>(block_count(n, block)),
-                     std::vector<float>(n)};
+    Quantized result{std::vector<std::uint8_t>(packed_bytes(code, n)),
+                     std::vector<float>(block_count(n, block)), std::vector<float>(n)};
     quantize(code, x.data(), n, block, result.packed.data(), result.absmax.data());
     dequantize(code, result.packed.data(), result.absmax.data(), block, 0, n, result.dequantized.data());
     return result;
@@ -68,7 +70,7 @@ class QuantizeTest : public QObject {
             const float ours = mean(x.data(), entry["n"]);
             QCOMPARE(hex(std::span<const float>(&ours, 1)), entry["mean"].get<std::string>());
         }
-        QCOMPARE(golden["means"].size(), std::size_t{23});
+        QCOMPARE(golden["means"].size(), std::size_t{22});
         QCOMPARE(mean(nullptr, 0), 0.0f);
     }
 
@@ -76,12 +78,13 @@ class QuantizeTest : public QObject {
     void four_bit_equals_bitsandbytes_bit_for_bit() {
         QFETCH(qint64, target);
         use_target(target);
-        const bool slow = QTest::currentDataTag() == QByteArray("SCALAR");
+        // A whole embedding matrix once, on the best instruction set.
+        static const qint64 best = target;
         int compared = 0;
         const auto golden = read_golden("bitsandbytes_golden.json");
         for (const auto& entry : golden["four_bit"]) {
             const std::int64_t n = entry["n"], block = entry["block"];
-            if (entry.contains("name") || (slow && n > 1000000)) continue;
+            if (entry.contains("name") || (target != best && n > 1000000)) continue;
             const Code code = code_of(entry["code"]);
             const auto x = normal(entry["seed"], n, entry["scale"]);
             auto ours = quantized(code, x, block);
@@ -104,8 +107,14 @@ class QuantizeTest : public QObject {
                 dequantize(code, ours.packed.data(), restored.data(), block, 0, n, ours.dequantized.data());
                 QVERIFY(check("dequantized", sha256(without_negative_zeros(ours.dequantized))));
                 // Straight from the doubly quantized form.
-                const PackedRows rows{.code = code, .rows = 1, .cols = n, .block = block, .packed = ours.packed.data(),
-                                      .absmax_codes = codes.data(), .nested_absmax = nested.data(), .offset = offset};
+                const PackedRows rows{.code = code,
+                                      .rows = 1,
+                                      .cols = n,
+                                      .block = block,
+                                      .packed = ours.packed.data(),
+                                      .absmax_codes = codes.data(),
+                                      .nested_absmax = nested.data(),
+                                      .offset = offset};
                 dequantize_rows(rows, 0, 1, ours.dequantized.data());
             } else {
                 QVERIFY(check("absmax", sha256(ours.absmax)));
@@ -113,7 +122,7 @@ class QuantizeTest : public QObject {
             QVERIFY(check("dequantized", sha256(without_negative_zeros(ours.dequantized))));
             ++compared;
         }
-        QVERIFY(compared > 140);
+        QVERIFY(compared >= 152);
     }
 
     void special_values_equal_bitsandbytes_data() { add_targets(); }
@@ -126,7 +135,8 @@ class QuantizeTest : public QObject {
             if (!entry.contains("name")) continue;
             const auto x = floats_of_hex(entry["input"]);
             const auto ours = quantized(code_of(entry["code"]), x, entry["block"]);
-            const std::string name = entry["name"].get<std::string>() + ", " + entry["code"].get<std::string>();
+            const std::string name =
+                entry["name"].get<std::string>() + ", " + entry["code"].get<std::string>();
             QVERIFY2(sha256(ours.packed) == entry["packed"]["sha256"].get<std::string>(), name.c_str());
             QVERIFY2(first_difference(ours.absmax, floats_of_hex(entry["absmax"]["hex"])) < 0, name.c_str());
             const auto theirs = floats_of_hex(entry["dequantized"]["hex"]);
@@ -209,7 +219,8 @@ class QuantizeTest : public QObject {
     }
 
     void errors_on_normal_weights_are_the_published_ones() {
-        const double nf4 = mean_error(Code::nf4, 64), fp4 = mean_error(Code::fp4, 64), int4 = mean_error(Code::int4, 64);
+        const double nf4 = mean_error(Code::nf4, 64), fp4 = mean_error(Code::fp4, 64),
+                     int4 = mean_error(Code::int4, 64);
         qInfo("mean absolute errors at block 64: nf4 %.5f fp4 %.5f int4 %.5f", nf4, fp4, int4);
         QVERIFY(std::abs(nf4 - 0.0728) < 0.0005);
         QVERIFY(nf4 < fp4 && nf4 < int4);
@@ -232,7 +243,8 @@ class QuantizeTest : public QObject {
         std::fill(parts.packed.begin(), parts.packed.end(), 0);
         const std::int64_t cut = 64 * 20, n = static_cast<std::int64_t>(x.size());
         quantize(Code::nf4, x.data(), cut, 64, parts.packed.data(), parts.absmax.data());
-        quantize(Code::nf4, x.data() + cut, n - cut, 64, parts.packed.data() + cut / 2, parts.absmax.data() + cut / 64);
+        quantize(Code::nf4, x.data() + cut, n - cut, 64, parts.packed.data() + cut / 2,
+                 parts.absmax.data() + cut / 64);
         QVERIFY(parts.packed == whole.packed);
         QVERIFY(parts.absmax == whole.absmax);
     }

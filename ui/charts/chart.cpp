@@ -20,6 +20,7 @@ namespace qlora::ui {
 namespace {
 
 constexpr int redraw_ms = 34;             // at most 30 a second
+constexpr int tick_px = 56;               // room for a tick's label
 constexpr int least_points = 200, most_points = 2000;  // drawn a curve
 const QString legend_layer = QStringLiteral("marks"), cursor_layer = QStringLiteral("cursor");
 
@@ -193,6 +194,7 @@ void Chart::redraw() {
         plot_->xAxis->setRange(low, high + (high - low) * 0.02);
     }
     const QCPRange range = plot_->xAxis->range();
+    plot_->xAxis->ticker()->setTickCount(std::clamp(plot_->axisRect()->width() / tick_px, 2, 7));
     // More points than pixels only cost time: the rasterizer's grows with the square of the crossings of a line.
     const auto limit = std::size_t(std::clamp(plot_->axisRect()->width(), least_points, most_points));
     for (Curve& curve : curves_) {

@@ -91,6 +91,7 @@ QWidget* LivePage::make_heading() {
     evaluate_->setProperty("look", "primary");
     connect(evaluate_, &QPushButton::clicked, this, [this] { emit evaluate_requested(run_.folder()); });
     pause_ = make<QPushButton>(heading);
+    pause_->setAccessibleName(tr("Pause or resume"));
     pause_->setMinimumWidth(104);
     connect(pause_, &QPushButton::clicked, this, [this] {
         if (run_.state() == RunState::paused)

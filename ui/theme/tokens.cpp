@@ -4,6 +4,7 @@
 #include <QPainter>
 #include <QPalette>
 #include <QPixmap>
+#include <algorithm>
 #include <cmath>
 
 namespace qlora::theme {
@@ -81,7 +82,7 @@ const Tokens& current() {
 }
 
 double contrast(const QColor& a, const QColor& b) {
-    auto [low, high] = std::minmax(luminance(a), luminance(b));
+    auto [low, high] = std::minmax({luminance(a), luminance(b)});
     return (high + 0.05) / (low + 0.05);
 }
 

@@ -90,7 +90,7 @@ Value replace(Call& call, const Value& input) {
     call.parameters({"old", "new", "count"});
     std::string text = text_of(call, input), from = text_of(call, call.require(0, "old"));
     std::string to = text_of(call, call.require(1, "new"));
-    std::size_t places = from.empty() ? text.size() + 1 : split(text, from, -1, false).size();
+    std::size_t places = from.empty() ? text.size() + 1 : occurrences(text, from);
     call.interpreter.meter().size(text.size() + places * to.size());
     return replaced(text, from, to, call.integer(2, "count", -1));
 }
@@ -198,8 +198,12 @@ Value indent(Call& call, const Value& input) {
     std::string margin = width.is_text()
                              ? width.text()
                              : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(width.integer(), 0, 1 << 20)), ' ');
-    auto lines = split_lines(text_of(call, input) + "\n");
-    call.interpreter.meter().size(text_of(call, input).size() + lines.size() * margin.size());
+    std::string text = text_of(call, input) + "\n";
+    std::size_t most = most_cuts(text);
+    call.interpreter.meter().size(most * sizeof(std::string));
+    call.interpreter.meter().work(most);
+    auto lines = split_lines(text);
+    call.interpreter.meter().size(text.size() + lines.size() * margin.size());
     std::string out = call.flag(1, "first", false) ? margin : "";
     bool blank = call.flag(2, "blank", false);
     for (std::size_t i = 0; i < lines.size(); ++i) {

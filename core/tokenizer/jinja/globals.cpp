@@ -48,7 +48,6 @@ DictData pairs(Call& call) {
 
 Value make_namespace(Call& call) {
     Namespace* space = call.interpreter.make_namespace();
-    call.interpreter.meter().work(16);
     for (auto& [key, value] : pairs(call).items) {
         if (!key.is_text()) call.fail("expected names as keys");
         if (key.text().starts_with('_')) call.fail("a namespace cannot store the attribute \"" + key.text() + "\"");

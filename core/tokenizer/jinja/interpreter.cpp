@@ -53,6 +53,11 @@ struct Interpreter::Deeper {
 Interpreter::Interpreter(std::string where, RenderLimits limits)
     : where_(std::move(where)), limits_(limits), meter_(where_, limits.steps, limits.bytes) {}
 
+Namespace* Interpreter::make_namespace() {
+    meter_.work(100);  // it lives until the rendering ends
+    return &namespaces_.emplace_back();
+}
+
 void Interpreter::fail(int line, const std::string& message) const {
     throw input_error("chat.template", where_, "the chat template, line " + std::to_string(line) + ": " + message);
 }
@@ -144,7 +149,7 @@ Interpreter::Flow Interpreter::loop(const Statement& statement, const Value& ite
         loop(statement, children, level + 1, text);
         return Value(std::move(text));
     };
-    auto state = std::make_shared<LoopObject>(std::move(items), level, make_namespace());
+    auto state = std::make_shared<LoopObject>(std::move(items), level);
     if (statement.recursive) state->recurse = again;
     for (state->index = 0; state->index < state->items.size(); ++state->index) {
         InnerScope inner(*this);
@@ -192,6 +197,7 @@ void Interpreter::assign_block(const Statement& statement) {
 
 Value Interpreter::make_macro(std::string name, const std::vector<Parameter>& parameters, const Body& body) {
     // A raw pointer, since a macro lies in the very scope it looks into; captured_ keeps the scope.
+    meter_.work(1000);  // it lives until the rendering ends
     if (captured_.empty() || captured_.back() != scope_) captured_.push_back(scope_);
     Scope* home = scope_.get();
     return Value::function(name, [this, home, name, &parameters, &body](Call& call) {

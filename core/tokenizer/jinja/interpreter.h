@@ -44,7 +44,7 @@ class Interpreter {
     std::string text(const Value& value) { return to_text(value, meter_); }
     Value list(std::vector<Value> items, bool tuple = false);
     Value call(const Value& callee, Call& arguments);
-    Namespace* make_namespace() { return &namespaces_.emplace_back(); }
+    Namespace* make_namespace();
     const RenderLimits& limits() const { return limits_; }
     const std::string& where() const { return where_; }
 

@@ -24,8 +24,10 @@ Value LoopObject::attribute(std::string_view name) const {
     if (name == "changed")
         return Value::function("loop.changed", [seen = seen](Call& call) {
             Value now = call.interpreter.list(call.positional, true);
-            bool changed = seen->items.empty() || !equal(seen->items[0].second, now, call.interpreter.meter());
-            seen->items = {{"", now}};
+            if (!*seen) *seen = call.interpreter.make_namespace();
+            auto& last = (*seen)->items;
+            bool changed = last.empty() || !equal(last[0].second, now, call.interpreter.meter());
+            last = {{"", now}};
             return Value(changed);
         });
     return Undefined{"'loop' attribute '" + std::string(name) + "'"};

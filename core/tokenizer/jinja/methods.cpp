@@ -13,8 +13,13 @@ struct Named {
     Method method;
 };
 
+// Called before a text is cut into so many more parts.
+void expect_parts(Call& call, std::size_t parts) {
+    call.interpreter.meter().size(parts * sizeof(std::string));
+    call.interpreter.meter().work(parts);
+}
+
 Value texts(Call& call, std::vector<std::string> parts, bool tuple = false) {
-    call.interpreter.meter().work(parts.size());
     std::vector<Value> items;
     for (auto& part : parts) items.emplace_back(std::move(part));
     return call.interpreter.list(std::move(items), tuple);
@@ -36,10 +41,20 @@ Value split_text(Call& call, const Value& self) {
     call.parameters({"sep", "maxsplit"});
     std::int64_t most = call.integer(1, "maxsplit", -1);
     const Value* separator = call.find(0, "sep");
-    if (!separator || separator->is<None>()) return texts(call, split_space(self.text(), most, from_right));
+    if (!separator || separator->is<None>()) {
+        expect_parts(call, most_cuts(self.text()));
+        return texts(call, split_space(self.text(), most, from_right));
+    }
     std::string by = call.text(0, "sep");
     if (by.empty()) call.fail("empty separator");
+    expect_parts(call, occurrences(self.text(), by));
     return texts(call, split(self.text(), by, most, from_right));
+}
+
+Value lines(Call& call, const Value& self) {
+    call.parameters({});
+    expect_parts(call, most_cuts(self.text()));
+    return texts(call, split_lines(self.text()));
 }
 
 template <bool from_right>
@@ -79,17 +94,13 @@ Value count(Call& call, const Value& self) {
     call.parameters({"sub"});
     std::string wanted = call.text(0, "sub");
     if (wanted.empty()) return static_cast<std::int64_t>(character_count(self.text()) + 1);
-    return static_cast<std::int64_t>(split(self.text(), wanted, -1, false).size() - 1);
+    return static_cast<std::int64_t>(occurrences(self.text(), wanted));
 }
 
 Value replace(Call& call, const Value& self) {
     call.parameters({"old", "new", "count"});
     std::string from = call.text(0, "old"), to = call.text(1, "new");
-    std::size_t places = from.empty() ? self.text().size() + 1 : self.text().size() / from.size() + 1;
-    if (to.size() > from.size() && places > 1024) {
-        // Count before making what may be large.
-        places = from.empty() ? places : split(self.text(), from, -1, false).size();
-    }
+    std::size_t places = from.empty() ? self.text().size() + 1 : occurrences(self.text(), from);
     call.interpreter.meter().size(self.text().size() + places * to.size());
     return replaced(self.text(), from, to, call.integer(2, "count", -1));
 }
@@ -194,7 +205,7 @@ const Named text_methods[] = {
     {"rstrip", strip<false, true>},
     {"split", split_text<false>},
     {"rsplit", split_text<true>},
-    {"splitlines", [](Call& call, const Value& self) { return call.parameters({}), texts(call, split_lines(self.text())); }},
+    {"splitlines", lines},
     {"partition", partition<false>},
     {"rpartition", partition<true>},
     {"startswith", affix<false>},

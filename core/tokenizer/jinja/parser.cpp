@@ -215,28 +215,34 @@ class Parser {
         return out;
     }
 
-    // A name, a tuple of names, or a namespace's attribute.
+    // A name, a namespace's attribute, or a tuple of targets, with parentheses or bare.
     ExpressionPointer target(bool with_namespace) {
-        std::vector<ExpressionPointer> items;
-        bool is_tuple = false;
         int line = peek().line;
-        bool parentheses = skip_symbol("(");
-        do {
-            if (parentheses ? is_symbol(")") : is_name("in") || is_symbol("=")) break;
-            int at = peek().line;
-            std::string name = expect_name();
-            if (with_namespace && skip_symbol("."))
-                items.push_back(make(Of::attribute, at, expect_name(), make(Of::name, at, name)));
-            else
-                items.push_back(make(Of::name, at, name));
-            if (name == "true" || name == "false" || name == "none" || name == "loop") fail("cannot assign to \"" + name + "\"");
-        } while (is_symbol(",") && (next(), is_tuple = true));
-        if (parentheses) expect_symbol(")");
-        if (items.empty()) fail("expected a name to assign to");
-        if (!is_tuple) return std::move(items[0]);
+        auto first = single_target(with_namespace);
+        if (!is_symbol(",")) return first;
         auto out = make(Of::tuple, line, "");
-        out->children = std::move(items);
+        out->children.push_back(std::move(first));
+        while (skip_symbol(",")) {
+            if (is_name("in") || is_symbol("=") || is_symbol(")")) break;
+            out->children.push_back(single_target(with_namespace));
+        }
         return close(std::move(out));
+    }
+
+    ExpressionPointer single_target(bool with_namespace) {
+        Nesting nesting(*this, expression_depth_, deepest_expression);
+        if (skip_symbol("(")) {
+            auto inner = target(with_namespace);
+            expect_symbol(")");
+            return inner;
+        }
+        int line = peek().line;
+        std::string name = expect_name();
+        if (name == "true" || name == "false" || name == "none" || name == "loop")
+            fail("cannot assign to \"" + name + "\"");
+        auto variable = make(Of::name, line, name);
+        if (with_namespace && skip_symbol(".")) return make(Of::attribute, line, expect_name(), std::move(variable));
+        return variable;
     }
 
     std::vector<Parameter> parameters() {

@@ -158,6 +158,17 @@ std::vector<std::string> split_space(std::string_view text, std::int64_t most, b
     return parts;
 }
 
+std::size_t occurrences(std::string_view text, std::string_view wanted) {
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = text.find(wanted, at)) != std::string_view::npos; at += wanted.size()) ++count;
+    return count;
+}
+
+std::size_t most_cuts(std::string_view text) {
+    // Control characters, space, and whatever a character beyond ASCII may be.
+    return std::count_if(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) <= ' '; });
+}
+
 std::vector<std::string> split_lines(std::string_view text) {
     std::vector<std::string> lines;
     std::size_t begin = 0;

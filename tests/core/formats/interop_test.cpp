@@ -19,7 +19,8 @@ class InteropTest : public QObject {
     // What the peer says of the file, having written it first when asked to.
     QJsonObject peer(const QString& action, const std::filesystem::path& path) {
         QProcess process;
-        process.start(python_, {QLORA_SOURCE_DIR "/tests/core/formats/interop.py", action, QString::fromStdString(path.string())});
+        process.start(python_, {QLORA_SOURCE_DIR "/tests/core/formats/interop.py", action,
+                                QString::fromStdString(path.string())});
         process.waitForFinished(240000);
         if (process.exitCode() != 0) qWarning("%s", process.readAllStandardError().constData());
         return QJsonDocument::fromJson(process.readAllStandardOutput()).object();
@@ -27,13 +28,20 @@ class InteropTest : public QObject {
 
     static QString torch_name(DType dtype) {
         switch (dtype) {
-            case DType::f32: return "float32";
-            case DType::bf16: return "bfloat16";
-            case DType::f16: return "float16";
-            case DType::i64: return "int64";
-            case DType::u8: return "uint8";
-            case DType::f8_e4m3: return "float8_e4m3fn";
-            default: return QString::fromUtf8(name(dtype).data());
+            case DType::f32:
+                return "float32";
+            case DType::bf16:
+                return "bfloat16";
+            case DType::f16:
+                return "float16";
+            case DType::i64:
+                return "int64";
+            case DType::u8:
+                return "uint8";
+            case DType::f8_e4m3:
+                return "float8_e4m3fn";
+            default:
+                return QString::fromUtf8(name(dtype).data());
         }
     }
 
@@ -52,7 +60,8 @@ class InteropTest : public QObject {
         }
         QCOMPARE(static_cast<std::size_t>(said["metadata"].toObject().size()), file.metadata().size());
         for (const auto& [key, value] : file.metadata())
-            QCOMPARE(said["metadata"].toObject()[QString::fromStdString(key)].toString(), QString::fromStdString(value));
+            QCOMPARE(said["metadata"].toObject()[QString::fromStdString(key)].toString(),
+                     QString::fromStdString(value));
     }
 
   private slots:
@@ -66,7 +75,10 @@ class InteropTest : public QObject {
         std::vector<TensorView> tensors;
         for (DType dtype : {DType::f32, DType::bf16, DType::f16, DType::i64, DType::u8, DType::f8_e4m3}) {
             auto size = static_cast<std::size_t>(bytes_of_type(dtype));
-            tensors.push_back({"w\u00f6rt/" + std::string(name(dtype)), dtype, {5, 3}, std::as_bytes(std::span(bytes.constData(), 15 * size))});
+            tensors.push_back({"w\u00f6rt/" + std::string(name(dtype)),
+                               dtype,
+                               {5, 3},
+                               std::as_bytes(std::span(bytes.constData(), 15 * size))});
         }
         tensors.push_back({"scalar", DType::f32, {}, std::as_bytes(std::span(bytes.constData(), 4))});
         tensors.push_back({"none", DType::f32, {0, 3}, {}});

@@ -1,7 +1,8 @@
+#include "core/formats/json_cursor.h"
+
 #include <QtTest>
 
 #include "core/base/json.h"
-#include "core/formats/json_cursor.h"
 #include "core/formats/names.h"
 #include "tests/core/formats/files.h"
 
@@ -16,12 +17,49 @@ class JsonCursorTest : public QObject {
     void skipping_a_value_checks_all_of_it_data() {
         QTest::addColumn<QByteArray>("text");
         QTest::addColumn<bool>("fine");
-        for (const char* text : {"{}", "[]", " [ 1 , -2.5e+3, 0, -0, 1E5, \"x\" , null, true,false ] ", "{\"a\":{\"b\":[[],{}]},\"c\":1}", "\"\\u00e9\\n\\/\"",
-                                 "\"\\ud83d\\ude00\"", "0", "\"\""})
+        for (const char* text :
+             {"{}", "[]", " [ 1 , -2.5e+3, 0, -0, 1E5, \"x\" , null, true,false ] ",
+              "{\"a\":{\"b\":[[],{}]},\"c\":1}", "\"\\u00e9\\n\\/\"", "\"\\ud83d\\ude00\"", "0", "\"\""})
             QTest::newRow(text) << QByteArray(text) << true;
-        for (const char* text : {"", " ", "{", "[", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "[1 2]", "01", "-", "1.", ".5", "1e", "+1", "nul", "truex",
-                                 "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\t\"", "]", "}", "[}", "{]", "[1]]", "'a'", "NaN",
-                                 "Infinity", "// c\n1", "\"\xC0\x80\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"", "\"\xE2\x82\""})
+        for (const char* text : {"",
+                                 " ",
+                                 "{",
+                                 "[",
+                                 "[1,]",
+                                 "[,1]",
+                                 "{\"a\"}",
+                                 "{\"a\":}",
+                                 "{\"a\":1,}",
+                                 "{a:1}",
+                                 "[1 2]",
+                                 "01",
+                                 "-",
+                                 "1.",
+                                 ".5",
+                                 "1e",
+                                 "+1",
+                                 "nul",
+                                 "truex",
+                                 "\"",
+                                 "\"\\x\"",
+                                 "\"\\u12\"",
+                                 "\"\\ud800\"",
+                                 "\"\\ud800\\u0041\"",
+                                 "\"\\udc00\"",
+                                 "\"\t\"",
+                                 "]",
+                                 "}",
+                                 "[}",
+                                 "{]",
+                                 "[1]]",
+                                 "'a'",
+                                 "NaN",
+                                 "Infinity",
+                                 "// c\n1",
+                                 "\"\xC0\x80\"",
+                                 "\"\xED\xA0\x80\"",
+                                 "\"\xF4\x90\x80\x80\"",
+                                 "\"\xE2\x82\""})
             QTest::newRow(text) << QByteArray(text) << false;
         QTest::newRow("32 levels") << QByteArray(32, '[') + QByteArray(32, ']') << true;
         QTest::newRow("33 levels") << QByteArray(33, '[') + QByteArray(33, ']') << false;
@@ -45,7 +83,8 @@ class JsonCursorTest : public QObject {
         std::string text, json = "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20ac\\ud83d\\ude00\u00fc\"";
         JsonCursor(json, "code", "where").string(text, 100);
         QCOMPARE(text, std::string("a\"\\/\b\f\n\r\tA\u00e9\u20ac\U0001F600\u00fc"));
-        QCOMPARE(outcome_of([&] { JsonCursor(json, "code", "where").string(text, text.size() - 1); }).code, std::string("code"));
+        QCOMPARE(outcome_of([&] { JsonCursor(json, "code", "where").string(text, text.size() - 1); }).code,
+                 std::string("code"));
     }
 
     void names_are_shown_safely() {

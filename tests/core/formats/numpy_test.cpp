@@ -1,6 +1,7 @@
+#include "core/formats/numpy.h"
+
 #include <QtTest>
 
-#include "core/formats/numpy.h"
 #include "tests/core/formats/files.h"
 
 using namespace qlora::formats;
@@ -9,7 +10,8 @@ using namespace qlora::formats::testing;
 namespace {
 
 QByteArray numpy(const QByteArray& header, int data, QByteArray version = QByteArray("\1\0", 2)) {
-    QByteArray length = version[0] == 1 ? raw(static_cast<quint16>(header.size())) : raw(static_cast<quint32>(header.size()));
+    QByteArray length =
+        version[0] == 1 ? raw(static_cast<quint16>(header.size())) : raw(static_cast<quint32>(header.size()));
     return "\x93NUMPY" + version + length + header + QByteArray(data, 'd');
 }
 
@@ -45,12 +47,15 @@ class NumpyTest : public QObject {
     void a_malformed_file_is_refused_data() {
         QTest::addColumn<QByteArray>("bytes");
         QTest::addColumn<QByteArray>("code");
-        auto row = [](const char* name, const QByteArray& bytes, const char* code) { QTest::newRow(name) << bytes << QByteArray(code); };
+        auto row = [](const char* name, const QByteArray& bytes, const char* code) {
+            QTest::newRow(name) << bytes << QByteArray(code);
+        };
         const QByteArray fine = dictionary("'<f4'", "False", "(2, 3)");
         row("fine", numpy(fine, 24), "");
         row("fine, version 2", numpy(fine, 24, QByteArray("\2\0", 2)), "");
         row("fine, version 3", numpy(fine, 24, QByteArray("\3\0", 2)), "");
-        row("fine, other order of keys", numpy("{'shape': (2,), 'descr': '<f4', 'fortran_order': False}", 8), "");
+        row("fine, other order of keys", numpy("{'shape': (2,), 'descr': '<f4', 'fortran_order': False}", 8),
+            "");
         row("fine, scalar", numpy(dictionary("'<f4'", "False", "()"), 4), "");
         row("empty file", "", "numpy.header");
         row("cut short", numpy(fine, 24).left(30), "numpy.header");
@@ -66,8 +71,10 @@ class NumpyTest : public QObject {
         row("a structured type", numpy(dictionary("[('a', '<f4')]", "False", "(2, 3)"), 24), "numpy.dtype");
         row("Fortran order", numpy(dictionary("'<f4'", "True", "(2, 3)"), 24), "numpy.order");
         row("a negative dimension", numpy(dictionary("'<f4'", "False", "(-2, 3)"), 24), "numpy.shape");
-        row("a product that wraps", numpy(dictionary("'<f4'", "False", "(4294967296, 4294967296)"), 0), "numpy.shape");
-        row("bytes that wrap", numpy(dictionary("'<f4'", "False", "(4611686018427387904,)"), 0), "numpy.shape");
+        row("a product that wraps", numpy(dictionary("'<f4'", "False", "(4294967296, 4294967296)"), 0),
+            "numpy.shape");
+        row("bytes that wrap", numpy(dictionary("'<f4'", "False", "(4611686018427387904,)"), 0),
+            "numpy.shape");
         row("a fraction", numpy(dictionary("'<f4'", "False", "(2.0, 3)"), 24), "numpy.header");
         row("too little data", numpy(fine, 23), "numpy.size");
         row("too much data", numpy(fine, 25), "numpy.size");
@@ -84,8 +91,10 @@ class NumpyTest : public QObject {
         std::byte data[4]{};
         std::int64_t two[] = {2}, four[] = {4};
         auto path = folder_ / "w.npy";
-        QCOMPARE(outcome_of([&] { write_numpy(path, DType::f32, two, data); }).code, std::string("numpy.write"));
-        QCOMPARE(outcome_of([&] { write_numpy(path, DType::bf16, two, data); }).code, std::string("numpy.write"));
+        QCOMPARE(outcome_of([&] { write_numpy(path, DType::f32, two, data); }).code,
+                 std::string("numpy.write"));
+        QCOMPARE(outcome_of([&] { write_numpy(path, DType::bf16, two, data); }).code,
+                 std::string("numpy.write"));
         write_numpy(path, DType::u8, four, data);
         QCOMPARE(read_numpy(path).shape, std::vector<std::int64_t>(four, four + 1));
     }

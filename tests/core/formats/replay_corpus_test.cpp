@@ -14,14 +14,16 @@ class ReplayCorpus : public QObject {
   private slots:
     void nothing_but_errors_comes_of_it_data() {
         QTest::addColumn<QByteArray>("target");
-        for (const char* target : {"safetensors", "gguf", "index", "json"}) QTest::newRow(target) << QByteArray(target);
+        for (const char* target : {"safetensors", "gguf", "index", "json"})
+            QTest::newRow(target) << QByteArray(target);
     }
     void nothing_but_errors_comes_of_it() {
         QFETCH(QByteArray, target);
         int files = 0;
-        for (const auto& file : fs::directory_iterator(fs::path(QLORA_SOURCE_DIR "/tests/fuzz/corpus") / target.toStdString())) {
+        for (const auto& file :
+             fs::directory_iterator(fs::path(QLORA_SOURCE_DIR "/tests/fuzz/corpus") / target.toStdString())) {
             QByteArray content = bytes_of(file.path());
-            auto bytes = std::as_bytes(std::span(content.constData(), static_cast<std::size_t>(content.size())));
+            auto bytes = span_of(content);
             if (target == "safetensors") qlora::fuzz::read_safetensors(bytes);
             if (target == "gguf") qlora::fuzz::read_gguf(bytes);
             if (target == "index") qlora::fuzz::read_shard_index(bytes);

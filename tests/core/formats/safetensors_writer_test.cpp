@@ -7,12 +7,6 @@ using namespace qlora;
 using namespace qlora::formats;
 using namespace qlora::formats::testing;
 
-namespace {
-
-std::span<const std::byte> span_of(const QByteArray& bytes) { return std::as_bytes(std::span(bytes.constData(), bytes.size())); }
-
-}  // namespace
-
 class SafetensorsWriterTest : public QObject {
     Q_OBJECT
     Folder folder_;
@@ -50,7 +44,8 @@ class SafetensorsWriterTest : public QObject {
     void the_header_is_padded_to_eight_bytes() {
         for (int length = 1; length < 20; ++length) {
             QByteArray data(1, 'd');
-            TensorView tensor{std::string(static_cast<std::size_t>(length), 'n'), DType::u8, {1}, span_of(data)};
+            TensorView tensor{
+                std::string(static_cast<std::size_t>(length), 'n'), DType::u8, {1}, span_of(data)};
             auto path = folder_ / "padded.safetensors";
             write_safetensors(path, std::span<const TensorView>(&tensor, 1));
             quint64 header;
@@ -89,7 +84,8 @@ class SafetensorsWriterTest : public QObject {
         QFETCH(qint64, elements);
         QFETCH(int, bytes);
         QByteArray data(bytes, 'd'), fine(4, 'd');
-        std::vector<TensorView> tensors{{"twin", DType::u8, {4}, span_of(fine)}, {name.toStdString(), DType::u8, {elements}, span_of(data)}};
+        std::vector<TensorView> tensors{{"twin", DType::u8, {4}, span_of(fine)},
+                                        {name.toStdString(), DType::u8, {elements}, span_of(data)}};
         auto path = folder_.put("old.safetensors", "old");
         Outcome outcome = outcome_of([&] { write_safetensors(path, tensors); });
         QCOMPARE(outcome.code, std::string("safetensors.write"));
@@ -101,7 +97,10 @@ class SafetensorsWriterTest : public QObject {
 
     void metadata_that_is_not_utf8_is_refused() {
         auto path = folder_ / "m.safetensors";
-        QCOMPARE(outcome_of([&] { write_safetensors(path, std::span<const TensorView>(), {{"k", "\xFF"}}); }).code, std::string("safetensors.write"));
+        QCOMPARE(outcome_of([&] {
+                     write_safetensors(path, std::span<const TensorView>(), {{"k", "\xFF"}});
+                 }).code,
+                 std::string("safetensors.write"));
         write_safetensors(path, std::span<const TensorView>(), {{"k", "\u00ff\n"}});
         QCOMPARE(SafetensorsFile(path).metadata().at("k"), std::string("\u00ff\n"));
     }
@@ -123,7 +122,8 @@ class SafetensorsWriterTest : public QObject {
 
     void a_full_disk_at_any_moment_leaves_the_old_file() {
         QByteArray data(4, 'd');
-        std::vector<TensorView> tensors{{"a", DType::u8, {4}, span_of(data)}, {"b", DType::u8, {4}, span_of(data)}};
+        std::vector<TensorView> tensors{{"a", DType::u8, {4}, span_of(data)},
+                                        {"b", DType::u8, {4}, span_of(data)}};
         auto path = folder_.put("old.safetensors", "old");
         int fail_at = 0;
         for (bool failed = true; failed; ++fail_at) {

@@ -1,8 +1,9 @@
+#include "core/formats/sharded_tensors.h"
+
 #include <sys/stat.h>
 
 #include <QtTest>
 
-#include "core/formats/sharded_tensors.h"
 #include "tests/core/formats/files.h"
 
 using namespace qlora::formats;
@@ -14,7 +15,9 @@ namespace {
 QByteArray shard(const QList<QByteArray>& names) {
     QByteArray header;
     for (int i = 0; i < names.size(); ++i)
-        header += (i ? "," : "") + entry(names[i], "U8", "[2]", "[" + QByteArray::number(2 * i) + "," + QByteArray::number(2 * i + 2) + "]");
+        header += (i ? "," : "") +
+                  entry(names[i], "U8", "[2]",
+                        "[" + QByteArray::number(2 * i) + "," + QByteArray::number(2 * i + 2) + "]");
     return safetensors("{" + header + "}", static_cast<int>(2 * names.size()));
 }
 
@@ -22,9 +25,12 @@ QByteArray index_of(const QByteArray& map, const QByteArray& total = "6") {
     return "{\"metadata\":{\"total_size\":" + total + "},\"weight_map\":{" + map + "}}";
 }
 
-QByteArray mapped(const QByteArray& tensor, const QByteArray& shard) { return "\"" + tensor + "\":\"" + shard + "\""; }
+QByteArray mapped(const QByteArray& tensor, const QByteArray& shard) {
+    return "\"" + tensor + "\":\"" + shard + "\"";
+}
 
-const QByteArray fine_map = mapped("a", "one.safetensors") + "," + mapped("b", "one.safetensors") + "," + mapped("c", "two.safetensors");
+const QByteArray fine_map = mapped("a", "one.safetensors") + "," + mapped("b", "one.safetensors") + "," +
+                            mapped("c", "two.safetensors");
 
 }  // namespace
 
@@ -69,7 +75,8 @@ class ShardedTensorsTest : public QObject {
         row("C10 a shard is missing", with_shard("three.safetensors"), "shards.missing", "three.safetensors");
         row("C10 a tensor in no shard", with_shard("two.safetensors"), "shards.unmapped", "\"d\"");
         row("C10 a tensor in two shards", with_shard("again.safetensors"), "shards.twice", "\"a\"");
-        row("C10 a tensor mapped twice", index_of(fine_map + "," + mapped("a", "two.safetensors")), "shards.twice", "\"a\"");
+        row("C10 a tensor mapped twice", index_of(fine_map + "," + mapped("a", "two.safetensors")),
+            "shards.twice", "\"a\"");
         row("C11 the map twice", "{\"weight_map\":{" + fine_map + "},\"weight_map\":{}}", "shards.index");
         row("C1 empty", "", "shards.index");
         row("C1 null", "null", "shards.index");
@@ -150,7 +157,8 @@ class ShardedTensorsTest : public QObject {
         // The control: the same link elsewhere.
         fs::create_directories(model / "other" / "0123abcd");
         fs::create_symlink("../../blobs/5f0c", model / "other" / "0123abcd" / "model.safetensors");
-        QCOMPARE(outcome_of([&] { ShardedTensors tensors(model / "other" / "0123abcd"); }).code, std::string("shards.name"));
+        QCOMPARE(outcome_of([&] { ShardedTensors tensors(model / "other" / "0123abcd"); }).code,
+                 std::string("shards.name"));
     }
 
     void s13_a_folder_of_pickles_says_what_to_do() {

@@ -70,7 +70,7 @@ class WeightTest : public QObject {
         QCOMPARE(during[MemoryTag::adapters] - before[MemoryTag::adapters], 1'000'000);
         QCOMPARE(during[MemoryTag::optimizer], before[MemoryTag::optimizer]);
         memory::reset_peak();
-        kept = {};
+        kept = Tensor();
         const auto after = memory::read();
         QCOMPARE(after.live[MemoryTag::adapters], before[MemoryTag::adapters]);
         QVERIFY(after.peak_bytes >= after.live.total() + 1'000'000);

@@ -233,9 +233,10 @@ class RunsTest : public QObject {
         QCOMPARE(*done.best_loss, 1.75);
         QCOMPARE(done.best_step, 2);
         QCOMPARE(done.seconds, 12.0);
-        QVERIFY(done.resumable);
+        QVERIFY(!done.resumable);
         Run cut = *store.find((runs / "cut-1").string());
         QCOMPARE(cut.status, "interrupted");
+        QVERIFY(cut.resumable);
         QCOMPARE(cut.steps_done, 2);
         QCOMPARE(*cut.train_loss, 3.0);
         QVERIFY(!cut.validation_loss && !cut.best_loss);
