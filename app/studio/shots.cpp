@@ -1,6 +1,7 @@
 #include "app/studio/shots.h"
 
 #include <QApplication>
+#include <QCursor>
 #include <QDir>
 #include <QPixmap>
 #include <QTimer>
@@ -15,7 +16,9 @@ namespace qlora::studio {
 
 namespace {
 
-constexpr int poll_ms = 100, settle_ms = 1500;  // a page reads its data and draws within the latter
+constexpr int poll_ms = 100;
+constexpr int settle_ms = 1500;  // a page reads its data and draws within it
+constexpr int toast_ms = 8000;   // what the end of the run says has gone by then
 
 }  // namespace
 
@@ -30,6 +33,7 @@ void Shots::start() {
     }
     theme_.set_reduced_motion(true);
     window_.setGeometry(0, 0, 1280, 720);
+    QCursor::setPos(window_.mapToGlobal(QPoint(1279, 719)));  // where nothing unfolds under it
     wait_for_facts();
 }
 
@@ -54,7 +58,7 @@ void Shots::wait_for_facts() {
                 QApplication::exit(1);
                 return;
             }
-            draw();
+            QTimer::singleShot(toast_ms, this, &Shots::draw);
         },
         Qt::SingleShotConnection);
     window_.start_run();

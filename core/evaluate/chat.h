@@ -86,5 +86,8 @@ struct ReportOptions {
 Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter, const ReportOptions& options,
               Control& control, const Progress& progress = {});
 OrderedJson to_json(const Report& report);
+// What the run measured itself while it trained, on its validation rows and without counts of rows and tokens: the base
+// model before the first step, and the model as saved. No contenders: it measured nothing. Throws as read_events().
+Report training_report(const std::filesystem::path& run_folder);
 
 }  // namespace qlora::evaluate

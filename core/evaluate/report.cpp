@@ -1,5 +1,8 @@
+#include <cmath>
+
 #include "core/base/error.h"
 #include "core/evaluate/held_out.h"
+#include "core/events/events.h"
 
 namespace qlora::evaluate {
 
@@ -69,6 +72,41 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
         add("base");
     }
     if (model->adapter != nullptr) add("tuned");
+    return report;
+}
+
+Report training_report(const std::filesystem::path& run_folder) {
+    const std::filesystem::path file = run_folder / "events.jsonl";
+    if (!std::filesystem::exists(file)) return {};
+    train::Evaluated before, last, best;
+    before.step = last.step = -1;
+    bool best_restored = false;
+    for (const auto& event : train::read_events(file)) {
+        if (const auto* evaluated = std::get_if<train::Evaluated>(&event)) {
+            (evaluated->step == 0 ? before : last) = *evaluated;
+            if (evaluated->best) best = *evaluated;
+        } else if (const auto* finished = std::get_if<train::Finished>(&event)) {
+            best_restored = finished->reason == "early_stopping";
+        }
+    }
+    if (best_restored) last = best;
+    Report report;
+    report.split = "validation";
+    auto contender = [&](const char* name, const train::Evaluated& evaluated) {
+        if (evaluated.step < 0) return;
+        Contender measured;
+        measured.name = name;
+        measured.loss = evaluated.loss;
+        measured.perplexity = std::exp(evaluated.loss);
+        for (const auto& sample : last.samples) measured.answers.push_back(evaluated.step == 0 ? sample.base : sample.tuned);
+        report.contenders.push_back(std::move(measured));
+    };
+    contender("base", before);
+    contender("tuned", last);
+    for (const auto& sample : last.samples) {
+        report.questions.push_back(sample.prompt);
+        report.expected.push_back(sample.expected);
+    }
     return report;
 }
 

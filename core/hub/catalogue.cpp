@@ -211,4 +211,10 @@ fs::path resolve_data(const std::string& given) {
                       "Check the path; " + ids(all) + ".");
 }
 
+std::string data_name(const std::string& data) {
+    for (const CatalogueData& set : datasets())
+        if (set.id == data) return set.name;
+    return std::filesystem::path(data).filename().string();
+}
+
 }  // namespace qlora::hub

@@ -40,4 +40,7 @@ std::vector<CatalogueData> datasets();
 std::filesystem::path resolve_model(const std::string& model);
 std::filesystem::path resolve_data(const std::string& data);
 
+// What people call a data set: the catalogue's name of it, or the file's.
+std::string data_name(const std::string& data);
+
 }  // namespace qlora::hub

@@ -102,7 +102,7 @@ void add_data_fields(std::vector<Field>& table) {
          .aliases = {"system_prompt", "system"},
          .level = advanced,
          .label = "System prompt",
-         .help = "A message placed before every conversation that has none of its own.",
+         .help = "Put before conversations that have none.",
          .details =
              "Use the same one when you talk to the tuned model. Its tokens are read in each row, so a long "
              "one costs time and memory in every step. Left empty, the model's chat template decides.",
@@ -127,7 +127,7 @@ void add_data_fields(std::vector<Field>& table) {
          .aliases = {"packing"},
          .level = advanced,
          .label = "Packing",
-         .help = "Fills sequences of the length limit with as many rows as fit; the batch size then counts sequences.",
+         .help = "Fills sequences with as many rows as fit.",
          .details =
              "Rows are never padded here, packed or not, and never see each other. Packing makes every step hold about "
              "the same number of tokens: fewer, larger steps, which suits many short rows and a GPU.",
@@ -138,7 +138,7 @@ void add_data_fields(std::vector<Field>& table) {
          .aliases = {"answer_only", "completion_only_loss", "assistant_only_loss"},
          .level = advanced,
          .label = "Learn answers only",
-         .help = "Counts the loss on the answers alone, not on the questions.",
+         .help = "The loss counts the answers, not the questions.",
          .details =
              "On, the model learns to answer. Off, it also learns to write questions like yours, which helps "
              "only when rows are few and the questions are text worth learning. No effect on plain text.",
@@ -149,7 +149,7 @@ void add_data_fields(std::vector<Field>& table) {
          .aliases = {"skip_bad_rows"},
          .level = advanced,
          .label = "Skip broken rows",
-         .help = "Leaves out rows that cannot be read instead of refusing the file.",
+         .help = "Leaves out rows that cannot be read.",
          .details = "The run says how many were left out and why. Off, the first broken row is named and "
                     "nothing starts, so that no data is lost unseen.",
          .typical = "off"},
@@ -161,7 +161,7 @@ void add_data_fields(std::vector<Field>& table) {
          .label = "Held out for validation",
          .low = 0,
          .high = 0.9,
-         .help = "The part of the training rows held out to watch the run, when there is no validation file.",
+         .help = "The part of the rows held out, without a file.",
          .details = "Chosen by the seed; equal rows stay on one side. More gives a steadier curve and leaves "
                     "less to learn from. 0 turns validation off: no early stopping, no best step.",
          .typical = "0.05 to 0.1"},
@@ -173,7 +173,7 @@ void add_data_fields(std::vector<Field>& table) {
          .label = "Held out for testing",
          .low = 0,
          .high = 0.9,
-         .help = "The part of the training rows held out for the final figures, when there is no test file.",
+         .help = "The part kept for the final figures, without a file.",
          .details = "Chosen by the seed; equal rows stay on one side. More gives steadier figures and leaves "
                     "less to learn from.",
          .typical = "0, or 0.1 when figures are compared"},

@@ -13,8 +13,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .unit = "evaluations",
          .low = 0,
          .high = 100000,
-         .help =
-             "Ends the run when the validation loss has not improved for this many evaluations; 0: never.",
+         .help = "Ends the run when validation stops improving.",
          .details = "Saves the time that would only make the model worse. Too small stops at the first bump "
                     "of the curve.",
          .typical = "0, or 3 to 5"},
@@ -26,7 +25,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .label = "Smallest improvement",
          .low = 0,
          .high = 100,
-         .help = "A lower validation loss counts as an improvement only when it is lower by more than this.",
+         .help = "Less than this does not count as an improvement.",
          .details = "Larger stops sooner, when what is gained is no longer worth the time.",
          .typical = "0 to 0.01"},
         [](auto& r) -> auto& { return r.early_stopping.min_delta; }));
@@ -35,8 +34,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .aliases = {"load_best_model_at_end", "restore_best_weights", "restore_best"},
          .level = advanced,
          .label = "Take the best step",
-         .help = "The finished adapter is that of the step with the lowest validation loss, not of the last "
-                 "step.",
+         .help = "Keeps the step with the lowest validation loss.",
          .details = "Undoes what was learned by heart towards the end. Costs one more copy of the adapter on "
                     "disk. Without validation rows it is the last step's.",
          .typical = "on"},
@@ -50,7 +48,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .unit = "steps",
          .low = 0,
          .high = 100000000,
-         .help = "Measures the validation loss after this many steps; 0: at the end of each epoch.",
+         .help = "Steps between evaluations; 0: each epoch's end.",
          .details = "Oftener draws a finer curve and finds the best step more exactly; each time costs about "
                     "a third of a training step for every batch of validation rows.",
          .typical = "10 to 100"},
@@ -63,7 +61,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .unit = "rows",
          .low = 0,
          .high = 100000000,
-         .help = "How many validation rows are used each time; 0: all.",
+         .help = "Validation rows used each time; 0: all.",
          .details = "More rows give a steadier figure and take longer. The same rows are used each time.",
          .typical = "100 to 500"},
         [](auto& r) -> auto& { return r.evaluate.max_rows; }));
@@ -75,7 +73,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .unit = "questions",
          .low = 0,
          .high = 100,
-         .help = "How many validation questions the model answers at each evaluation.",
+         .help = "Validation questions answered each time.",
          .details = "Shows in words what the loss says in numbers. Each answer takes a few seconds on a CPU.",
          .typical = "0 to 3"},
         [](auto& r) -> auto& { return r.evaluate.samples; }));
@@ -87,7 +85,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .unit = "tokens",
          .low = 1,
          .high = 8192,
-         .help = "Answers shown during the run end after this many tokens.",
+         .help = "Tokens after which a shown answer ends.",
          .details = "Time grows in proportion.",
          .typical = "32 to 128"},
         [](auto& r) -> auto& { return r.evaluate.max_tokens; }));

@@ -24,7 +24,7 @@ void add_method_fields(std::vector<Field>& table) {
          .label = "Rank",
          .low = 1,
          .high = 1024,
-         .help = "The inner width of the adapter: how much it can learn.",
+         .help = "The adapter's inner width: how much it can learn.",
          .details =
              "Parameters, gradients, optimizer state and the adapter file grow in proportion; time a step "
              "grows a little. Too low cannot hold the task, too high learns rows by heart when they are few.",
@@ -37,7 +37,7 @@ void add_method_fields(std::vector<Field>& table) {
          .label = "Alpha",
          .low = 0.001,
          .high = 65536,
-         .help = "How strongly the adapter speaks: its output is scaled by alpha / rank.",
+         .help = "The adapter's output is scaled by alpha / rank.",
          .details = "Acts much like a larger learning rate. Costs nothing. Keep alpha / rank when you change "
                     "the rank.",
          .typical = "the rank, or twice the rank"},
@@ -49,7 +49,7 @@ void add_method_fields(std::vector<Field>& table) {
          .label = "Dropout",
          .low = 0,
          .high = 0.95,
-         .help = "The part of the adapter's inputs put to zero at random in each step.",
+         .help = "The part of the adapter's inputs zeroed at random.",
          .details = "Makes learning by heart harder when rows are few; the loss falls more slowly and less "
                     "smoothly. Costs memory for one mask for each adapted matrix and a little time.",
          .typical = "0; 0.05 to 0.1 for a few hundred rows"},
@@ -59,7 +59,7 @@ void add_method_fields(std::vector<Field>& table) {
          .aliases = {"target_modules", "lora_target_modules", "lora_target"},
          .level = advanced,
          .label = "Adapted layers",
-         .help = "Which weight matrices get an adapter: all-linear, or names as in PEFT.",
+         .help = "The weight matrices that get an adapter.",
          .details = "all-linear takes every linear layer of the blocks, not the output head: the best "
                     "quality for a given rank. Only q_proj and v_proj takes about a fifth of the adapter's "
                     "memory, and learns less.",
@@ -70,7 +70,7 @@ void add_method_fields(std::vector<Field>& table) {
          .aliases = {"use_rslora", "rslora"},
          .level = advanced,
          .label = "Rank-stabilised scale",
-         .help = "Scales the adapter by alpha / square root of rank instead of alpha / rank.",
+         .help = "Divides alpha by the square root of the rank.",
          .details = "Keeps the size of updates even as the rank grows, so that ranks above 32 learn as they "
                     "should. Costs nothing. With it, a smaller alpha is usual.",
          .typical = "off; on for ranks from 64"},
@@ -80,7 +80,7 @@ void add_method_fields(std::vector<Field>& table) {
          .aliases = {"adapter_name_or_path", "adapter_path"},
          .level = advanced,
          .label = "Start from adapter",
-         .help = "A folder with an adapter in PEFT's format to go on from.",
+         .help = "An adapter in PEFT's format to go on from.",
          .details = "Its rank, alpha and layers must be the recipe's. Left empty, a fresh adapter is made, "
                     "which changes nothing until it has learned.",
          .typical = "empty"},

@@ -103,7 +103,7 @@ void add_model_fields(std::vector<Field>& table) {
          .aliases = {"output_dir"},
          .level = advanced,
          .label = "Output folder",
-         .help = "The folder the run is kept in: recipe, events, checkpoints and the adapter.",
+         .help = "The folder the run is kept in.",
          .details = "Left empty, a new folder in the program's home is made. A folder that already holds "
                     "files is refused, unless the run in it is resumed. An adapter takes a few percent of "
                     "the model's size, a checkpoint about three times as much.",

@@ -28,7 +28,7 @@ void add_length_fields(std::vector<Field>& table) {
          .unit = "steps",
          .low = 0,
          .high = 100000000,
-         .help = "Ends the run after this many optimizer steps, whatever the epochs; 0: by epochs.",
+         .help = "Ends the run after so many steps; 0: by epochs.",
          .details = "Handy for a quick try. The learning-rate schedule spans exactly these steps.",
          .typical = "0; 20 to see whether everything works"},
         [](auto& r) -> auto& { return r.train.max_steps; }));
@@ -54,7 +54,7 @@ void add_length_fields(std::vector<Field>& table) {
          .unit = "batches",
          .low = 1,
          .high = 65536,
-         .help = "Batches whose gradients are added up before the weights change.",
+         .help = "Batches added up before the weights change.",
          .details = "Learns like a batch this many times larger, at the memory of one, and takes as much "
                     "longer a step. Every trained token counts the same, however the rows are divided.",
          .typical = "1 to 16"},
@@ -94,8 +94,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .label = "Warm-up",
          .low = 0,
          .high = 10000000,
-         .help =
-             "The learning rate rises from zero over this many steps; below 1, over this part of all steps.",
+         .help = "The part of the steps in which the rate rises.",
          .details = "Keeps the first steps, whose gradients are large and noisy, from doing harm. Too long "
                     "wastes steps of a short run.",
          .typical = "0.03 to 0.1, or 10 to 100 steps"},
@@ -107,7 +106,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .label = "Weight decay",
          .low = 0,
          .high = 1,
-         .help = "Pulls the adapter's weights towards zero a little in every step.",
+         .help = "Pulls the adapter's weights a little to zero.",
          .details = "Keeps the adapter small, against learning by heart; too much keeps it from learning. "
                     "Costs nothing.",
          .typical = "0 to 0.01, at most 0.1"},
@@ -119,7 +118,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .label = "Adam beta 1",
          .low = 0,
          .high = 0.9999,
-         .help = "How long AdamW remembers the direction of past gradients.",
+         .help = "How long past gradients' direction counts.",
          .details = "Higher is smoother and slower to turn. Rarely worth changing.",
          .typical = "0.9"},
         [](auto& r) -> auto& { return r.train.beta1; }));
@@ -130,7 +129,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .label = "Adam beta 2",
          .low = 0,
          .high = 0.999999,
-         .help = "How long AdamW remembers the size of past gradients.",
+         .help = "How long past gradients' size counts.",
          .details = "Lower adapts faster to gradients that change their size, as in short runs. Rarely worth "
                     "changing.",
          .typical = "0.999; 0.95 to 0.99 for large batches"},
@@ -142,7 +141,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .label = "Adam epsilon",
          .low = 1e-20,
          .high = 0.1,
-         .help = "A small number that keeps AdamW from dividing by zero.",
+         .help = "Keeps AdamW from dividing by zero.",
          .details = "Larger damps the steps of weights with tiny gradients. Rarely worth changing.",
          .typical = "1e-8"},
         [](auto& r) -> auto& { return r.train.epsilon; }));
@@ -153,7 +152,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .label = "Gradient clipping",
          .low = 0,
          .high = 1000000,
-         .help = "Gradients longer than this are shortened to it; 0: never.",
+         .help = "Longer gradients are cut to this; 0: never.",
          .details = "One odd batch cannot throw the run off. Far below the usual norm, seen on the Live "
                     "page, it acts as a lower learning rate.",
          .typical = "0.3 to 1"},
@@ -170,8 +169,7 @@ void add_running_fields(std::vector<Field>& table) {
          .label = "Seed",
          .low = 0,
          .high = 9007199254740991,
-         .help = "Fixes everything that is left to chance: the split, the order of rows, the fresh adapter, "
-                 "dropout.",
+         .help = "Fixes everything that is left to chance.",
          .details = "The same seed, machine and threads give the same numbers. Try several to see how much "
                     "of a difference between two runs is chance.",
          .typical = "42"},
@@ -184,7 +182,7 @@ void add_running_fields(std::vector<Field>& table) {
          .unit = "steps",
          .low = 0,
          .high = 100000000,
-         .help = "Saves what is needed to go on later after this many steps; 0: only at the end.",
+         .help = "Steps between checkpoints; 0: only at the end.",
          .details = "After a crash at most these steps are lost. Each takes about three times the adapter's "
                     "size on disk, and less than a second.",
          .typical = "50 to 500"},
@@ -196,7 +194,7 @@ void add_running_fields(std::vector<Field>& table) {
          .label = "Checkpoints kept",
          .low = 1,
          .high = 10000,
-         .help = "How many of the newest checkpoints are kept; older ones are deleted.",
+         .help = "Older checkpoints than these are deleted.",
          .details = "More takes more disk space and lets you go back further.",
          .typical = "2"},
         [](auto& r) -> auto& { return r.train.keep_checkpoints; }));
@@ -205,7 +203,7 @@ void add_running_fields(std::vector<Field>& table) {
          .aliases = {"gradient_checkpointing"},
          .level = advanced,
          .label = "Recompute activations",
-         .help = "Keeps only each block's input and computes the rest again on the way back.",
+         .help = "Computes them again on the way back: less memory.",
          .details = "The memory of activations falls to a fraction, each step takes about a third longer, "
                     "the result is the same. For long rows that do not fit otherwise.",
          .typical = "off"},

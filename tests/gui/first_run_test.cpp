@@ -1,10 +1,14 @@
-// A newcomer's first run with mouse and keys: open, Start, watch it learn, talk to it, find the adapter on
-// disk.
+// A newcomer's first run with real mouse and key events of an X server: open, change what makes the run short, Start,
+// pause, watch it learn, talk to the tuned model, find the adapter on disk.
+#include <QAbstractButton>
 #include <QApplication>
 #include <QElapsedTimer>
+#include <QLineEdit>
 #include <QListView>
 #include <QPlainTextEdit>
+#include <QProcess>
 #include <QPushButton>
+#include <QScrollArea>
 #include <QSettings>
 #include <QTemporaryDir>
 #include <QTest>
@@ -16,6 +20,7 @@
 #include "ui/engine/core_dataset_service.h"
 #include "ui/engine/core_engine.h"
 #include "ui/engine/core_runs_service.h"
+#include "ui/models/chat_model.h"
 #include "ui/models/live_run.h"
 #include "ui/models/recipe_draft.h"
 #include "ui/pages/live_page.h"
@@ -30,6 +35,9 @@ using namespace qlora::ui;
 
 namespace {
 
+constexpr int wheel_down = 5;
+const char* const question = "The ATM swallowed my card. What now?";
+
 class NoDialogs : public Dialogs {
   public:
     QString open_file(QWidget*, const QString&, const QString&, const QString&) override { return {}; }
@@ -38,6 +46,47 @@ class NoDialogs : public Dialogs {
     int ask(QWidget*, const Question&) override { return 0; }
 };
 
+// The X server's mouse and keyboard.
+bool hand(const QStringList& arguments) {
+    QProcess process;
+    process.start("xdotool", arguments);
+    while (process.state() != QProcess::NotRunning) QTest::qWait(5);
+    QTest::qWait(50);  // for the events to arrive
+    return process.exitStatus() == QProcess::NormalExit && process.exitCode() == 0;
+}
+
+bool point_at(const QWidget& widget) {
+    const QPoint at = widget.mapToGlobal(widget.visibleRegion().boundingRect().center());
+    return hand({"mousemove", QString::number(at.x()), QString::number(at.y())});
+}
+
+bool click(const QWidget& widget, int times = 1) {
+    return point_at(widget) && hand({"click", "--repeat", QString::number(times), "--delay", "60", "1"});
+}
+
+bool type(const QString& text) { return hand({"type", "--delay", "15", text}); }
+bool press(const QString& key) { return hand({"key", key}); }
+
+bool drawn(const QWidget& widget) {
+    return widget.isVisible() && widget.visibleRegion().boundingRect().height() > widget.height() / 2;
+}
+
+// What a person would call it: a button's text or the name that a screen reader tells.
+QWidget* find(const QWidget& in, const QString& name) {
+    for (auto* widget : in.findChildren<QWidget*>()) {
+        const auto* button = qobject_cast<QAbstractButton*>(widget);
+        if (widget->isVisible() && (widget->accessibleName() == name || (button && button->text() == name))) return widget;
+    }
+    return nullptr;
+}
+
+std::vector<const ChatModel*> chats(const QWidget& in) {
+    std::vector<const ChatModel*> models;
+    for (const auto* list : in.findChildren<QListView*>())
+        if (const auto* model = qobject_cast<const ChatModel*>(list->model()); model && list->isVisible()) models.push_back(model);
+    return models;
+}
+
 }  // namespace
 
 class FirstRunTest : public QObject {
@@ -45,6 +94,7 @@ class FirstRunTest : public QObject {
 
   private slots:
     void initTestCase() {
+        if (QGuiApplication::platformName() != "xcb") QSKIP("needs an X server: tests/gui/under_xvfb.sh starts one");
         const auto models = hub::models();
         if (models.empty() || !models.front().available) QSKIP("no prepared model: ./dev setup makes it");
         theme_ = std::make_unique<theme::Theme>(*qApp, theme::Scheme::light);
@@ -61,33 +111,44 @@ class FirstRunTest : public QObject {
         CoreChatService chat;
         NoDialogs dialogs;
         MainWindow window({engine, datasets, runs, chat, dialogs, *theme_, settings});
+        window.resize(1280, 720);
         window.show();
         QVERIFY(QTest::qWaitForWindowExposed(&window));
         qInfo("window after %lld ms", static_cast<long long>(clock.elapsed()));
         QVERIFY(clock.elapsed() < 1500);
+        QVERIFY(QTest::qWaitForWindowActive(&window));
 
+        // A short run: what a person would type into the Train page.
         QPushButton* start = window.train_page()->preview()->start_button();
         QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 20000);
-        for (const auto& [key, value] : {std::pair{"train.max_steps", 8},
-                                         {"evaluate.every", 4},
-                                         {"evaluate.max_rows", 4},
-                                         {"train.batch_size", 2}})
-            QVERIFY(window.draft().set(key, value));
-        QVERIFY(window.draft().set("data.max_length", 64));
+        QVERIFY(find(window, "Advanced") && click(*find(window, "Advanced")));
+        const std::pair<const char*, const char*> short_run[] = {
+            {"Longest row", "64"}, {"Steps", "8"}, {"Batch size", "2"}, {"Evaluate every", "4"}, {"Rows evaluated", "4"}};
+        for (const auto& [name, text] : short_run) {
+            QWidget* input = find(window, name);
+            QVERIFY2(input, name);
+            QVERIFY(point_at(*window.train_page()->findChild<QScrollArea*>()));
+            for (int turns = 0; !drawn(*input) && turns < 60; ++turns) QVERIFY(hand({"click", QString::number(wheel_down)}));
+            QVERIFY2(drawn(*input), name);
+            auto* line = input->findChild<QLineEdit*>();
+            QVERIFY2(line && click(*line, 3) && type(text) && press("Tab"), name);
+            QCOMPARE(line->text(), text);
+        }
+        QCOMPARE(window.draft().recipe().train.max_steps, 8);
         QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 20000);
+
         window.latency().start();
         clock.restart();
-        QTest::mouseClick(start, Qt::LeftButton);
+        QVERIFY(click(*start));
         QTRY_VERIFY_WITH_TIMEOUT(!window.live_run().steps().empty() || window.live_run().failed(), 120000);
         qInfo("first loss after %lld ms", static_cast<long long>(clock.elapsed()));
         QCOMPARE(window.page(), Page::live);
 
-        QTest::keyClick(&window, Qt::Key_Space);
-        QTRY_COMPARE(window.live_run().state(), RunState::paused);
-        QTest::keyClick(&window, Qt::Key_Space);
+        QVERIFY(press("space"));
+        QTRY_COMPARE_WITH_TIMEOUT(window.live_run().state(), RunState::paused, 20000);
+        QVERIFY(press("space"));
         QTRY_VERIFY_WITH_TIMEOUT(!window.live_run().active(), 240000);
-        QVERIFY2(!window.live_run().failed(),
-                 window.live_run().failed() ? window.live_run().failed()->message.c_str() : "");
+        QVERIFY2(!window.live_run().failed(), window.live_run().failed() ? window.live_run().failed()->message.c_str() : "");
         QVERIFY(window.live_run().finished().has_value());
         QCOMPARE(window.live_run().steps().size(), std::size_t(8));
         qInfo("the longest block of the UI thread: %.1f ms", window.latency().worst_ms());
@@ -96,9 +157,26 @@ class FirstRunTest : public QObject {
         const std::filesystem::path run = window.live_run().finished()->run;
         QVERIFY(std::filesystem::exists(run / "adapter" / "adapter_model.safetensors"));
         QVERIFY(std::filesystem::exists(run / "adapter" / "adapter_config.json"));
-        QTest::keyClick(&window, Qt::Key_5, Qt::ControlModifier);
-        QCOMPARE(window.page(), Page::runs);
-        QTRY_VERIFY(window.findChild<QListView*>()->model()->rowCount() >= 0);
+
+        // Both models answer a question.
+        QVERIFY(find(window, "Evaluate it") && click(*find(window, "Evaluate it")));
+        QCOMPARE(window.page(), Page::evaluate);
+        QTRY_VERIFY_WITH_TIMEOUT(find(window, "Chat"), 10000);
+        QVERIFY(click(*find(window, "Chat")));
+        QPlainTextEdit* prompt = nullptr;
+        for (auto* edit : window.findChildren<QPlainTextEdit*>())
+            if (edit->isVisible()) prompt = edit;
+        QVERIFY(prompt && click(*prompt) && type(question) && press("Return"));
+        QTRY_COMPARE(chats(window).size(), std::size_t(2));
+        for (const auto* side : chats(window)) {
+            QTRY_VERIFY_WITH_TIMEOUT(side->rowCount() == 2 && !side->streaming(), 120000);
+            QCOMPARE(side->index(0).data().toString(), QString(question));
+            QVERIFY(!side->index(1).data(ChatModel::FailedRole).toBool());
+            QVERIFY(!side->index(1).data(ChatModel::FigureRole).toString().isEmpty());
+        }
+
+        QVERIFY(press("ctrl+5"));
+        QTRY_COMPARE(window.page(), Page::runs);
         window.close();
         QVERIFY(!window.isVisible());
     }

@@ -30,7 +30,7 @@ class PlayedDatasets : public QuietDatasets {
     }
 
     void play(std::size_t rows) {
-        emit opened({"set", "/tmp/support.jsonl", rows, {{"q", data::ColumnKind::string}, {"a", data::ColumnKind::string}}, {}});
+        emit opened({"set", "Support", "/tmp/support.jsonl", rows, {{"q", data::ColumnKind::string}, {"a", data::ColumnKind::string}}, {}});
         DatasetRoles roles;
         roles.roles.layout = data::ColumnRoles::Layout::prompt_completion;
         roles.roles.prompt = "q";

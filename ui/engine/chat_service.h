@@ -22,7 +22,7 @@ class ChatService : public QObject {
     using QObject::QObject;
 
     // Which run answers: its recipe and its adapter. The model is loaded at the first request that needs it, and let go
-    // when another run is chosen or release() is called.
+    // when another run is chosen or release() is called. Followed by trained() once the run's own figures are read.
     virtual void choose(const std::filesystem::path& run_folder) = 0;
     virtual void release() = 0;
 
@@ -37,6 +37,8 @@ class ChatService : public QObject {
     virtual void stop_chat() = 0;
 
   signals:
+    void trained(const qlora::evaluate::Report& report);  // evaluate::training_report() of the chosen run
+
     void progressed(const QString& what, double done, double total);
     void measured(const qlora::evaluate::Report& report);
     void cancelled();

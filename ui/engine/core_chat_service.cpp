@@ -23,6 +23,7 @@ evaluate::LoadOptions load_options(const std::filesystem::path& folder) {
 }  // namespace
 
 CoreChatService::CoreChatService(QObject* parent) : ChatService(parent) {
+    connect(&history_task_, &Task::failed, this, &ChatService::failed);
     connect(&measure_task_, &Task::progressed, this, &ChatService::progressed);
     connect(&measure_task_, &Task::cancelled, this, &ChatService::cancelled);
     connect(&measure_task_, &Task::failed, this, &ChatService::failed);
@@ -40,6 +41,9 @@ void CoreChatService::choose(const std::filesystem::path& run_folder) {
     if (run_folder == folder_) return;
     release();
     folder_ = run_folder;
+    history_task_.start([this, run_folder](Worker& worker) {
+        worker.post([this, report = evaluate::training_report(run_folder)] { emit trained(report); });
+    });
 }
 
 void CoreChatService::release() {

@@ -26,7 +26,7 @@ class CoreChatService : public ChatService {
   private:
     std::filesystem::path folder_;
     std::shared_ptr<evaluate::Session> session_;  // of folder_; null until the first question
-    Task measure_task_, chat_task_, freeing_task_;
+    Task history_task_, measure_task_, chat_task_, freeing_task_;
 };
 
 }  // namespace qlora::ui

@@ -38,12 +38,6 @@ QStringList column_names(const data::ColumnRoles& roles) {
     return names;
 }
 
-QString name_for_people(const std::string& source) {
-    for (const auto& set : hub::datasets())
-        if (set.id == source) return QString::fromStdString(set.name);
-    return QString::fromStdString(std::filesystem::path(source).filename().string());
-}
-
 void add_tokens(DataSummary& summary, const recipe::Recipe& recipe, const data::Table& table,
                 const data::ColumnRoles& roles, std::vector<data::RowIndex> rows, const Control& control,
                 const Progress& progress) {
@@ -90,7 +84,7 @@ DataSummary summarize(const recipe::Recipe& recipe, const Control& control, cons
     const data::ColumnRoles roles = roles_of(table, recipe.data.columns);
     DataSummary summary;
     summary.source = QString::fromStdString(recipe.data.train);
-    summary.name = name_for_people(recipe.data.train);
+    summary.name = QString::fromStdString(hub::data_name(recipe.data.train));
     summary.rows = std::int64_t(table.rows());
     summary.columns = column_names(roles);
     for (const auto& notice : table.notices()) summary.notices << QString::fromStdString(notice);

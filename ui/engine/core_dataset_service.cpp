@@ -86,7 +86,8 @@ void CoreDatasetService::open(const recipe::Recipe& recipe) {
         if (!next.table || next.source != recipe.data.train || !same_rules) {
             next.table = read(recipe.data.train);
             next.source = recipe.data.train;
-            DatasetOpened opened{QString::fromStdString(next.source), QString::fromStdString(next.table->label()),
+            DatasetOpened opened{QString::fromStdString(next.source), QString::fromStdString(hub::data_name(next.source)),
+                                 QString::fromStdString(next.table->label()),
                                  std::min(next.table->rows(), most_rows), next.table->columns(), next.table->notices()};
             publish([this, opened] {
                 rows_task_.cancel();

@@ -18,7 +18,8 @@ namespace qlora::ui {
 // What is known as soon as the file has been read once.
 struct DatasetOpened {
     QString source;  // as asked for
-    QString label;   // the file
+    QString name;    // for people
+    QString path;    // the file
     std::size_t rows = 0;
     std::vector<data::Column> columns;
     std::vector<std::string> notices;

@@ -195,7 +195,7 @@ void DataPage::connect_service() {
         tokens_->set_tokens({});
         roles_->set_columns(dataset.columns);
         figures_->set_rows(dataset.rows, dataset.notices);
-        source_->set_text(tr("%1 · %2 rows").arg(format::path(dataset.label), format::count(qint64(dataset.rows))));
+        source_->set_text(tr("%1 · %2 rows · %3").arg(dataset.name, format::count(qint64(dataset.rows)), format::path(dataset.path)));
         stack_->setCurrentIndex(1);
         table_->selectRow(0);
     });

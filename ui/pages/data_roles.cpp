@@ -46,7 +46,7 @@ DataRoles::DataRoles(QWidget* parent) : QWidget(parent) {
     fields_[completion] = make_field(tr("Answer"), tr("The column with what the model learns to answer"));
     fields_[messages] = make_field(tr("Messages"), tr("The column with a list of messages, each with role and content"));
     fields_[text] = make_field(tr("Text"), tr("The column with the text to learn"));
-    fields_[system] = make_field(tr("System prompt"), tr("The column with instructions that come before each conversation"));
+    fields_[system] = make_field(tr("System"), tr("The column with instructions that come before each conversation"));
     for (const Field& field : fields_) {
         connect(field.box, &QComboBox::activated, this, &DataRoles::tell);
         row->addWidget(field.widget);

@@ -59,7 +59,7 @@ QWidget* EvaluatePage::make_heading() {
     runs_->setModel(model_);
     runs_->setAccessibleName(tr("Run"));
     runs_->setToolTip(tr("The run whose adapter is measured"));
-    runs_->setMinimumWidth(220);
+    runs_->setMinimumWidth(420);
     runs_->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     row->addWidget(runs_);
     progress_ = make<ProgressStrip>();
@@ -93,6 +93,9 @@ void EvaluatePage::connect_services() {
         if (chat_->answering()) progress_->set_progress(what, done, total);
     });
     connect(&chat_service_, &ChatService::piece, this, [this] { progress_->end(); });
+    connect(&chat_service_, &ChatService::trained, this, [this](const evaluate::Report& report) {
+        if (!reports_.contains({run_, steps_})) scoreboard_->set_report(report);
+    });
     connect(&chat_service_, &ChatService::measured, this, [this](const evaluate::Report& report) {
         reports_[{run_, steps_}] = report;
         scoreboard_->set_report(report);
@@ -142,11 +145,11 @@ void EvaluatePage::run_chosen() {
     steps_ = steps;
     error_->clear();
     chat_service_.release();
-    if (entry) chat_service_.choose(entry->run.folder);
     set_measuring(false);
     const auto known = reports_.find({run_, steps_});
     scoreboard_->set_report(known == reports_.end() ? evaluate::Report{} : known->second);
     chat_->set_run(entry ? QString::fromStdString(entry->run.name) : QString());
+    if (entry) chat_service_.choose(entry->run.folder);
     refresh();
 }
 

@@ -100,10 +100,12 @@ EvaluateScoreboard::Figure EvaluateScoreboard::make_figure(const QString& name, 
 
 void EvaluateScoreboard::show_contender(const Figure& figure, const evaluate::Contender* contender) {
     figure.value->setText(contender ? format::figure(contender->perplexity) : u"–"_s);
-    figure.detail->set_text(contender ? tr("loss %1 · %2 %3 · %4 tokens")
-                                            .arg(format::figure(contender->loss), format::count(contender->rows),
-                                                 split_text(model_->report().split), format::count(contender->tokens))
-                                      : tr("not measured yet"));
+    figure.detail->set_text(!contender ? tr("not measured yet")
+                            : contender->rows == 0
+                                ? tr("loss %1 · validation rows, as the run went").arg(format::figure(contender->loss))
+                                : tr("loss %1 · %2 %3 · %4 tokens")
+                                      .arg(format::figure(contender->loss), format::count(contender->rows),
+                                           split_text(model_->report().split), format::count(contender->tokens)));
 }
 
 void EvaluateScoreboard::set_report(const evaluate::Report& report) {
@@ -120,7 +122,7 @@ void EvaluateScoreboard::set_report(const evaluate::Report& report) {
                             : ratio == 1 ? tr("the run made no difference here")
                                          : tr("the tuned model got worse on the held-out rows"));
     set_look(ratio_.detail, known && ratio < 1 ? "bad" : "dim");
-    measure_->setText(base ? tr("Measure again") : tr("Measure"));
+    measure_->setText(base && base->rows > 0 ? tr("Measure again") : tr("Measure"));
     stack_->setCurrentIndex(model_->rowCount() > 0);
     refresh();
 }

@@ -50,6 +50,7 @@ void MainWindow::connect_engine() {
             live_->set_predicted_peak(plan->peak_bytes);
         }
         show_page(Page::live);
+        live_->setFocus();  // on the page, not on a control: Space pauses
     });
     connect(&engine, &Engine::history_ready, this,
             [this](const QString& folder, const std::vector<train::Event>& events) {

@@ -23,7 +23,7 @@ Toast::Toast(QWidget* host) : QFrame(host) {
         if (undo) undo();
     });
     auto* row = make<QHBoxLayout>(this);
-    row->setContentsMargins(14, 8, 10, 8);
+    row->setContentsMargins(14, 4, 10, 4);
     row->addWidget(text_);
     row->addWidget(undo_);
     timer_ = make<QTimer>(this);
@@ -59,7 +59,8 @@ void Toast::show_for(int milliseconds) {
 
 void Toast::place() {
     adjustSize();
-    move((parentWidget()->width() - width()) / 2, parentWidget()->height() - height() - 24);
+    // Over the empty middle of the top bar, where it hides nothing that one may want to read or press.
+    move((parentWidget()->width() - width()) / 2, 4);
 }
 
 void Toast::settle() {
