@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::string_view space_mark = "\xE2\x96\x81";
 
-std::string fallback_spelling(int byte) {
-    static constexpr char digits[] = "0123456789ABCDEF";
-    return {'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'};
-}
-
 }  // namespace
 
 MergeTable::MergeTable(std::size_t count) : slots_(std::bit_ceil(std::max<std::size_t>(count * 2, 16))) {
@@ -54,7 +49,7 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<std::pair<std::string, std::st
         std::string spelling;
         append_utf8(spelling, options_.byte_level ? byte_character(static_cast<std::uint8_t>(byte)) : byte);
         bytes_[byte] = options_.byte_level || byte < 128 ? vocabulary_.find(spelling).value_or(-1) : -1;
-        fallbacks_[byte] = options_.byte_fallback ? vocabulary_.find(fallback_spelling(byte)).value_or(-1) : -1;
+        fallbacks_[byte] = options_.byte_fallback ? vocabulary_.find(byte_token_spelling(byte)).value_or(-1) : -1;
     }
     for (std::int32_t id = 0; options_.ignore_merges && id < vocabulary_.size(); ++id) {
         if (!vocabulary_.has(id)) continue;
@@ -111,16 +106,7 @@ std::unique_ptr<Bpe> read_bpe(const JsonObject& json, bool byte_level) {
     options.continuing_prefix = json.string("continuing_subword_prefix", "");
     options.word_suffix = json.string("end_of_word_suffix", "");
 
-    const Json& vocab = json.value("vocab");
-    if (!vocab.is_object()) json.fail("vocab", "an object of tokens and their ids");
-    Vocabulary vocabulary;
-    for (const auto& [token, id] : vocab.items()) {
-        if (!id.is_number_integer() || id < 0 || id >= Vocabulary::limit)
-            throw input_error("json.field", json.where(),
-                              "the id of the token " + describe(Json(token)) + ": expected an integer from 0 to " +
-                                  std::to_string(Vocabulary::limit - 1) + ", got " + describe(id));
-        vocabulary.add(token, id.get<std::int32_t>());
-    }
+    Vocabulary vocabulary = read_vocabulary(json);
     const Json& list = json.value("merges");
     if (!list.is_array()) json.fail("merges", "an array");
     std::vector<std::pair<std::string, std::string>> merges;

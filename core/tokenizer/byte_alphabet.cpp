@@ -51,4 +51,9 @@ std::string byte_spelling(std::string_view text) {
     return out;
 }
 
+std::string byte_token_spelling(int byte) {
+    static constexpr char digits[] = "0123456789ABCDEF";
+    return {'<', '0', 'x', digits[byte >> 4 & 15], digits[byte & 15], '>'};
+}
+
 }  // namespace qlora::tokenizer

@@ -16,4 +16,7 @@ std::optional<std::uint8_t> character_byte(char32_t character);
 std::optional<std::string> spelled_bytes(std::string_view spelling);
 std::string byte_spelling(std::string_view bytes);
 
+// Sentencepiece's spelling of a byte, "<0xE2>".
+std::string byte_token_spelling(int byte);
+
 }  // namespace qlora::tokenizer

@@ -2,22 +2,14 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/tokenizer/sentencepiece_proto.h"
+#include "core/tokenizer/character_map.h"
 
 namespace qlora::tokenizer {
 namespace {
 
-// A unit of the double array of darts-clone (S. Yata), which sentencepiece stores in its models.
-struct Unit {
-    std::uint32_t bits;
-    bool has_leaf() const { return bits >> 8 & 1; }
-    std::uint32_t label() const { return bits & (1u << 31 | 0xFF); }
-    std::uint32_t offset() const { return (bits >> 10) << ((bits & 1u << 9) >> 6); }
-};
-
 class TrieCheck {
   public:
-    TrieCheck(std::vector<Unit> units, const std::string& where, std::size_t most_results)
+    TrieCheck(std::vector<DartsUnit> units, const std::string& where, std::size_t most_results)
         : units_(std::move(units)), where_(where), most_results_(most_results), results_(units_.size(), unseen) {}
 
     // Depth first from the root; results_[n] becomes the most keys that a search passing through n still finds.
@@ -68,7 +60,7 @@ class TrieCheck {
         return base;
     }
 
-    std::vector<Unit> units_;
+    std::vector<DartsUnit> units_;
     const std::string& where_;
     std::size_t most_results_;
     std::vector<std::int32_t> results_;
@@ -87,7 +79,7 @@ void check_charsmap(std::string_view charsmap, const std::string& where, std::si
     if (size >= charsmap.size() - sizeof size)
         refuse("the trie of " + std::to_string(size) + " bytes leaves no room for the strings");
     if (charsmap.back() != '\0') refuse("the strings do not end in a NUL byte");
-    std::vector<Unit> units(size / sizeof(Unit));
+    std::vector<DartsUnit> units(size / sizeof(DartsUnit));
     std::memcpy(units.data(), charsmap.data() + sizeof size, size);
     TrieCheck(std::move(units), where, most_results).run();
 }

@@ -3,9 +3,13 @@
 #include <unicode/bytestream.h>
 #include <unicode/edits.h>
 #include <unicode/normalizer2.h>
-#include <unicode/uchar.h>
+#include <unicode/uniset.h>
+
+#include <optional>
 
 #include "core/base/error.h"
+#include "core/tokenizer/byte_alphabet.h"
+#include "core/tokenizer/character_map.h"
 #include "core/tokenizer/pattern.h"
 #include "core/tokenizer/unicode.h"
 
@@ -34,6 +38,18 @@ bool map_characters(const Piece& piece, Rewritten& out, Map map) {
     return changed;
 }
 
+// The tokenizers library normalizes by Unicode 9: what came later stays as it is, and is no mark.
+const icu::UnicodeSet& characters_of_unicode_9() {
+    static const icu::UnicodeSet set = [] {
+        UErrorCode status = U_ZERO_ERROR;
+        icu::UnicodeSet characters(icu::UnicodeString("[:age=9.0:]"), status);
+        if (U_FAILURE(status)) throw failure("tokenizer.icu", "ICU", u_errorName(status));
+        characters.freeze();
+        return characters;
+    }();
+    return set;
+}
+
 class UnicodeForm : public Normalizer {
   public:
     using Instance = const icu::Normalizer2* (*)(UErrorCode&);
@@ -41,6 +57,7 @@ class UnicodeForm : public Normalizer {
         UErrorCode status = U_ZERO_ERROR;
         form_ = instance(status);
         if (U_FAILURE(status)) throw failure("tokenizer.icu", "ICU", u_errorName(status));
+        of_unicode_9_.emplace(*form_, characters_of_unicode_9());
     }
 
     bool rewrite(const Piece& piece, Rewritten& out) const override {
@@ -51,7 +68,7 @@ class UnicodeForm : public Normalizer {
         if (form_->isNormalizedUTF8(source, status) && U_SUCCESS(status)) return false;
         icu::Edits edits;
         icu::StringByteSink<std::string> sink(&out.text);
-        form_->normalizeUTF8(0, source, sink, &edits, status);
+        of_unicode_9_->normalizeUTF8(0, source, sink, &edits, status);
         if (U_FAILURE(status)) throw failure("tokenizer.icu", "Unicode normalization", u_errorName(status));
         out.origin.resize(out.text.size());
         auto edit = edits.getFineIterator();
@@ -64,6 +81,7 @@ class UnicodeForm : public Normalizer {
 
   private:
     const icu::Normalizer2* form_;
+    std::optional<icu::FilteredNormalizer2> of_unicode_9_;
 };
 
 class Lowercase : public Normalizer {
@@ -72,7 +90,7 @@ class Lowercase : public Normalizer {
         return map_characters(piece, out, [](char32_t character, std::string& text) {
             // The one letter whose lower case, whatever the context, is two characters.
             if (character == 0x130) return text = "i\xCC\x87", true;
-            auto lower = static_cast<char32_t>(u_tolower(static_cast<UChar32>(character)));
+            auto lower = lower_case(character);
             if (lower == character) return false;
             append_utf8(text, lower);
             return true;
@@ -214,6 +232,47 @@ class DropNonspacingMarks : public Normalizer {
     }
 };
 
+// Blanks of many kinds to spaces, as sentencepiece's "nmt" rules have it; control characters go.
+class Nmt : public Normalizer {
+  public:
+    bool rewrite(const Piece& piece, Rewritten& out) const override {
+        return map_characters(piece, out, [](char32_t c, std::string& text) {
+            if ((c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F) return true;
+            bool blank = c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
+                         c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+            if (blank) text = " ";
+            return blank;
+        });
+    }
+};
+
+class SpellBytes : public Normalizer {
+  public:
+    bool rewrite(const Piece& piece, Rewritten& out) const override {
+        for (std::size_t i = 0; i < piece.text.size(); ++i) {
+            std::string spelling;
+            append_utf8(spelling, byte_character(static_cast<std::uint8_t>(piece.text[i])));
+            out.append(spelling, piece.offset(i));
+        }
+        return !piece.text.empty();
+    }
+};
+
+std::string from_base64(const JsonObject& json, const char* key) {
+    std::string text = json.string(key), bytes;
+    while (text.ends_with('=')) text.pop_back();
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (char c : text) {
+        int digit = c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52
+                    : c == '+' ? 62 : c == '/' ? 63 : -1;
+        if (digit < 0) json.fail(key, "text in base64");
+        bits = bits << 6 | static_cast<std::uint32_t>(digit);
+        if ((count += 6) >= 8) bytes += static_cast<char>(bits >> (count -= 8));
+    }
+    return bytes;
+}
+
 using Parts = std::vector<std::unique_ptr<const Normalizer>>;
 
 std::unique_ptr<const Normalizer> bert(const JsonObject& json) {
@@ -265,6 +324,13 @@ std::unique_ptr<const Normalizer> read_normalizer(const Json& value, const std::
     if (type == "Prepend") return std::make_unique<Prepend>(json.string("prepend"));
     if (type == "Replace") return std::make_unique<Replace>(read_pattern(json), json.string("content"));
     if (type == "BertNormalizer") return bert(json);
+    if (type == "Nmt") return std::make_unique<Nmt>();
+    if (type == "ByteLevel") return std::make_unique<SpellBytes>();
+    if (type == "Precompiled") {
+        std::string map = json.has("precompiled_charsmap") ? from_base64(json, "precompiled_charsmap") : "";
+        if (map.empty()) return nullptr;  // models without rules
+        return character_map_normalizer(CharacterMap(map, json.where() + ": precompiled_charsmap"));
+    }
     throw input_error("tokenizer.unsupported", where, "the normalizer \"" + type + "\" is not supported");
 }
 

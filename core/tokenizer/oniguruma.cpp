@@ -16,11 +16,13 @@ std::string hex(char32_t value) {
     return "\\x{" + std::string(digits, end) + "}";
 }
 
-// Class members for the ranges that newer Unicode versions added to a general category ("L", "Lu", ...).
+// Class members for the ranges that newer Unicode versions added to a general category ("L", "Lu", ...), or to all but
+// "C" for none.
 std::string additions(std::string_view category) {
     std::string members;
     for (const auto& range : unicode_additions) {
-        if (!std::string_view(range.category).starts_with(category)) continue;
+        bool assigned = category.empty() && range.category[0] != 'C';
+        if (!assigned && (category.empty() || !std::string_view(range.category).starts_with(category))) continue;
         members += hex(range.first);
         if (range.last != range.first) members += "-" + hex(range.last);
     }
@@ -156,7 +158,17 @@ class Translator {
         for (const auto& [full, brief] : long_names)
             if (name == full) name = brief;
         std::string added = name.size() <= 2 ? additions(name) : "";
-        if (added.empty())
+        if (name.size() > 2) {
+            // By script, not by script extensions, which is what PCRE2 takes a bare name for.
+            static constexpr const char* added_han = "\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}";
+            if (name == "Han" && !(inside && negated))
+                return members(std::string("\\p{sc:Han}") + added_han, negated, inside);
+            bool script = std::isupper(static_cast<unsigned char>(name[0])) && name != "White_Space" && name != "Any";
+            out_ += (negated ? "\\P{" : "\\p{") + (script ? "sc:" + name : name) + "}";
+        } else if (name.starts_with("C") && !inside && (name == "C" || name == "Cn")) {
+            std::string assigned = additions("");
+            out_ += negated ? "[\\P{" + name + "}" + assigned + "]" : "(?:(?![" + assigned + "])\\p{" + name + "})";
+        } else if (added.empty())
             out_ += (negated ? "\\P{" : "\\p{") + name + "}";
         else if (inside && negated)
             out_ += "\\P{" + name + "}";  // additions stay out: PCRE2 has no way to take them from a set

@@ -102,6 +102,66 @@ class CharacterSplit : public PreTokenizer {
     Behavior behavior_;
 };
 
+// Words, and runs of what is neither word nor blank: \w+|[^\w\s]+.
+class WordSplit : public PreTokenizer {
+  public:
+    void split(const Piece& piece, const PieceSink& sink) const override {
+        std::size_t start = 0;
+        int last = blank;
+        for (std::size_t at = 0; at <= piece.text.size();) {
+            std::size_t here = at;
+            int kind = blank;
+            if (at < piece.text.size()) {
+                char32_t character = next_character(piece.text, at);
+                kind = is_word(character) ? word : is_whitespace(character) ? blank : other;
+            } else {
+                ++at;
+            }
+            if (kind == last && here < piece.text.size()) continue;
+            if (last != blank) sink(piece.part(start, here - start));
+            start = here;
+            last = kind;
+        }
+    }
+
+  private:
+    enum Kind { blank, word, other };
+};
+
+// Cuts where the script changes; blanks belong to the script before them.
+class ScriptSplit : public PreTokenizer {
+  public:
+    void split(const Piece& piece, const PieceSink& sink) const override {
+        std::optional<int> last;
+        std::size_t start = std::string_view::npos;
+        for (std::size_t at = 0; at < piece.text.size();) {
+            std::size_t here = at;
+            int script = script_of_unicode_9(next_character(piece.text, at));
+            if (script == any_script) continue;
+            if (last != script) {
+                if (start != std::string_view::npos) sink(piece.part(start, here - start));
+                start = here;
+            }
+            last = script;
+        }
+        if (start != std::string_view::npos) sink(piece.part(start, piece.text.size() - start));
+    }
+};
+
+class FixedLength : public PreTokenizer {
+  public:
+    explicit FixedLength(std::size_t length) : length_(length) {}
+    void split(const Piece& piece, const PieceSink& sink) const override {
+        for (std::size_t start = 0, at = 0; at < piece.text.size(); start = at) {
+            for (std::size_t i = 0; i < length_ && at < piece.text.size(); ++i) next_character(piece.text, at);
+            sink(piece.part(start, at - start));
+        }
+    }
+
+  private:
+    std::size_t length_;
+};
+
 bool is_bert_punctuation(char32_t c) {
     return c < 0x80 ? (c > ' ' && c < 0x7F && !is_word(c)) || c == '_' : is_punctuation(c);
 }
@@ -203,7 +263,15 @@ class Reader {
             return std::make_unique<CharacterSplit<is_bert_punctuation>>(behavior(json, "Isolated"));
         if (type == "WhitespaceSplit") return std::make_unique<CharacterSplit<is_whitespace>>(Behavior::removed);
         if (type == "Whitespace")
-            return std::make_unique<Split>(Pattern::regex(R"(\w+|[^\w\s]+)", where_), Behavior::removed, true);
+            return std::make_unique<WordSplit>();
+        if (type == "CharDelimiterSplit") {
+            std::string delimiter = json.string("delimiter");
+            if (!is_utf8(delimiter) || character_count(delimiter) != 1) json.fail("delimiter", "one character");
+            return std::make_unique<Split>(Pattern::literal(delimiter), Behavior::removed, false);
+        }
+        if (type == "UnicodeScripts") return std::make_unique<ScriptSplit>();
+        if (type == "FixedLength")
+            return std::make_unique<FixedLength>(static_cast<std::size_t>(json.integer("length", 1, INT32_MAX, 5)));
         if (type == "BertPreTokenizer") {
             std::vector<std::unique_ptr<const PreTokenizer>> parts;
             parts.push_back(std::make_unique<CharacterSplit<is_whitespace>>(Behavior::removed));

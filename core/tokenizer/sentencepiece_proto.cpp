@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/json.h"
+#include "core/tokenizer/character_map.h"
 #include "core/tokenizer/decoder.h"
 #include "core/tokenizer/unicode.h"
 

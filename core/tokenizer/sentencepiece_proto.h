@@ -36,9 +36,4 @@ struct SentencePieceProto {
 // twice, bad byte token, no or two unknown pieces), "sentencepiece.charsmap", "tokenizer.unsupported".
 SentencePieceProto read_sentencepiece_proto(std::string_view file, const std::string& where);
 
-// Checks a precompiled character map: <u32 size><double array of u32><strings, each ending in NUL>, such that no
-// search in it leaves the array, runs in a circle, or finds more than `most_results` keys. Throws
-// "sentencepiece.charsmap".
-void check_charsmap(std::string_view charsmap, const std::string& where, std::size_t most_results = 32);
-
 }  // namespace qlora::tokenizer

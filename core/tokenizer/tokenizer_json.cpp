@@ -2,6 +2,9 @@
 
 #include "core/base/error.h"
 #include "core/tokenizer/bpe.h"
+#include "core/tokenizer/unigram.h"
+#include "core/tokenizer/word_level.h"
+#include "core/tokenizer/word_piece.h"
 
 namespace qlora::tokenizer {
 namespace {
@@ -12,6 +15,17 @@ std::string model_type(const JsonObject& model) {
     if (model.has("merges")) return "BPE";
     if (model.has("max_input_chars_per_word")) return "WordPiece";
     return model.raw().contains("vocab") && model.raw()["vocab"].is_array() ? "Unigram" : "WordLevel";
+}
+
+std::unique_ptr<Model> read_model(const JsonObject& json, bool byte_level) {
+    std::string type = model_type(json);
+    if (type == "BPE") return read_bpe(json, byte_level);
+    if (byte_level)
+        throw input_error("tokenizer.unsupported", json.where(), "the model \"" + type + "\" after a ByteLevel pre-tokenizer");
+    if (type == "WordPiece") return read_word_piece(json);
+    if (type == "Unigram") return read_unigram(json);
+    if (type == "WordLevel") return read_word_level(json);
+    throw input_error("tokenizer.unsupported", json.where(), "the model \"" + type + "\" is not supported");
 }
 
 const Json& part(const Json& json, const char* key) {
@@ -47,10 +61,7 @@ std::unique_ptr<Pipeline> read_tokenizer_json(const Json& value, const std::stri
     bool byte_level = false;
     pipeline->pre_tokenizer = read_pre_tokenizer(part(value, "pre_tokenizer"), where, byte_level);
     JsonObject model(json.value("model"), where + ": model");
-    std::string type = model_type(model);
-    if (type != "BPE")
-        throw input_error("tokenizer.unsupported", where, "the model \"" + type + "\" is not supported");
-    pipeline->model = read_bpe(model, byte_level);
+    pipeline->model = read_model(model, byte_level);
     pipeline->post_processor = read_post_processor(part(value, "post_processor"), where);
     pipeline->decoder = read_decoder(part(value, "decoder"), where);
     read_added_tokens(json, *pipeline);

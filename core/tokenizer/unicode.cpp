@@ -1,6 +1,7 @@
 #include "core/tokenizer/unicode.h"
 
 #include <unicode/uchar.h>
+#include <unicode/uscript.h>
 
 #include <algorithm>
 #include <cstring>
@@ -33,7 +34,7 @@ int age(char32_t c) {
 std::string_view category_of_unicode_8(char32_t c) {
     switch (c) {  // these have changed since
         case 0x166D: case 0x111C9: return "Po";
-        case 0x1734: return "Mn";
+        case 0x1734: case 0x1171E: return "Mn";
         case 0x1885: case 0x1886: return "Lo";
         case 0xA9BD: return "Mc";
         default: return age(c) <= 8 ? category(c) : "Cn";
@@ -144,7 +145,10 @@ bool is_whitespace(char32_t c) {
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool is_numeric(char32_t c) { return c < 0x80 ? c >= '0' && c <= '9' : category(c)[0] == 'N'; }
+bool is_numeric(char32_t c) {
+    if (c < 0x80) return c >= '0' && c <= '9';
+    return category(c)[0] == 'N' || (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6);
+}
 
 bool is_word(char32_t c) {
     if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -163,7 +167,31 @@ bool is_control(char32_t c) {
 bool is_mark_nonspacing(char32_t c) { return c >= 0x300 && category_of_unicode_8(c) == "Mn"; }
 
 bool is_mark(char32_t c) {
+    if (c == 0x111C9) return false;  // a mark since Unicode 11
     return c >= 0x300 && ((category(c)[0] == 'M' && age(c) <= 9) || c == 0x1CF2 || c == 0x1CF3);
+}
+
+char32_t lower_case(char32_t c) {
+    if (c < 0x80) return c >= 'A' && c <= 'Z' ? c + 0x20 : c;
+    switch (c) {  // since Unicode 15
+        case 0x1C89: case 0xA7CC: case 0xA7CE: case 0xA7D2: case 0xA7D4: case 0xA7DA: return c + 1;
+        case 0xA7CB: return 0x264;
+        case 0xA7DC: return 0x19B;
+        default: break;
+    }
+    if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+    if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+    return static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)));
+}
+
+int script_of_unicode_9(char32_t c) {
+    if (c == 0x30FC) return USCRIPT_HAN;
+    if (c == ' ' || age(c) > 9) return any_script;
+    if (c == 0x589 || c == 0x61C) return USCRIPT_COMMON;  // they have changed since
+    UErrorCode status = U_ZERO_ERROR;
+    auto script = uscript_getScript(static_cast<UChar32>(c), &status);
+    if (U_FAILURE(status) || script == USCRIPT_UNKNOWN) return any_script;
+    return script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA ? USCRIPT_HAN : script;
 }
 
 }  // namespace qlora::tokenizer

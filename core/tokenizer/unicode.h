@@ -35,12 +35,20 @@ void append_utf8(std::string& out, char32_t character);
 std::string replace_invalid_utf8(std::string_view text, std::vector<std::uint32_t>* origin = nullptr);
 
 bool is_whitespace(char32_t character);     // White_Space
-bool is_numeric(char32_t character);        // general category N
+bool is_numeric(char32_t character);        // general category N, Unicode 17
 bool is_word(char32_t character);           // \w of UTS #18: alphabetic, mark, decimal digit, connector, join control
 // As of the versions of Unicode that the tokenizers library holds to: newer characters have none of these.
 bool is_punctuation(char32_t character);      // general category P, Unicode 8
 bool is_control(char32_t character);          // general category C, assigned, Unicode 8
 bool is_mark_nonspacing(char32_t character);  // general category Mn, Unicode 8
 bool is_mark(char32_t character);             // general category M, Unicode 9
+
+// The script (Unicode Standard Annex #24) as the tokenizers library has it: that of Unicode 9, with kana as Han, the
+// space and what was unassigned then as any_script.
+inline constexpr int any_script = -1;
+int script_of_unicode_9(char32_t character);
+
+// The letter's lower case by itself, Unicode 17; U+0130 is left to the caller, its lower case being two characters.
+char32_t lower_case(char32_t character);
 
 }  // namespace qlora::tokenizer

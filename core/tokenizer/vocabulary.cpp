@@ -29,4 +29,18 @@ const std::string& Vocabulary::token(std::int32_t id) const {
 
 bool Vocabulary::has(std::int32_t id) const { return id >= 0 && id < size() && present_[id]; }
 
+Vocabulary read_vocabulary(const JsonObject& model) {
+    const Json& vocab = model.value("vocab");
+    if (!vocab.is_object()) model.fail("vocab", "an object of tokens and their ids");
+    Vocabulary vocabulary;
+    for (const auto& [token, id] : vocab.items()) {
+        if (!id.is_number_integer() || id < 0 || id >= Vocabulary::limit)
+            throw input_error("json.field", model.where(),
+                              "the id of the token " + describe(Json(token)) + ": expected an integer from 0 to " +
+                                  std::to_string(Vocabulary::limit - 1) + ", got " + describe(id));
+        vocabulary.add(token, id.get<std::int32_t>());
+    }
+    return vocabulary;
+}
+
 }  // namespace qlora::tokenizer

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/json.h"
+
 namespace qlora::tokenizer {
 
 struct TextHash {
@@ -33,5 +35,8 @@ class Vocabulary {
     std::vector<std::string> tokens_;
     std::vector<bool> present_;
 };
+
+// The "vocab" object of a model of tokenizer.json: spellings and their ids.
+Vocabulary read_vocabulary(const JsonObject& model);
 
 }  // namespace qlora::tokenizer

@@ -140,8 +140,8 @@ VARIANTS = {
                                     dict(layer_norm_epsilon=1e-5)]),
     "llama": variant("llama", dict(LLAMA, hidden_size=32, intermediate_size=32, rms_norm_eps=1e-5), FP32, shards="30KB", tokens=40),
     "llama_biased": variant("llama", dict(LLAMA, hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=12,
-                                          attention_bias=True, mlp_bias=True, hidden_act="gelu_pytorch_tanh", rms_norm_eps=1e-2,
-                                          vocab_size=97), BF16, old=old_rope, without=[dict(hidden_act="gelu"), dict(rms_norm_eps=1e-6)]),
+                                          attention_bias=True, mlp_bias=True, rms_norm_eps=1e-2,
+                                          vocab_size=97), BF16, old=old_rope, without=[dict(rms_norm_eps=1e-6)]),
     "llama_linear": variant("llama", dict(LLAMA, head_dim=20, num_attention_heads=2, num_key_value_heads=1, rope_parameters=rope("linear", factor=2.5)), FP16,
                             old=lambda config: old_rope(config, "type"), without=[NO_ROPE]),
     "llama_dynamic": variant("llama", dict(LLAMA, head_dim=8, max_position_embeddings=32, rope_parameters=rope("dynamic", factor=2.0)), BF16,
@@ -155,9 +155,9 @@ VARIANTS = {
     "llama_llama3": variant("llama", dict(LLAMA, head_dim=16, tie_word_embeddings=True, rope_parameters=rope(
         "llama3", 500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)), BF16,
         old=old_rope, without=[NO_ROPE]),
-    "llama_longrope": variant("llama", dict(LLAMA, head_dim=12, max_position_embeddings=128, rope_parameters=rope(
+    "llama_longrope": variant("llama", dict(LLAMA, head_dim=12, hidden_act="gelu_pytorch_tanh", max_position_embeddings=128, rope_parameters=rope(
         "longrope", short_factor=[1.0, 1.1, 1.3, 1.6, 2.0, 2.2], long_factor=[1.0, 2.0, 3.5, 5.0, 6.0, 8.0],
-        original_max_position_embeddings=32)), FP16, second=30, without=[NO_ROPE]),
+        original_max_position_embeddings=32)), FP16, second=30, without=[NO_ROPE, dict(hidden_act="silu")]),
     "mistral": variant("mistral", dict(LLAMA, sliding_window=16), BF16, without=[dict(sliding_window=None), dict(sliding_window=17)]),
     "mistral_full": variant("mistral", dict(LLAMA, sliding_window=None, head_dim=16, num_attention_heads=2, num_key_value_heads=1),
                             BF16, old=old_rope),

@@ -9,7 +9,7 @@ with config.json where its reader passes over keys that matter (a window, a soft
 for ALONE (Mistral's is "llama" to it too).
 
 What the format leaves out, and a reader must know: Gemma's first norm weights are stored plus one. llama's query and key rows are
-reordered for interleaved rotation. Gemma 3 has a window on all but each sixth layer, Gemma 2 on each second from the first. The scale
+reordered for interleaved rotation. The activation follows from the architecture. Gemma 3 has a window on all but each sixth layer, Gemma 2 on each second from the first. The scale
 of Gemma's scores is by head_dim, but for the 27B models. T5's feed-forward is gated where there is ffn_gate (tanh-gelu, else relu);
 its head is tied and scaled where there is no output.weight; distances end at 128.
 
@@ -127,6 +127,7 @@ def add_rope_scaling(writer, rope):
 
 def add_decoder_keys(writer, family, config):
     """LLaMA, Mistral, Qwen, Gemma 3."""
+    assert config.get("hidden_act", "silu") == "silu"
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])

@@ -22,6 +22,7 @@ import zlib
 import gguf
 import numpy as np
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
@@ -156,6 +157,83 @@ def pipelines(lines):
                                       **affixes)
         t.train_from_iterator(training_text(lines), trainer)
         yield name, t
+    yield from word_pieces(lines)
+    yield from unigrams(lines)
+
+
+def trained(lines, model, trainer, normalizer=None, pre=None, decoder=None, post=None):
+    t = Tokenizer(model)
+    for part, value in (("normalizer", normalizer), ("pre_tokenizer", pre), ("decoder", decoder), ("post_processor", post)):
+        if value is not None:
+            setattr(t, part, value)
+    t.train_from_iterator(training_text(lines), trainer)
+    return t
+
+
+def charsmap(rule="nmt_nfkc"):
+    """A character map as sentencepiece compiles it into its models."""
+    buffer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["a b c d e f g"] * 9), model_writer=buffer, vocab_size=12,
+                                             hard_vocab_limit=False, normalization_rule_name=rule, minloglevel=2)
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(buffer.getvalue())
+    return proto.normalizer_spec.precompiled_charsmap
+
+
+def word_pieces(lines):
+    def trainer(size, *special):
+        return trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(special), show_progress=False, limit_alphabet=250)
+
+    bert = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    for name, lower in (("wordpiece", True), ("wordpiece_cased", False)):
+        t = trained(lines, models.WordPiece(unk_token="[UNK]"), trainer(900, *bert), normalizers.BertNormalizer(lowercase=lower),
+                    pre_tokenizers.BertPreTokenizer(), decoders.WordPiece(cleanup=lower))
+        t.post_processor = (processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2)) if lower else processors.TemplateProcessing(
+            single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]))
+        yield name, t
+    t = trained(lines, models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=12), trainer(600, *bert),
+                normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()]), pre_tokenizers.UnicodeScripts(), decoders.WordPiece(cleanup=False))
+    yield "wordpiece_scripts", t
+    words = trained(lines, models.WordLevel(unk_token="<unk>"), trainers.WordLevelTrainer(vocab_size=500, special_tokens=["<unk>", "<s>", "</s>"],
+                    show_progress=False), normalizers.Lowercase(), pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Digits()]))
+    words.add_tokens([AddedToken("<tag>", lstrip=True, rstrip=True), AddedToken("foo", single_word=True)])
+    yield "wordlevel", words
+    yield "wordlevel_chars", trained(lines, models.WordLevel(unk_token="<unk>"), trainers.WordLevelTrainer(
+        vocab_size=500, special_tokens=["<unk>"], show_progress=False), None,
+        pre_tokenizers.Sequence([pre_tokenizers.CharDelimiterSplit("e"), pre_tokenizers.FixedLength(2)]), decoders.Fuse())
+    spelled = trained(lines, models.BPE(), trainers.BpeTrainer(vocab_size=420, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()),
+                      normalizers.ByteLevel(), None, decoders.ByteLevel())
+    yield "bytes_in_normalizer", spelled
+
+
+def unigrams(lines):
+    def trainer(size, *special):
+        return trainers.UnigramTrainer(vocab_size=size, special_tokens=list(special), unk_token="<unk>", show_progress=False, n_sub_iterations=1)
+
+    rules, squeeze = charsmap(), normalizers.Replace(Regex(" {2,}"), " ")
+    t5 = trained(lines, models.Unigram(), trainer(700, "<pad>", "</s>", "<unk>"), normalizers.Precompiled(rules),
+                 pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]), decoders.Metaspace())
+    t5.add_special_tokens([f"<extra_id_{i}>" for i in range(3)])
+    t5.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    yield "t5", t5
+    roberta = trained(lines, models.Unigram(), trainer(900, "<s>", "<pad>", "</s>", "<unk>"),
+                      normalizers.Sequence([normalizers.Precompiled(rules), normalizers.Strip(left=False), squeeze]),
+                      pre_tokenizers.Metaspace(), decoders.Metaspace(),
+                      processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]))
+    roberta.add_special_tokens([AddedToken("<mask>", lstrip=True)])
+    yield "xlm_roberta", roberta
+    albert = trained(lines, models.Unigram(), trainer(500, "<unk>", "[CLS]"), normalizers.Sequence([
+        normalizers.Replace("``", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Precompiled(charsmap("nfkc_cf")),
+        squeeze]), pre_tokenizers.Metaspace(prepend_scheme="first", split=False), decoders.Metaspace(prepend_scheme="first"))
+    yield "unigram_whole", albert
+    state = json.loads(albert.to_str())
+    known = {piece for piece, _ in state["model"]["vocab"]}
+    state["model"]["vocab"] += [[f"<0x{b:02X}>", -20.0] for b in range(256)]
+    state["model"]["byte_fallback"] = True
+    state["decoder"] = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                                                         {"type": "ByteFallback"}, {"type": "Fuse"}]}
+    assert "<0x00>" not in known
+    yield "unigram_bytes", Tokenizer.from_str(json.dumps(state))
 
 
 def sums(lines, encode, encode_literal, decode):

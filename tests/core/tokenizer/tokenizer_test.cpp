@@ -336,8 +336,8 @@ class TokenizerTest : public QObject {
         QTest::addColumn<QString>("to");
         QTest::addColumn<QString>("code");
         QTest::addRow("another decoder") << R"("decoder": {"type": "ByteLevel"})" << R"("decoder": {"type": "CTC"})" << "tokenizer.unsupported";
-        QTest::addRow("another normalizer") << R"("normalizer": null)" << R"("normalizer": {"type": "Nmt"})" << "tokenizer.unsupported";
-        QTest::addRow("another pre-tokenizer") << R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})" << R"({"type": "UnicodeScripts"})" << "tokenizer.unsupported";
+        QTest::addRow("another normalizer") << R"("normalizer": null)" << R"("normalizer": {"type": "Magic"})" << "tokenizer.unsupported";
+        QTest::addRow("another pre-tokenizer") << R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})" << R"({"type": "Magic"})" << "tokenizer.unsupported";
         QTest::addRow("another model") << R"("type": "BPE")" << R"("type": "Magic")" << "tokenizer.unsupported";
         QTest::addRow("another post-processor") << R"("type": "TemplateProcessing")" << R"("type": "Other")" << "tokenizer.unsupported";
         QTest::addRow("dropout") << R"("type": "BPE")" << R"("type": "BPE", "dropout": 0.1)" << "tokenizer.unsupported";
