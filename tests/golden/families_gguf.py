@@ -8,10 +8,10 @@ weights as they dequantize. Each is read back here tensor by tensor into the fol
 with config.json where its reader passes over keys that matter (a window, a soft-cap, a rope's scaling, the decoder's layers), without
 for ALONE (Mistral's is "llama" to it too).
 
-What the format leaves out, and a reader must know: Gemma's first norm weights are stored plus one. llama's query and key rows are
-reordered for interleaved rotation. The activation follows from the architecture. Gemma 3 has a window on all but each sixth layer, Gemma 2 on each second from the first. The scale
-of Gemma's scores is by head_dim, but for the 27B models. T5's feed-forward is gated where there is ffn_gate (tanh-gelu, else relu);
-its head is tied and scaled where there is no output.weight; distances end at 128.
+What the format leaves out, and a reader must know: the norm weights of Gemma are stored plus one. llama's query and key rows are
+reordered for interleaved rotation. The activation follows from the architecture. Gemma 3 has a window on all but each sixth layer,
+Gemma 2 on each second from the first. The scale of Gemma's scores is by head_dim, but for the 27B models. T5's feed-forward is gated
+where there is ffn_gate (tanh-gelu, else relu); its head is tied and scaled where there is no output.weight; distances end at 128.
 
 The tokenizers are tiny: byte-level BPE ("gpt2") without most bytes, sentencepiece-like BPE ("llama") without byte pieces, WordPiece
 ("bert"), Unigram ("t5"). Ids past their words are [PAD<id>], unused, as the converter fills up.
