@@ -170,11 +170,15 @@ def trained(lines, model, trainer, normalizer=None, pre=None, decoder=None, post
     return t
 
 
-def charsmap(rule="nmt_nfkc"):
-    """A character map as sentencepiece compiles it into its models."""
+def charsmap(rules=None):
+    """A character map as sentencepiece compiles it into its models: its NFKC, a quarter of a megabyte, or rules in hex."""
     buffer = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["a b c d e f g"] * 9), model_writer=buffer, vocab_size=12,
-                                             hard_vocab_limit=False, normalization_rule_name=rule, minloglevel=2)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "rules.tsv"
+        path.write_text(rules or "")
+        how = {"normalization_rule_tsv": str(path)} if rules else {"normalization_rule_name": "nmt_nfkc"}
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["a b c d e f g"] * 9), model_writer=buffer, vocab_size=12,
+                                                 hard_vocab_limit=False, minloglevel=2, **how)
     proto = sentencepiece_model_pb2.ModelProto()
     proto.ParseFromString(buffer.getvalue())
     return proto.normalizer_spec.precompiled_charsmap
@@ -211,7 +215,10 @@ def unigrams(lines):
         return trainers.UnigramTrainer(vocab_size=size, special_tokens=list(special), unk_token="<unk>", show_progress=False, n_sub_iterations=1)
 
     rules, squeeze = charsmap(), normalizers.Replace(Regex(" {2,}"), " ")
-    t5 = trained(lines, models.Unigram(), trainer(700, "<pad>", "</s>", "<unk>"), normalizers.Precompiled(rules),
+    # Wide blanks, letters alone and before a mark, a ligature, a mark that goes, two letters that are no cluster.
+    few = charsmap("2003\t20\n3000\t20\nA0\t20\n9\t20\nA\t20\n41\t61\n45\t65\n65 301\tE9\n6E 303\tF1\nFB01\t66 69\n301\t\n61 62\t78\n"
+                   "D A\t20\nD\t20\n")
+    t5 = trained(lines, models.Unigram(), trainer(700, "<pad>", "</s>", "<unk>"), normalizers.Precompiled(few),
                  pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]), decoders.Metaspace())
     t5.add_special_tokens([f"<extra_id_{i}>" for i in range(3)])
     t5.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
@@ -223,7 +230,7 @@ def unigrams(lines):
     roberta.add_special_tokens([AddedToken("<mask>", lstrip=True)])
     yield "xlm_roberta", roberta
     albert = trained(lines, models.Unigram(), trainer(500, "<unk>", "[CLS]"), normalizers.Sequence([
-        normalizers.Replace("``", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Precompiled(charsmap("nfkc_cf")),
+        normalizers.Replace("``", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Precompiled(few),
         squeeze]), pre_tokenizers.Metaspace(prepend_scheme="first", split=False), decoders.Metaspace(prepend_scheme="first"))
     yield "unigram_whole", albert
     state = json.loads(albert.to_str())
@@ -237,11 +244,15 @@ def unigrams(lines):
 
 
 def sums(lines, encode, encode_literal, decode):
-    """Two checksums a line: of the ids; of the literal ids, the decoded text, and that without special tokens."""
+    """Two checksums a line: of the ids; of the literal ids, the decoded text, and that without special tokens. The literal
+    ids are left out of the lines in "unsafe": there the library makes special tokens of plain text all the same."""
     out = {"ids": [], "rest": []}
     for line in lines:
         ids = encode(line)
-        rest = ids_sum(encode_literal(line)) if encode_literal else 0
+        literal = encode_literal(line) if encode_literal else None
+        if encode_literal and literal is None:
+            out.setdefault("unsafe", []).append(len(out["ids"]))
+        rest = ids_sum(literal) if literal is not None else 0
         for skip_special in (False, True):
             rest = zlib.crc32(decode(ids, skip_special).encode(), rest)
         out["ids"].append(ids_sum(ids))
@@ -252,12 +263,16 @@ def sums(lines, encode, encode_literal, decode):
 def pipeline_golden(lines):
     for name, tokenizer in pipelines(lines):
         tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special and "unk" not in token.content.lower()}
+
+        def safe(ids):
+            return not special.intersection(ids)
 
         def literal(line):
             tokenizer.encode_special_tokens = True
             ids = tokenizer.encode(line, add_special_tokens=False).ids
             tokenizer.encode_special_tokens = False
-            return ids
+            return ids if safe(ids) else None
 
         yield name, {"json": json.loads(tokenizer.to_str()),
                      **sums(lines, lambda x: tokenizer.encode(x).ids, literal,

@@ -410,10 +410,11 @@ class TokenizerTest : public QObject {
             auto encoding = tokenizer.encode(lines[i]);
             QVERIFY2(golden::sum(encoding.ids) == entry["ids"][i].get<std::uint32_t>(), lines[i].c_str());
             auto plain = tokenizer.encode(lines[i], {.add_special = false, .parse_special = false});
-            std::uint32_t rest = golden::sum(plain.ids);
+            bool unsafe = entry.contains("unsafe") && std::find(entry["unsafe"].begin(), entry["unsafe"].end(), i) != entry["unsafe"].end();
+            std::uint32_t rest = unsafe ? 0 : golden::sum(plain.ids);
             for (bool skip_special : {false, true}) rest = golden::sum(tokenizer.decode(encoding.ids, skip_special), rest);
             QVERIFY2(rest == entry["rest"][i].get<std::uint32_t>(), lines[i].c_str());
-            for (auto id : plain.ids) QVERIFY(!tokenizer.is_special(id) || id == tokenizer.unk() || tokenizer.token(id) == "<unk>");
+            for (auto id : plain.ids) QVERIFY(!tokenizer.is_special(id) || id == tokenizer.unk() || tokenizer.token(id) == "<unk>" || tokenizer.token(id) == "[UNK]");
             check_laws(tokenizer, lines[i], encoding);
         }
     }
