@@ -9,6 +9,7 @@
 #include "core/tokenizer/sentencepiece_pipeline.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/tokenizer/tokenizer_json.h"
+#include "core/tokenizer/vocabulary_files.h"
 
 namespace qlora::tokenizer {
 namespace {
@@ -25,17 +26,15 @@ class Folder {
         if (has("tokenizer.json")) {
             std::string name = (path_ / "tokenizer.json").string();
             pipeline_ = read_tokenizer_json(parse_json(keep("tokenizer.json"), name), name);
-        } else if (has("tokenizer.model")) {
-            pipeline_ = read_sentencepiece(keep("tokenizer.model"), (path_ / "tokenizer.model").string(), config_);
         } else {
-            throw input_error("tokenizer.missing", path_.string(),
-                              "expected tokenizer.json or tokenizer.model in the folder, found neither",
-                              "Download the model's tokenizer files into the folder.");
+            load_vocabulary_files();
         }
         add_config_tokens();
+        for (const auto& name : before_) stand(name, pipeline_->post_processor.before);
+        for (const auto& name : after_) stand(name, pipeline_->post_processor.after);
         if (config_.contains("chat_template")) read_template(config_["chat_template"]);
         if (has("chat_template.jinja")) pipeline_->chat_template = keep("chat_template.jinja");
-        for (const char* other : {"added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model"})
+        for (const char* other : {"added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model"})
             if (has(other) && !kept(other)) keep(other);
         pipeline_->files = std::move(files_);
         pipeline_->seal();
@@ -43,6 +42,42 @@ class Folder {
     }
 
   private:
+    void load_vocabulary_files() {
+        std::string where = (path_ / "config.json").string();
+        std::string family =
+            tokenizer_class(config_, has("config.json") ? parse_json(read_file(where, std::size_t{64} << 20), where) : Json());
+        for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+            if (!has(name)) continue;
+            const std::string& file = keep(name);
+            where = (path_ / name).string();
+            if (converts_sentencepiece(family))
+                return take(convert_sentencepiece(file, where, family, config_));
+            pipeline_ = read_sentencepiece(file, where, config_);
+            return;
+        }
+        if (has("vocab.json") && has("merges.txt")) {
+            where = (path_ / "vocab.json").string();
+            std::string merges = keep("merges.txt");
+            return take(read_vocab_and_merges(parse_json(keep("vocab.json"), where), merges, where,
+                                              (path_ / "merges.txt").string(), family, config_));
+        }
+        if (has("vocab.txt")) return take(read_vocab_txt(keep("vocab.txt"), (path_ / "vocab.txt").string(), config_));
+        throw input_error("tokenizer.missing", path_.string(),
+                          "expected tokenizer.json, tokenizer.model, spiece.model, vocab.json with merges.txt, or "
+                          "vocab.txt in the folder, found none",
+                          "Download the model's tokenizer files into the folder.");
+    }
+
+    void take(VocabularyFiles files) {
+        pipeline_ = std::move(files.pipeline);
+        before_ = std::move(files.before);
+        after_ = std::move(files.after);
+    }
+
+    void stand(const std::string& name, std::vector<std::int32_t>& ids) {
+        if (auto id = pipeline_->named(name)) ids.push_back(*id);
+    }
+
     bool has(const char* name) const {
         std::error_code ignored;
         return std::filesystem::exists(path_ / name, ignored);
@@ -86,8 +121,32 @@ class Folder {
         return token;
     }
 
+    // Before added_tokens_decoder, the ids of added tokens had a file of their own.
+    void add_listed_tokens() {
+        if (config_.contains("added_tokens_decoder") || !has("added_tokens.json")) return;
+        std::string name = (path_ / "added_tokens.json").string();
+        Json list = parse_json(keep("added_tokens.json"), name);
+        JsonObject checked(list, name);
+        std::map<std::int64_t, std::string> by_id;
+        for (const auto& [content, ignored] : list.items())
+            by_id[checked.integer(content.c_str(), 0, Vocabulary::limit - 1)] = content;
+        for (const auto& [id, content] : by_id) {
+            if (pipeline_->added.find(content)) continue;
+            AddedToken token;
+            token.content = content;
+            add_in_turn(std::move(token));
+        }
+    }
+
+    // As the library adds a token: where the vocabulary lacks it, with the next free id, whatever a file says.
+    void add_in_turn(AddedToken token) {
+        token.id = pipeline_->find(token.content).value_or(pipeline_->vocabulary_size());
+        pipeline_->added.add(std::move(token));
+    }
+
     void add_config_tokens() {
         add_decoder_tokens();
+        add_listed_tokens();
         for (const char* key : named_keys) {
             auto value = config_.find(key);
             if (value == config_.end() || value->is_null()) continue;
@@ -121,8 +180,7 @@ class Folder {
         for (const auto& [id, value] : by_id) {
             JsonObject object(*value, where("added_tokens_decoder"));
             AddedToken token = read_added_token(object, !object.boolean("special", false));
-            token.id = pipeline_->find(token.content).value_or(id);
-            pipeline_->added.add(std::move(token));
+            add_in_turn(std::move(token));
         }
     }
 
@@ -138,6 +196,7 @@ class Folder {
     std::filesystem::path path_;
     Json config_;
     std::unique_ptr<Pipeline> pipeline_;
+    std::vector<std::string> before_, after_;  // named tokens around a text, known once their ids are
     std::vector<std::pair<std::string, std::string>> files_;
 };
 

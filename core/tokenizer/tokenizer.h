@@ -38,8 +38,10 @@ struct Pipeline;
 // "tokenizer.unsupported" and names the part.
 class Tokenizer {
   public:
-    // A folder in Hugging Face layout: tokenizer.json, else tokenizer.model (sentencepiece); beside it
-    // tokenizer_config.json, special_tokens_map.json, chat_template.jinja, each optional.
+    // A folder in Hugging Face layout: tokenizer.json, else a sentencepiece model (tokenizer.model, spiece.model,
+    // sentencepiece.bpe.model), else vocab.json with merges.txt, else vocab.txt, which the class that the folder names
+    // says how to read (vocabulary_files.h); beside it tokenizer_config.json, special_tokens_map.json,
+    // chat_template.jinja, each optional.
     static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& folder);
     // The tokenizer that transformers builds from the same metadata (tokenizer.ggml.*, tokenizer.chat_template).
     static std::shared_ptr<const Tokenizer> from_gguf(const formats::GgufFile& file);

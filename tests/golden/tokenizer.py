@@ -24,6 +24,7 @@ import numpy as np
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+import transformers
 from transformers import AutoTokenizer
 
 import tokenizer_corpus
@@ -277,6 +278,58 @@ def pipeline_golden(lines):
         yield name, {"json": json.loads(tokenizer.to_str()),
                      **sums(lines, lambda x: tokenizer.encode(x).ids, literal,
                             lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))}
+
+
+def folders(work, deps):
+    """Folders without a tokenizer.json, as transformers loads them: (name, folder, tokenizer)."""
+    lines = tokenizer_corpus.lines()[::EVERY]
+    trained_ones = {name: json.loads(t.to_str())["model"] for name, t in pipelines(lines) if name in ("gpt2", "wordpiece", "wordpiece_cased")}
+
+    def word_piece(folder, kind="wordpiece"):
+        vocab = sorted(trained_ones[kind]["vocab"].items(), key=lambda item: item[1])
+        (folder / "vocab.txt").write_text("".join(token + "\n" for token, _ in vocab), encoding="utf-8")
+
+    def byte_pairs(folder, special=()):
+        vocab = dict(trained_ones["gpt2"]["vocab"])
+        for token in special:
+            vocab.setdefault(token, len(vocab))
+        (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+        merges = "".join(" ".join(pair) + "\n" for pair in trained_ones["gpt2"]["merges"])
+        (folder / "merges.txt").write_text("#version: 0.2\n" + merges, encoding="utf-8")
+
+    def model(name, file):
+        return lambda folder: (folder / file).write_bytes((HERE / f"tokenizer_sp_{name}.model").read_bytes())
+
+    roberta = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    added = {"added_tokens_decoder": {"990": {"content": "<turn>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False,
+                                              "special": True}}}
+    for name, family, write, config in [
+        ("bert_vocab", "BertTokenizer", word_piece, {}),
+        ("bert_vocab_cased", "BertTokenizer", lambda f: word_piece(f, "wordpiece_cased"), {"do_lower_case": False, "tokenize_chinese_chars": False}),
+        ("bert_vocab_accents", "DistilBertTokenizer", word_piece, {"strip_accents": False}),
+        ("gpt2_vocab", "GPT2Tokenizer", byte_pairs, {"add_bos_token": False}),
+        ("gpt2_vocab_bos", "GPT2TokenizerFast", byte_pairs, {"add_prefix_space": True, "add_bos_token": True}),
+        ("roberta_vocab", "RobertaTokenizer", lambda f: byte_pairs(f, roberta), {"mask_token": {
+            "__type": "AddedToken", "content": "<mask>", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}}),
+        ("qwen2_vocab", "Qwen2Tokenizer", byte_pairs, {"pad_token": "<|endoftext|>"}),
+        ("llama_model", "LlamaTokenizer", model("bpe", "tokenizer.model"), {"add_bos_token": True, "legacy": False}),
+        ("llama_model_legacy", "LlamaTokenizer", model("bpe", "tokenizer.model"), {"add_bos_token": True, "add_eos_token": True, "legacy": True}),
+        ("llama_model_plain", "LlamaTokenizerFast", model("bpe", "tokenizer.model"), {"add_prefix_space": False, **added}),
+        ("gemma_model", "GemmaTokenizer", model("bpe", "tokenizer.model"), {"add_bos_token": True, "bos_token": "<s>", "eos_token": "</s>"}),
+        ("t5_model", "T5Tokenizer", model("unigram", "spiece.model"), {"extra_ids": 7}),
+        ("t5_model_100", "T5TokenizerFast", model("unigram", "spiece.model"), {}),
+        ("xlm_roberta_model", "XLMRobertaTokenizer", model("unigram", "sentencepiece.bpe.model"), {}),
+    ]:
+        folder = pathlib.Path(work) / name
+        folder.mkdir(exist_ok=True)
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": family, **config}))
+        write(folder)
+        yield name, folder, getattr(transformers, family).from_pretrained(str(folder))
+    mini = pathlib.Path(deps) / "models/all-minilm-l6-v2"
+    if mini.exists():
+        yield "all-minilm-l6-v2", mini, AutoTokenizer.from_pretrained(str(mini))
+    for path in sorted(HERE.glob("tokenizer_gguf_*.gguf")):
+        yield path.stem, path, AutoTokenizer.from_pretrained(str(HERE), gguf_file=path.name)
 
 
 def gguf_file(path, tokens, types, model, pre=None, scores=None, merges=None, special=(), flags=()):

@@ -90,7 +90,7 @@ def main():
         (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
         failures += compare(name, folder, texts, lambda x: [e.ids for e in tokenizer.encode_batch_fast(x)],
                             lambda ids, skip: tokenizer.decode_batch(ids, skip_special_tokens=skip))
-    for name, folder, tokenizer in getattr(golden, "folders", lambda *_: [])(WORK, DEPS):
+    for name, folder, tokenizer in golden.folders(WORK, DEPS):
         if not KINDS or name in KINDS:
             failures += compare(name, folder, texts, lambda x: [tokenizer.encode(t) for t in x], lambda ids, skip: [
                 tokenizer.decode(i, skip_special_tokens=skip, clean_up_tokenization_spaces=False) for i in ids])
