@@ -48,7 +48,7 @@ void refuse_unsupported(const JsonObject& config) {
                ((it->is_object() || it->is_array()) && it->empty());
     };
     for (const char* key : {"modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "layer_replication",
-                            "trainable_token_indices", "target_parameters", "fan_in_fan_out", "lora_bias",
+                            "trainable_token_indices", "target_parameters", "lora_bias",
                             "alora_invocation_tokens", "exclude_modules"})
         if (!off(key)) config.fail(key, "nothing: adapters with it are not supported yet");
     // Variants of LoRA announce themselves as use_... or ..._config.

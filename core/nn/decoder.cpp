@@ -2,11 +2,12 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/base/error.h"
 #include "core/memory/meters.h"
-#include "core/nn/functions/attention.h"
 #include "core/nn/functions/checkpoint.h"
 #include "core/nn/functions/head.h"
 
@@ -18,6 +19,15 @@ namespace {
 
 Tensor index_tensor(const std::vector<std::int32_t>& values) {
     return torch::tensor(c10::ArrayRef<std::int32_t>(values), torch::kInt32).to(torch::kInt64);
+}
+
+data::Batch one_sequence(const std::vector<std::int32_t>& ids) {
+    data::Batch batch;
+    batch.ids = ids;
+    batch.positions.resize(ids.size());
+    std::iota(batch.positions.begin(), batch.positions.end(), 0);
+    batch.starts = {0, static_cast<std::int32_t>(ids.size())};
+    return batch;
 }
 
 }  // namespace
@@ -35,53 +45,105 @@ void KeyValueCache::reserve(const DecoderConfig& config, std::int64_t capacity) 
         }
 }
 
-Tensor Decoder::embed(const std::vector<std::int32_t>& ids) const {
+void DecoderConfig::set_layers(std::int64_t window) {
+    LayerConfig layer;
+    layer.attention = {1 / std::sqrt(static_cast<double>(head_dim)), 0, window};
+    per_layer.assign(static_cast<std::size_t>(layers), layer);
+}
+
+std::vector<Linear*> Block::linears(const DecoderConfig& config) {
+    std::vector<Linear*> used{&query};
+    if (!config.fused_qkv) used.insert(used.end(), {&key, &value});
+    used.push_back(&output);
+    if (config.gated && !config.fused_gate_up) used.push_back(&gate);
+    used.insert(used.end(), {&up, &down});
+    return used;
+}
+
+Tensor Decoder::embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& at) const {
     for (std::int32_t id : ids)
         if (id < 0 || id >= config.vocabulary)
             throw input_error("model.token", "token " + std::to_string(id),
                               "token " + std::to_string(id) + " is outside the model's vocabulary of " +
                                   std::to_string(config.vocabulary),
                               "The tokenizer does not belong to this model.");
-    return embedding.gather(index_tensor(ids)).to(compute);
+    Tensor x = embedding.gather(index_tensor(ids)).to(compute);
+    if (config.embedding_scale != 1) x = x * config.embedding_scale;
+    if (!positions.defined()) return x;
+    if (const auto last = *std::max_element(at.begin(), at.end()); last >= positions.size(0))
+        throw input_error("model.context", "position " + std::to_string(last),
+                          "expected at most " + std::to_string(positions.size(0)) + " tokens, the model's positions, got " +
+                              std::to_string(last + 1),
+                          "Use shorter rows (data.max_length).");
+    return x + positions.index_select(0, index_tensor(at)).to(compute);
 }
 
-Tensor Decoder::attend(const Block& block, const Tensor& x, const Tensor& cosine, const Tensor& sine,
-                       const DropoutKey& key, const std::function<Tensor(Tensor, Tensor, Tensor)>& attention) const {
-    const std::int64_t length = x.size(0);
-    Tensor input = rms_norm(x, block.attention_norm, config.norm_eps);
-    Tensor q = block.query(input, key).view({length, config.heads, config.head_dim});
-    Tensor k = block.key(input, key).view({length, config.kv_heads, config.head_dim});
-    Tensor v = block.value(input, key).view({length, config.kv_heads, config.head_dim});
-    Tensor mixed = attention(rotate(q, cosine, sine), rotate(k, cosine, sine), v);
-    return x + block.output(mixed.reshape({length, config.heads * config.head_dim}), key);
+std::vector<RopeTables> Decoder::tables(const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts) const {
+    std::vector<RopeTables> all;
+    for (const RopeConfig& rope : config.ropes) all.push_back(rope_tables(rope, rope_divisors, at, starts));
+    return all;
+}
+
+Tensor Decoder::normed(const Tensor& x, const Norm& norm) const {
+    if (config.norm == DecoderConfig::Norm::rms) return rms_norm(x, norm.weight, config.norm_eps, config.norm_offset);
+    return at::layer_norm(x.to(torch::kFloat32), {x.size(-1)}, norm.weight, norm.bias, config.norm_eps).to(x.scalar_type());
+}
+
+Tensor Decoder::turned(const Tensor& x, std::size_t layer, const std::vector<RopeTables>& tables) const {
+    if (tables.empty()) return x;
+    const RopeTables& table = tables[config.per_layer[layer].rope];
+    return rotate(x, table.cosine, table.sine);
+}
+
+Tensor Decoder::attend(const Block& block, const Tensor& x, const DropoutKey& key, const Attention& attention) const {
+    const std::int64_t length = x.size(0), queries = config.query_width(), keys = config.kv_width();
+    Tensor input = normed(x, block.attention_norm);
+    Tensor q = block.query(input, key), k, v;
+    if (config.fused_qkv) {
+        k = q.narrow(1, queries, keys);
+        v = q.narrow(1, queries + keys, keys);
+        q = q.narrow(1, 0, queries);
+    } else {
+        k = block.key(input, key);
+        v = block.value(input, key);
+    }
+    q = q.reshape({length, config.heads, config.head_dim});
+    k = k.reshape({length, config.kv_heads, config.head_dim});
+    if (config.query_key_norm) {
+        q = normed(q, block.query_norm);
+        k = normed(k, block.key_norm);
+    }
+    Tensor mixed = attention(q, k, v.reshape({length, config.kv_heads, config.head_dim}));
+    Tensor y = block.output(mixed.reshape({length, queries}), key);
+    return x + (config.post_norms ? normed(y, block.attention_post_norm) : y);
 }
 
 Tensor Decoder::feed_forward(const Block& block, const Tensor& x, const DropoutKey& key) const {
-    Tensor input = rms_norm(x, block.mlp_norm, config.norm_eps);
-    return x + block.down(gated(block.gate(input, key), block.up(input, key), config.activation), key);
+    Tensor input = normed(x, block.mlp_norm);
+    Tensor up = block.up(input, key), active;
+    if (!config.gated) active = activated(up, config.activation);
+    else if (!config.fused_gate_up) active = gated(block.gate(input, key), up, config.activation);
+    else active = gated(up.narrow(1, 0, config.intermediate), up.narrow(1, config.intermediate, config.intermediate), config.activation);
+    Tensor y = block.down(active, key);
+    return x + (config.post_norms ? normed(y, block.mlp_post_norm) : y);
 }
 
-Tensor Decoder::hidden(const data::Batch& batch, const DropoutKey& key) const {
+Tensor Decoder::hidden(const data::Batch& batch, const DropoutKey& key, std::vector<Tensor>* received) const {
     memory::TagScope scope(MemoryTag::activations);
-    const double scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
-    auto [cosine, sine] = rope_tables(frequencies, index_tensor(batch.positions));
-    auto attention = [&](const Tensor& q, const Tensor& k, const Tensor& v) {
-        return packed_attention(q, k, v, batch.starts, scale);
-    };
-    Tensor x = embed(batch.ids);
-    for (const Block& block : blocks) {
+    Tensor x = embed(batch.ids, batch.positions);
+    const auto angles = std::make_shared<const std::vector<RopeTables>>(tables(batch.positions, batch.starts));
+    for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
+        if (received != nullptr) received->push_back(x);
         // By value: a checkpointed block runs again during backward, when this call's locals are gone.
-        auto run = [this, &block, cosine = cosine, sine = sine, key, starts = batch.starts, scale](const Tensor& input) {
-            Tensor attended = attend(block, input, cosine, sine, key, [&](const Tensor& q, const Tensor& k, const Tensor& v) {
-                return packed_attention(q, k, v, starts, scale);
+        auto run = [this, layer, angles, key, starts = batch.starts](const Tensor& input) {
+            const Block& block = blocks[layer];
+            Tensor attended = attend(block, input, key, [&](const Tensor& q, const Tensor& k, const Tensor& v) {
+                return packed_attention(turned(q, layer, *angles), turned(k, layer, *angles), v, starts,
+                                        config.per_layer[layer].attention);
             });
             return feed_forward(block, attended, key);
         };
-        if (gradient_checkpointing && torch::GradMode::is_enabled()) {
-            x = checkpoint(x, run);
-        } else {
-            x = feed_forward(block, attend(block, x, cosine, sine, key, attention), key);
-        }
+        x = gradient_checkpointing && torch::GradMode::is_enabled() ? checkpoint(x, run) : run(x);
     }
     return x;
 }
@@ -98,49 +160,67 @@ Tensor Decoder::loss_sum(const data::Batch& batch, const DropoutKey& key) const 
     }
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
-    Tensor asked = rms_norm(states.index_select(0, torch::tensor(rows, torch::kInt64)), final_norm, config.norm_eps);
-    return head_loss(asked, head.weight, head.bias, torch::tensor(targets, torch::kInt64), head.branch.get());
+    Tensor asked = normed(states.index_select(0, torch::tensor(rows, torch::kInt64)), final_norm);
+    return head_loss(asked, head.weight, head.bias, torch::tensor(targets, torch::kInt64), head.branch.get(),
+                     config.logit_softcap);
 }
 
 Tensor Decoder::head_logits(const Tensor& x) const {
-    return head(rms_norm(x, final_norm, config.norm_eps)).to(torch::kFloat32);
+    Tensor logits = head(normed(x, final_norm)).to(torch::kFloat32);
+    return config.logit_softcap > 0 ? (logits / config.logit_softcap).tanh() * config.logit_softcap : logits;
 }
 
 Tensor Decoder::logits(const std::vector<std::int32_t>& ids) const {
     torch::NoGradGuard no_grad;
-    data::Batch batch;
-    batch.ids = ids;
-    batch.positions.resize(ids.size());
-    for (std::size_t i = 0; i < ids.size(); ++i) batch.positions[i] = static_cast<std::int32_t>(i);
-    batch.starts = {0, static_cast<std::int32_t>(ids.size())};
-    return head_logits(hidden(batch));
+    return head_logits(hidden(one_sequence(ids)));
+}
+
+std::vector<Tensor> Decoder::hidden_states(const std::vector<std::int32_t>& ids) const {
+    torch::NoGradGuard no_grad;
+    std::vector<Tensor> states;
+    Tensor last = hidden(one_sequence(ids), {}, &states);
+    states.push_back(normed(last, final_norm));
+    return states;
 }
 
 Tensor Decoder::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& cache) const {
     torch::NoGradGuard no_grad;
     memory::TagScope scope(MemoryTag::activations);
-    const auto added = static_cast<std::int64_t>(ids.size());
-    const std::int64_t past = cache.length, total = past + added;
+    const auto total = cache.length + static_cast<std::int64_t>(ids.size());
+    // All that is in the cache follows from the angles it was computed with.
+    const bool anew = cache.length > 0 && std::ranges::any_of(config.ropes, [&](const RopeConfig& rope) {
+        return rope.changes(cache.length, total);
+    });
+    std::vector<std::int32_t> sequence = cache.ids;
+    sequence.insert(sequence.end(), ids.begin(), ids.end());
+    const std::int64_t past = anew ? 0 : cache.length, added = total - past;
     cache.reserve(config, total);
-    auto [cosine, sine] = rope_tables(frequencies, torch::arange(past, total, torch::kInt64));
-    const double scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
-    Tensor x = embed(ids);
+    if (anew) {  // an interrupted call leaves an empty cache
+        cache.length = 0;
+        cache.ids.clear();
+    }
+    std::vector<std::int32_t> at(static_cast<std::size_t>(added));
+    std::iota(at.begin(), at.end(), static_cast<std::int32_t>(past));
+    const auto angles = tables(at, {0, static_cast<std::int32_t>(added)});
+    Tensor x = embed({sequence.end() - added, sequence.end()}, at);
     for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
         auto attention = [&](const Tensor& q, const Tensor& k, const Tensor& v) {
-            cache.keys[layer].narrow(0, past, added).copy_(k);
+            cache.keys[layer].narrow(0, past, added).copy_(turned(k, layer, angles));
             cache.values[layer].narrow(0, past, added).copy_(v);
-            return cached_attention(q, cache.keys[layer].narrow(0, 0, total).to(q.scalar_type()),
-                                    cache.values[layer].narrow(0, 0, total).to(q.scalar_type()), scale);
+            return cached_attention(turned(q, layer, angles), cache.keys[layer].narrow(0, 0, total).to(q.scalar_type()),
+                                    cache.values[layer].narrow(0, 0, total).to(q.scalar_type()),
+                                    config.per_layer[layer].attention);
         };
-        x = feed_forward(blocks[layer], attend(blocks[layer], x, cosine, sine, {}, attention), {});
+        x = feed_forward(blocks[layer], attend(blocks[layer], x, {}, attention), {});
     }
     cache.length = total;  // last: an interrupted call leaves the cache as it was
+    cache.ids = std::move(sequence);
     return head_logits(x.narrow(0, added - 1, 1)).squeeze(0);
 }
 
 void Decoder::for_each_linear(const std::function<void(Linear&)>& f) {
-    for (Block& b : blocks)
-        for (Linear* layer : {&b.query, &b.key, &b.value, &b.output, &b.gate, &b.up, &b.down}) f(*layer);
+    for (Block& block : blocks)
+        for (Linear* layer : block.linears(config)) f(*layer);
     f(head);
 }
 
@@ -148,23 +228,35 @@ void Decoder::for_each_linear(const std::function<void(const Linear&)>& f) const
     const_cast<Decoder*>(this)->for_each_linear([&](Linear& layer) { f(layer); });
 }
 
+std::vector<Tensor> Decoder::vectors() const {
+    std::vector<Tensor> all;
+    auto take = [&](const Norm& norm) {
+        for (const Tensor& tensor : {norm.weight, norm.bias})
+            if (tensor.defined()) all.push_back(tensor);
+    };
+    if (positions.defined()) all.push_back(positions);
+    for (const Block& b : blocks)
+        for (const Norm* norm : {&b.attention_norm, &b.mlp_norm, &b.attention_post_norm, &b.mlp_post_norm, &b.query_norm, &b.key_norm})
+            take(*norm);
+    take(final_norm);
+    for_each_linear([&](const Linear& layer) { take({{}, layer.bias}); });
+    return all;
+}
+
 std::int64_t Decoder::parameters() const {
-    std::int64_t total = embedding.rows() * embedding.cols() + final_norm.numel();
-    for (const Block& block : blocks) total += block.attention_norm.numel() + block.mlp_norm.numel();
+    std::int64_t total = embedding.rows() * embedding.cols();
+    for (const Tensor& tensor : vectors()) total += tensor.numel();
     for_each_linear([&](const Linear& layer) {
         if (&layer != &head || !config.tied_embeddings) total += layer.weight.rows() * layer.weight.cols();
-        if (layer.bias.defined()) total += layer.bias.numel();
     });
     return total;
 }
 
 std::int64_t Decoder::weight_bytes() const {
-    std::int64_t total = embedding.bytes() + static_cast<std::int64_t>(final_norm.nbytes());
-    for (const Block& block : blocks)
-        total += static_cast<std::int64_t>(block.attention_norm.nbytes() + block.mlp_norm.nbytes());
+    std::int64_t total = embedding.bytes();
+    for (const Tensor& tensor : vectors()) total += static_cast<std::int64_t>(tensor.nbytes());
     for_each_linear([&](const Linear& layer) {
         if (&layer != &head || !config.tied_embeddings) total += layer.weight.bytes();
-        if (layer.bias.defined()) total += static_cast<std::int64_t>(layer.bias.nbytes());
     });
     return total;
 }

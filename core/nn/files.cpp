@@ -2,14 +2,14 @@
 
 #include "core/base/checked.h"
 #include "core/base/error.h"
-#include "core/nn/families/llama.h"
+#include "core/nn/families/families.h"
 
 namespace qlora::nn {
 
 namespace fs = std::filesystem;
 
 std::span<const Family> families() {
-    static const std::vector<Family> all = {llama()};
+    static const std::vector<Family> all = {llama(), mistral(), qwen2(), qwen3(), phi3(), gemma(), gemma2(), gemma3(), gpt2()};
     return all;
 }
 
@@ -63,6 +63,23 @@ std::string with_block(const std::string& pattern, std::int64_t block) {
 TensorName weight_of(const LinearName& name) { return {name.module + ".weight", name.gguf + ".weight"}; }
 TensorName bias_of(const LinearName& name) { return {name.module + ".bias", name.gguf + ".bias"}; }
 
+std::vector<LinearPlan> plan_linears(const Family& family, const DecoderConfig& c) {
+    const std::int64_t queries = c.query_width(), keys = c.kv_width();
+    std::vector<LinearPlan> plan;
+    if (c.fused_qkv) {
+        plan.push_back({family.query, &Block::query, c.hidden, queries + 2 * keys, c.attention_bias, 0});
+    } else {
+        plan.push_back({family.query, &Block::query, c.hidden, queries, c.attention_bias, c.heads});
+        plan.push_back({family.key, &Block::key, c.hidden, keys, c.attention_bias, c.kv_heads});
+        plan.push_back({family.value, &Block::value, c.hidden, keys, c.attention_bias, 0});
+    }
+    plan.push_back({family.output, &Block::output, queries, c.hidden, c.output_bias, 0});
+    if (c.gated && !c.fused_gate_up) plan.push_back({family.gate, &Block::gate, c.hidden, c.intermediate, c.mlp_bias, 0});
+    plan.push_back({family.up, &Block::up, c.hidden, c.fused_gate_up ? 2 * c.intermediate : c.intermediate, c.mlp_bias, 0});
+    plan.push_back({family.down, &Block::down, c.intermediate, c.hidden, c.mlp_bias, 0});
+    return plan;
+}
+
 std::int64_t StoredTensor::elements() const { return static_cast<std::int64_t>(checked_elements(shape).value_or(0)); }
 
 std::string StoredTensor::type_name() const {
@@ -104,10 +121,9 @@ ModelFiles ModelFiles::open(const fs::path& path) {
             files.notices_.push_back("The model brings code of its own (auto_map). It is never run.");
         files.tensors_ = std::make_unique<formats::ShardedTensors>(path);
         for (const auto& notice : files.tensors_->notices()) files.notices_.push_back(notice);
-        // A checkpoint of the bare decoder leaves the "model." prefix out.
-        if (files.tensors_->find(files.family_->embedding.hugging_face) == nullptr &&
-            files.tensors_->find(files.family_->embedding.hugging_face.substr(6)) != nullptr)
-            files.prefix_ = "model.";
+        const std::string &prefix = files.family_->prefix, &embedding = files.family_->embedding.hugging_face;
+        if (files.tensors_->find(embedding) == nullptr && files.tensors_->find(embedding.substr(prefix.size())) != nullptr)
+            files.prefix_ = prefix;
     }
     return files;
 }

@@ -27,16 +27,38 @@ struct LinearName {
     std::string gguf;    // without ".weight"
 };
 
-// A family is data: how config.json or GGUF metadata fill the description, and what the tensors are called.
+// Where the tensors of one kind lie in a file; LinearName also for fused ones.
+struct NormName {
+    std::string module;  // transformers' module name, without ".weight" and ".bias"
+    std::string gguf;
+};
+
+// A family is data: how config.json or GGUF metadata fill the description, and what the tensors are called. Names a
+// description does not ask for stay empty.
 struct Family {
-    std::string name;                             // model_type of config.json
-    std::string gguf_architecture;
+    std::string name;                    // model_type of config.json
+    std::string gguf_architecture;       // "": llama.cpp stores it as another one
     DecoderConfig (*from_config)(const JsonObject& config);
     DecoderConfig (*from_gguf)(const formats::GgufFile& file);
-    TensorName embedding, final_norm, attention_norm, mlp_norm;
-    LinearName head, query, key, value, output, gate, up, down;
-    bool gguf_interleaves_rotary_rows;            // llama.cpp reorders the rows of q and k
+    std::string prefix = "model.";       // a checkpoint of the bare decoder leaves it out
+    TensorName embedding, positions{};
+    NormName final_norm, attention_norm, mlp_norm, attention_post_norm{}, mlp_post_norm{}, query_norm{}, key_norm{};
+    LinearName head;
+    LinearName query, key{}, value{}, output, gate{}, up, down;  // a fused matrix is named as query or up
+    bool transposed_linears = false;            // safetensors hold [in, out] (GPT-2's Conv1D)
+    bool gguf_interleaves_rotary_rows = false;  // llama.cpp reorders the rows of q and k
 };
+
+// A linear layer of a block with its shape, as the description has it.
+struct LinearPlan {
+    LinearName name;
+    Linear Block::* layer;
+    std::int64_t in, out;
+    bool bias;
+    std::int64_t rotary_heads;  // heads whose rows llama.cpp reorders; 0: none
+};
+// In the order of Block::linears().
+std::vector<LinearPlan> plan_linears(const Family& family, const DecoderConfig& config);
 
 std::span<const Family> families();
 

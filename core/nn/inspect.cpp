@@ -77,13 +77,9 @@ ModelInfo inspect(const std::string& model) {
     } else if (files.config_json().contains("license") && files.config_json()["license"].is_string()) {
         info.licence = files.config_json()["license"].get<std::string>();
     }
-    const std::int64_t heads = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+    const auto linears = plan_linears(family, c);
     for (std::int64_t i = 0; i < c.layers; ++i)
-        for (auto& [name, in, out] : {std::tuple(family.query, c.hidden, heads), {family.key, c.hidden, kv},
-                                      {family.value, c.hidden, kv}, {family.output, heads, c.hidden},
-                                      {family.gate, c.hidden, c.intermediate}, {family.up, c.hidden, c.intermediate},
-                                      {family.down, c.intermediate, c.hidden}})
-            info.linears.push_back({with_block(name.module, i), in, out});
+        for (const LinearPlan& plan : linears) info.linears.push_back({with_block(plan.name.module, i), plan.in, plan.out});
     try {
         auto tokenizer = load_tokenizer(files);
         info.tokenizer = tokenizer->kind() + ", " + grouped(tokenizer->vocabulary_size()) + " tokens";

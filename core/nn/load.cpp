@@ -38,42 +38,41 @@ class Loader {
     Decoder load() {
         memory::TagScope scope(MemoryTag::weights);
         const Family& family = files_.family();
-        const std::int64_t hidden = config_.hidden, heads = config_.heads * config_.head_dim,
-                           kv = config_.kv_heads * config_.head_dim;
+        const DecoderConfig& c = config_;
         Decoder model;
-        model.config = config_;
-        model.frequencies = frequencies();
-        model.embedding = stored_weight(files_.at(family.embedding, {{config_.vocabulary, hidden}}));
-        model.final_norm = vector(family.final_norm, hidden, 0);
+        model.config = c;
+        model.embedding = stored_weight(files_.at(family.embedding, {{c.vocabulary, c.hidden}}));
+        if (c.ropes.empty()) model.positions = to_float(files_.at(family.positions, {{c.context, c.hidden}}));
+        // llama.cpp stores Llama 3's scaling as one divisor a frequency.
+        if (files_.gguf() != nullptr && !c.ropes.empty() && files_.gguf()->find("rope_freqs.weight") != nullptr)
+            model.rope_divisors = to_float(files_.at({"", "rope_freqs.weight"}, {{c.ropes[0].dimensions / 2}}));
+        model.final_norm = norm(family.final_norm, c.hidden, 0);
         model.head = {family.head.module, model.embedding, {}, nullptr};
-        if (!config_.tied_embeddings)
-            model.head.weight = stored_weight(files_.at(weight_of(family.head), {{config_.vocabulary, hidden}}));
-        for (std::int64_t i = 0; i < config_.layers; ++i) {
+        if (!c.tied_embeddings)
+            model.head.weight = stored_weight(files_.at(weight_of(family.head), {{c.vocabulary, c.hidden}}));
+        const auto linears = plan_linears(family, c);
+        for (std::int64_t i = 0; i < c.layers; ++i) {
             control_.check();
-            if (progress_) progress_("Loading the model", static_cast<double>(i), static_cast<double>(config_.layers));
-            model.blocks.push_back(
-                {vector(family.attention_norm, hidden, i), vector(family.mlp_norm, hidden, i),
-                 linear(family.query, heads, hidden, i, config_.attention_bias, config_.heads),
-                 linear(family.key, kv, hidden, i, config_.attention_bias, config_.kv_heads),
-                 linear(family.value, kv, hidden, i, config_.attention_bias, 0),
-                 linear(family.output, hidden, heads, i, config_.attention_bias, 0),
-                 linear(family.gate, config_.intermediate, hidden, i, config_.mlp_bias, 0),
-                 linear(family.up, config_.intermediate, hidden, i, config_.mlp_bias, 0),
-                 linear(family.down, hidden, config_.intermediate, i, config_.mlp_bias, 0)});
+            if (progress_) progress_("Loading the model", static_cast<double>(i), static_cast<double>(c.layers));
+            Block block;
+            block.attention_norm = norm(family.attention_norm, c.hidden, i);
+            block.mlp_norm = norm(family.mlp_norm, c.hidden, i);
+            if (c.post_norms) {
+                block.attention_post_norm = norm(family.attention_post_norm, c.hidden, i);
+                block.mlp_post_norm = norm(family.mlp_post_norm, c.hidden, i);
+            }
+            if (c.query_key_norm) {
+                block.query_norm = norm(family.query_norm, c.head_dim, i);
+                block.key_norm = norm(family.key_norm, c.head_dim, i);
+            }
+            for (const LinearPlan& plan : linears) block.*plan.layer = linear(plan, i);
+            model.blocks.push_back(std::move(block));
         }
         files_.check();
         return model;
     }
 
   private:
-    Tensor frequencies() const {
-        Tensor f = rope_frequencies(config_.rope);
-        // llama.cpp stores Llama 3's scaling as one divisor a frequency.
-        if (files_.gguf() != nullptr && files_.gguf()->find("rope_freqs.weight") != nullptr)
-            f = f / to_float(files_.at({"", "rope_freqs.weight"}, {{config_.rope.dimensions / 2}}));
-        return f;
-    }
-
     bool float_precision() const {
         return precision_.precision == Precision::fp32 || precision_.precision == Precision::fp16 ||
                precision_.precision == Precision::bf16;
@@ -120,8 +119,12 @@ class Loader {
         return quant::Weight::dense(stored_dense(stored));
     }
 
-    Tensor vector(const TensorName& name, std::int64_t size, std::int64_t block) const {
-        return to_float(files_.at(name, {{size}}, block));
+    Norm norm(const NormName& name, std::int64_t size, std::int64_t block) const {
+        auto part = [&](const char* which) {
+            return to_float(files_.at({name.module + which, name.gguf + which}, {{size}}, block));
+        };
+        const bool bias = config_.norm == DecoderConfig::Norm::layer;
+        return {part(".weight"), bias ? part(".bias") : Tensor()};
     }
 
     // llama.cpp stores the rows of q and k with the two halves of each rotary pair side by side; row (head, half, i) of
@@ -139,24 +142,28 @@ class Loader {
         return out;
     }
 
-    Linear linear(const LinearName& name, std::int64_t out, std::int64_t in, std::int64_t block, bool bias,
-                  std::int64_t rotary_heads) const {
-        const bool reorder = rotary_heads > 0 && files_.gguf() != nullptr && files_.family().gguf_interleaves_rotary_rows;
+    Linear linear(const LinearPlan& plan, std::int64_t block) const {
+        const bool reorder = plan.rotary_heads > 0 && files_.gguf() != nullptr && files_.family().gguf_interleaves_rotary_rows;
+        const bool transposed = files_.gguf() == nullptr && files_.family().transposed_linears;
         std::vector<std::byte> rows;
         auto fetch = [&](const TensorName& tensor, std::vector<std::int64_t> shape) {
             StoredTensor stored = files_.at(tensor, shape, block);
             if (reorder) {
-                rows = reordered(stored, rotary_heads);
+                rows = reordered(stored, plan.rotary_heads);
                 stored.data = rows;
             }
             return stored;
         };
         Linear layer;
-        layer.name = with_block(name.module, block);
-        StoredTensor stored = fetch(weight_of(name), {out, in});
-        if (precision_.precision == Precision::native) layer.weight = as_stored(stored);
-        else layer.weight = quant::Weight::quantized(scratch_float(stored), precision_.precision, precision_.blocks);
-        if (bias) layer.bias = to_float(fetch(bias_of(name), {out}));
+        layer.name = with_block(plan.name.module, block);
+        StoredTensor stored = fetch(weight_of(plan.name), transposed ? std::vector{plan.in, plan.out} : std::vector{plan.out, plan.in});
+        if (precision_.precision == Precision::native) {
+            layer.weight = transposed ? quant::Weight::dense(stored_dense(stored).t().contiguous()) : as_stored(stored);
+        } else {
+            Tensor values = scratch_float(stored);
+            layer.weight = quant::Weight::quantized(transposed ? values.t().contiguous() : values, precision_.precision, precision_.blocks);
+        }
+        if (plan.bias) layer.bias = to_float(fetch(bias_of(plan.name), {plan.out}));
         return layer;
     }
 

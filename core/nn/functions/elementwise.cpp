@@ -100,6 +100,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, double offset
 
 Tensor rotate(const Tensor& x, const Tensor& cosine, const Tensor& sine) { return Rotate::apply(x, cosine, sine); }
 
+Tensor activated(const Tensor& x, Activation activation) { return activate(x, activation); }
+
 Tensor gated(const Tensor& gate, const Tensor& up, Activation activation) {
     return Gated::apply(gate, up, static_cast<std::int64_t>(activation));
 }

@@ -15,6 +15,9 @@ torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cosine, const 
 
 enum class Activation { silu, gelu, gelu_tanh, relu };
 
+// activation(x); saves x only.
+torch::Tensor activated(const torch::Tensor& x, Activation activation);
+
 // activation(gate) * up; saves its two inputs only.
 torch::Tensor gated(const torch::Tensor& gate, const torch::Tensor& up, Activation activation);
 

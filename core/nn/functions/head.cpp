@@ -18,7 +18,7 @@ constexpr std::int64_t chunk_tokens = 256;
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& targets,
-                          const quant::Weight* weight, const Tensor& bias, double scale, bool wanted) {
+                          const quant::Weight* weight, const Tensor& bias, double scale, double softcap, bool wanted) {
         const bool low_rank = a.numel() > 0;
         Tensor dx = wanted ? torch::empty_like(x) : Tensor();
         Tensor da = wanted && low_rank ? torch::zeros_like(a) : Tensor();
@@ -36,12 +36,19 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                 low = at::mm(rows.to(torch::kFloat32), a.t());
                 logits.addmm_(low, b.t(), 1, scale);
             }
+            Tensor slope;
+            if (softcap > 0) {
+                logits.div_(softcap).tanh_();
+                if (wanted) slope = 1 - logits.square();
+                logits.mul_(softcap);
+            }
             // Not logsumexp, which is closer by some 1e-6 of the loss: the same operation gives transformers' losses.
             Tensor probabilities = at::log_softmax(logits, 1);
             total.sub_(probabilities.gather(1, target).to(torch::kFloat64).sum());
             if (!wanted) continue;
             Tensor dlogits = probabilities.exp_();
             dlogits.scatter_add_(1, target, torch::full({n, 1}, -1.0f));
+            if (slope.defined()) dlogits.mul_(slope);
             Tensor part = quant::matmul(dlogits.to(x.scalar_type()), *weight);
             if (low_rank) {
                 Tensor dlow = at::mm(dlogits, b).mul_(scale);
@@ -57,19 +64,19 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         auto saved = ctx->get_saved_variables();
         auto scaled = [&](const Tensor& t) { return t.defined() ? t * gradients[0].to(t.scalar_type()) : Tensor(); };
-        return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+        return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
     }
 };
 
 }  // namespace
 
 Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const Tensor& targets,
-                 const LowRank* branch) {
+                 const LowRank* branch, double softcap) {
     const bool on = branch != nullptr && branch->enabled;
     // Function::apply takes no undefined tensors.
     const Tensor none = torch::empty({0}), a = on ? branch->a : none, b = on ? branch->b : none;
     const bool wanted = torch::GradMode::is_enabled() && (x.requires_grad() || a.requires_grad());
-    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, wanted);
+    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, softcap, wanted);
 }
 
 }  // namespace qlora::nn

@@ -168,16 +168,30 @@ class FunctionsTest : public QObject {
         if (activation != 3) QVERIFY(central_difference(ours, at) < 1e-2);
     }
 
+    void packed_segments_attend_to_themselves_alone_data() {
+        QTest::addColumn<double>("softcap");
+        QTest::addColumn<int>("window");
+        QTest::newRow("all that precedes") << 0.0 << 0;
+        QTest::newRow("a window") << 0.0 << 4;
+        QTest::newRow("capped scores") << 0.7 << 0;
+        QTest::newRow("capped scores in a window") << 0.7 << 4;
+    }
     void packed_segments_attend_to_themselves_alone() {
+        QFETCH(double, softcap);
+        QFETCH(int, window);
+        const AttentionRule rule{0.25, softcap, window};
         const std::vector<std::int32_t> starts = {0, 5, 6, 18};
-        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, 0.25); };
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule); };
         Function plain = [&](const auto& v) {
             std::vector<Tensor> parts;
             for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
                 auto part = [&](const Tensor& t) { return t.narrow(0, starts[i], starts[i + 1] - starts[i]).transpose(0, 1); };
                 Tensor q = part(v[0]), k = part(v[1]).repeat_interleave(3, 0), w = part(v[2]).repeat_interleave(3, 0);
                 Tensor scores = q.matmul(k.transpose(1, 2)) * 0.25;
-                Tensor mask = torch::ones({q.size(1), q.size(1)}, torch::kBool).tril().logical_not();
+                if (softcap > 0) scores = (scores / softcap).tanh() * softcap;
+                Tensor seen = torch::ones({q.size(1), q.size(1)}, torch::kBool).tril();
+                if (window > 0) seen = seen.triu(1 - window);
+                Tensor mask = seen.logical_not();
                 parts.push_back(scores.masked_fill(mask, -INFINITY).softmax(-1).matmul(w).transpose(0, 1));
             }
             return torch::cat(parts);
@@ -187,12 +201,16 @@ class FunctionsTest : public QObject {
         QVERIFY(central_difference(ours, at) < 1e-2);
     }
 
+    void a_cache_gives_what_the_whole_sequence_gives_data() { packed_segments_attend_to_themselves_alone_data(); }
     void a_cache_gives_what_the_whole_sequence_gives() {
+        QFETCH(double, softcap);
+        QFETCH(int, window);
+        const AttentionRule rule{0.25, softcap, window};
         Tensor q = torch::randn({9, 6, 16}), k = torch::randn({9, 2, 16}), v = torch::randn({9, 2, 16});
-        Tensor whole = packed_attention(q, k, v, {0, 9}, 0.25);
-        QVERIFY(relative_difference(cached_attention(q.narrow(0, 5, 4), k, v, 0.25), whole.narrow(0, 5, 4)) < 1e-5);
-        QVERIFY(relative_difference(cached_attention(q.narrow(0, 8, 1), k, v, 0.25), whole.narrow(0, 8, 1)) < 1e-5);
-        QVERIFY(relative_difference(cached_attention(q, k, v, 0.25), whole) < 1e-5);
+        Tensor whole = packed_attention(q, k, v, {0, 9}, rule);
+        QVERIFY(relative_difference(cached_attention(q.narrow(0, 5, 4), k, v, rule), whole.narrow(0, 5, 4)) < 1e-5);
+        QVERIFY(relative_difference(cached_attention(q.narrow(0, 8, 1), k, v, rule), whole.narrow(0, 8, 1)) < 1e-5);
+        QVERIFY(relative_difference(cached_attention(q, k, v, rule), whole) < 1e-5);
     }
 
     void the_head_in_chunks_is_cross_entropy() {
