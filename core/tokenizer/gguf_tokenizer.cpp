@@ -56,6 +56,17 @@ const std::map<std::string, const char*, std::less<>>& word_rules() {
     return rules;
 }
 
+std::string to_base64(std::string_view bytes) {
+    static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    for (std::size_t at = 0; at < bytes.size(); at += 3) {
+        std::uint32_t bits = 0;
+        for (std::size_t i = 0; i < 3; ++i) bits = bits << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0);
+        for (std::size_t i = 0; i < 4; ++i) text += at + i > bytes.size() ? '=' : digits[bits >> (18 - 6 * i) & 63];
+    }
+    return text;
+}
+
 class GgufTokenizer {
   public:
     explicit GgufTokenizer(const formats::GgufFile& file) : file_(file), where_(file.path().string()) {}
@@ -64,9 +75,9 @@ class GgufTokenizer {
         if (!file_.has("tokenizer.ggml.model"))
             throw input_error("tokenizer.missing", where_, "the GGUF file holds no tokenizer (tokenizer.ggml.model)");
         std::string model = file_.string("tokenizer.ggml.model");
-        if (model != "gpt2" && model != "llama")
+        if (model != "gpt2" && model != "llama" && model != "bert" && model != "t5")
             throw input_error("tokenizer.unsupported", where_,
-                              "the GGUF tokenizer \"" + model + "\": expected \"gpt2\" (byte-level BPE) or \"llama\"");
+                              "the GGUF tokenizer \"" + model + "\": expected \"gpt2\" (byte-level BPE), \"llama\", \"bert\" or \"t5\"");
         architecture_ = file_.string("general.architecture", "");
         byte_level_ = model == "gpt2";
         read_tokens();
@@ -74,10 +85,17 @@ class GgufTokenizer {
         Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
         if (byte_level_)
             byte_level(json);
+        else if (model == "bert")
+            word_piece(json);
+        else if (model == "t5")
+            unigram(json);
         else
             sentencepiece(json);
         json["added_tokens"] = added_tokens();
-        json["post_processor"] = post_processor();
+        if (model == "bert")
+            json["post_processor"] = post_processor("cls_token", true, "sep_token", true);
+        else
+            json["post_processor"] = post_processor("bos_token", model == "llama", "eos_token", model == "t5");
         file_.check();
         return finish(json);
     }
@@ -106,7 +124,10 @@ class GgufTokenizer {
         static constexpr const char* keys[][2] = {{"bos_token", "bos_token_id"},
                                                   {"eos_token", "eos_token_id"},
                                                   {"unk_token", "unknown_token_id"},
-                                                  {"pad_token", "padding_token_id"}};
+                                                  {"pad_token", "padding_token_id"},
+                                                  {"cls_token", "cls_token_id"},
+                                                  {"sep_token", "seperator_token_id"},
+                                                  {"mask_token", "mask_token_id"}};
         for (const auto& [name, key] : keys) {
             std::string full = std::string("tokenizer.ggml.") + key;
             if (!file_.has(full)) continue;
@@ -221,6 +242,68 @@ class GgufTokenizer {
         if (gemma && ids_.contains("<unk>")) json["model"]["unk_token"] = "<unk>";
     }
 
+    void index_tokens() {
+        for (std::size_t id = 0; id < tokens_.size(); ++id) ids_[tokens_[id]] = static_cast<std::int32_t>(id);
+    }
+
+    // llama.cpp marks the starts of words with U+2581 where BERT marks what continues them.
+    void word_piece(Json& json) {
+        Json vocab = Json::object();
+        for (std::size_t id = 0; id < tokens_.size(); ++id) {
+            std::string& token = tokens_[id];
+            if (token.starts_with(space_mark))
+                token.erase(0, space_mark.size());
+            else if (!token.starts_with('[') || !token.ends_with(']') || token.size() < 3)
+                token.insert(0, "##");
+            vocab[token] = id;
+        }
+        index_tokens();
+        for (const auto& [name, spelling] : {std::pair("unk_token", "[UNK]"), std::pair("cls_token", "[CLS]"), std::pair("sep_token", "[SEP]"),
+                                             std::pair("pad_token", "[PAD]"), std::pair("mask_token", "[MASK]")}) {
+            bool known = std::any_of(named_.begin(), named_.end(), [&](const auto& n) { return n.first == name; });
+            if (auto found = ids_.find(spelling); !known && found != ids_.end()) named_.emplace_back(name, found->second);
+        }
+        std::string unk = "[UNK]";
+        for (const auto& [name, id] : named_)
+            if (name == "unk_token") unk = tokens_[id];
+        json["normalizer"] = {{"type", "BertNormalizer"}, {"clean_text", true}, {"handle_chinese_chars", true}, {"strip_accents", nullptr},
+                              {"lowercase", file_.boolean("tokenizer.ggml.normalizer.lowercase", true)}};
+        json["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
+        json["decoder"] = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
+        json["model"] = {{"type", "WordPiece"}, {"unk_token", unk}, {"continuing_subword_prefix", "##"},
+                         {"max_input_chars_per_word", 100}, {"vocab", std::move(vocab)}};
+    }
+
+    // T5: blanks of a prompt are stored under placeholders' names, the last ones first.
+    void unigram(Json& json) {
+        auto scores = file_.numbers("tokenizer.ggml.scores");
+        expect_one_each("tokenizer.ggml.scores", scores.size(), false);
+        int blank = 100;
+        Json vocab = Json::array();
+        for (std::size_t id = 0; id < tokens_.size(); ++id) {
+            std::string& token = tokens_[id];
+            bool placeholder = token.starts_with("[PAD") && token.ends_with(']') && token.size() > 5 &&
+                               token.find_first_not_of("0123456789", 4) == token.size() - 1;
+            if (placeholder && blank > 0) token = "<extra_id_" + std::to_string(--blank) + ">";
+            vocab.push_back(Json::array({token, scores[id]}));
+        }
+        index_tokens();
+        for (int i = 0; i < 100; ++i) familiar_.push_back("<extra_id_" + std::to_string(i) + ">");
+        json["normalizer"] = nullptr;
+        if (file_.has("tokenizer.ggml.precompiled_charsmap")) {
+            std::string map;
+            for (auto byte : file_.integers("tokenizer.ggml.precompiled_charsmap", -128, 255)) map += static_cast<char>(byte);
+            if (!map.empty()) json["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(map)}};
+        }
+        Json metaspace = {{"type", "Metaspace"}, {"replacement", space_mark}, {"prepend_scheme", "always"}, {"split", true}};
+        json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json::array({Json{{"type", "WhitespaceSplit"}}, metaspace})}};
+        json["decoder"] = metaspace;
+        std::int32_t unk = 2;
+        for (const auto& [name, id] : named_)
+            if (name == "unk_token") unk = id;
+        json["model"] = {{"type", "Unigram"}, {"unk_id", unk}, {"vocab", std::move(vocab)}, {"byte_fallback", false}};
+    }
+
     void model(Json& json, Json merges, Json options) {
         Json vocab = Json::object();
         for (std::size_t id = 0; id < tokens_.size(); ++id) {
@@ -257,18 +340,18 @@ class GgufTokenizer {
         return list;
     }
 
-    Json post_processor() const {
+    Json post_processor(const char* before, bool with_before, const char* after, bool with_after) const {
         Json single = Json::array(), tokens = Json::object();
-        auto add = [&](const char* name, const char* key, bool fallback) {
+        auto add = [&](std::string_view name, const char* key, bool fallback) {
             auto named = std::find_if(named_.begin(), named_.end(), [&](const auto& n) { return n.first == name; });
             if (!file_.boolean(key, fallback) || named == named_.end()) return;
             const std::string& spelling = tokens_[named->second];
             single.push_back({{"SpecialToken", {{"id", spelling}, {"type_id", 0}}}});
             tokens[spelling] = {{"id", spelling}, {"ids", {named->second}}, {"tokens", {spelling}}};
         };
-        add("bos_token", "tokenizer.ggml.add_bos_token", !byte_level_);
+        add(before, "tokenizer.ggml.add_bos_token", with_before);
         single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
-        add("eos_token", "tokenizer.ggml.add_eos_token", false);
+        add(after, "tokenizer.ggml.add_eos_token", with_after);
         Json pair = single;
         pair.push_back({{"Sequence", {{"id", "B"}, {"type_id", 1}}}});
         return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}};

@@ -328,11 +328,36 @@ def folders(work, deps):
     mini = pathlib.Path(deps) / "models/all-minilm-l6-v2"
     if mini.exists():
         yield "all-minilm-l6-v2", mini, AutoTokenizer.from_pretrained(str(mini))
+    # As llama.cpp stores BERT's and T5's vocabularies; transformers reads the folders that they come from.
+    vocab = [token for token, _ in sorted(trained_ones["wordpiece"]["vocab"].items(), key=lambda item: item[1])]
+    phantom = [t if t.startswith("[") and t.endswith("]") and len(t) > 2 else t[2:] if t.startswith("##") else "▁" + t for t in vocab]
+    path = pathlib.Path(work) / "gguf_bert.gguf"
+    gguf_file(path, phantom, [3 if i < 5 else 1 for i in range(len(vocab))], "bert",
+              special=(("unknown_token_id", 1), ("cls_token_id", 2), ("seperator_token_id", 3), ("padding_token_id", 0), ("mask_token_id", 4)))
+    yield "gguf_bert", path, transformers.BertTokenizer.from_pretrained(str(pathlib.Path(work) / "bert_vocab"))
+    buffer = io.BytesIO()
+    text = [x.replace("\n", " ") for x in lines if max(x, default="") < "\u0250" and min(x, default=" ") >= "\n"]
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(text), model_writer=buffer, vocab_size=600, hard_vocab_limit=False, pad_id=0,
+                                             eos_id=1, unk_id=2, bos_id=-1, character_coverage=0.98, num_threads=1, minloglevel=2)
+    layout = pathlib.Path(work) / "t5_layout"
+    layout.mkdir(exist_ok=True)
+    (layout / "spiece.model").write_bytes(buffer.getvalue())
+    (layout / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
+    yield "t5_layout", layout, transformers.T5Tokenizer.from_pretrained(str(layout))
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(buffer.getvalue())
+    pieces = [p.piece for p in proto.pieces]
+    blanks = [f"[PAD{len(pieces) + i}]" for i in range(100)]
+    path = pathlib.Path(work) / "gguf_t5.gguf"
+    gguf_file(path, pieces + blanks, [p.type for p in proto.pieces] + [3] * 100, "t5", scores=[p.score for p in proto.pieces] + [0.0] * 100,
+              special=(("eos_token_id", 1), ("unknown_token_id", 2), ("padding_token_id", 0)), flags=(("add_eos_token", True),),
+              charsmap=proto.normalizer_spec.precompiled_charsmap)
+    yield "gguf_t5", path, transformers.T5Tokenizer.from_pretrained(str(layout))
     for path in sorted(HERE.glob("tokenizer_gguf_*.gguf")):
         yield path.stem, path, AutoTokenizer.from_pretrained(str(HERE), gguf_file=path.name)
 
 
-def gguf_file(path, tokens, types, model, pre=None, scores=None, merges=None, special=(), flags=()):
+def gguf_file(path, tokens, types, model, pre=None, scores=None, merges=None, special=(), flags=(), charsmap=b""):
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(128)
     writer.add_embedding_length(8)
@@ -353,6 +378,8 @@ def gguf_file(path, tokens, types, model, pre=None, scores=None, merges=None, sp
         writer.add_token_merges(merges)
     for key, value in special:
         writer.add_uint32(f"tokenizer.ggml.{key}", value)
+    if charsmap:
+        writer.add_precompiled_charsmap(charsmap)
     for key, value in flags:
         writer.add_bool(f"tokenizer.ggml.{key}", value)
     writer.add_tensor("token_embd.weight", np.zeros((len(tokens), 8), np.float32)[:1])
