@@ -72,7 +72,7 @@ class EventsTest : public QObject {
                 QVERIFY2(written[key] != value, key.c_str());
             }
         }
-        const auto& step = std::get<StepDone>(from_json(Json(to_json(events[2]))));
+        const auto step = std::get<StepDone>(from_json(Json(to_json(events[2]))));
         QCOMPARE(step.grad_norm, 0.1 + 0.2);
         QCOMPARE(step.bytes, some_bytes());
     }
