@@ -373,6 +373,80 @@ class TokenizerTest : public QObject {
         QVERIFY2(message.find("tokenizer.json") != std::string::npos, message.c_str());
     }
 
+    void wrong_models_are_refused_by_name_data() {
+        QTest::addColumn<QString>("json");
+        QTest::addColumn<QString>("code");
+        auto row = [](const char* name, const QString& model, const char* code) {
+            QTest::addRow("%s", name) << "{\"normalizer\": null, \"model\": " + model + "}" << code;
+        };
+        auto map = [](const char* name, const QString& base64) {
+            QTest::addRow("%s", name) << "{\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"" + base64 +
+                                             "\"}, \"model\": {\"type\": \"WordLevel\", \"vocab\": {}}}"
+                                      << (base64.contains('!') ? "json.field" : "sentencepiece.charsmap");
+        };
+        row("no scores", R"({"type": "Unigram", "vocab": ["a"]})", "json.field");
+        row("no pieces", R"({"type": "Unigram", "vocab": []})", "json.field");
+        row("text as score", R"({"type": "Unigram", "vocab": [["a", "0"]]})", "json.field");
+        row("unk behind the vocabulary", R"({"type": "Unigram", "unk_id": 1, "vocab": [["a", 0]]})", "json.field");
+        row("negative unk", R"({"type": "Unigram", "unk_id": -1, "vocab": [["a", 0]]})", "json.field");
+        row("sampling", R"({"type": "Unigram", "unk_id": 0, "alpha": 0.1, "vocab": [["a", 0]]})", "tokenizer.unsupported");
+        row("list of words", R"({"type": "WordPiece", "vocab": ["a"]})", "json.field");
+        row("negative word length", R"({"type": "WordPiece", "max_input_chars_per_word": -1, "vocab": {"a": 0}})", "json.field");
+        row("word without id", R"({"type": "WordLevel", "vocab": {"a": null}})", "json.field");
+        map("character map of a byte", "AA==");
+        map("character map of four bytes", "AAQAAA==");
+        map("character map without its strings", "AAQAAA" + QString(1366, 'A'));
+        map("character map that is no base64", "!!!!");
+        map("character map that points outside", "AAQAAP////8" + QString(1400, '/') + "AA");
+    }
+
+    void wrong_models_are_refused_by_name() {
+        QFETCH(QString, json);
+        QFETCH(QString, code);
+        std::string message;
+        QCOMPARE(code_of([&] { from_json(json.toStdString()); }, &message), code.toStdString());
+        QVERIFY2(message.find("tokenizer.json") != std::string::npos, message.c_str());
+    }
+
+    void wrong_vocabulary_files_are_refused_by_name_data() {
+        QTest::addColumn<QString>("vocab");
+        QTest::addColumn<QString>("merges");
+        QTest::addColumn<QString>("code");
+        QTest::addColumn<QString>("file");
+        QTest::addRow("vocab.txt is empty") << "" << QString() << "tokenizer.vocab" << "vocab.txt";
+        QTest::addRow("vocab.json is no object") << "[1]" << "a b" << "json.field" << "vocab.json";
+        QTest::addRow("vocab.json has a negative id") << R"({"a": -1})" << "#version: 0.2" << "json.field" << "vocab.json";
+        QTest::addRow("a merge of three") << R"({"a": 0, "b": 1, "ab": 2})" << "a b c" << "tokenizer.merges" << "merges.txt";
+        QTest::addRow("a merge of one") << R"({"a": 0, "b": 1, "ab": 2})" << "ab" << "tokenizer.merges" << "merges.txt";
+        QTest::addRow("a merge of nothing") << R"({"a": 0, "b": 1, "ab": 2})" << "a q" << "tokenizer.merges" << "merges.txt";
+    }
+
+    void wrong_vocabulary_files_are_refused_by_name() {
+        QFETCH(QString, vocab);
+        QFETCH(QString, merges);
+        QFETCH(QString, code);
+        QFETCH(QString, file);
+        QTemporaryDir folder;
+        std::filesystem::path path = folder.path().toStdString();
+        write_atomically(path / (merges.isNull() ? "vocab.txt" : "vocab.json"), vocab.toStdString());
+        if (!merges.isNull()) write_atomically(path / "merges.txt", merges.toStdString());
+        std::string message;
+        QCOMPARE(code_of([&] { Tokenizer::load(path); }, &message), code.toStdString());
+        QVERIFY2(message.find(file.toStdString()) != std::string::npos, message.c_str());
+    }
+
+    // BERT's words between its special tokens; a word that does not come out even is one unk.
+    void a_vocabulary_of_words_is_read_as_bert_reads_it() {
+        QTemporaryDir folder;
+        std::filesystem::path path = folder.path().toStdString();
+        write_atomically(path / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nun\n##able\n##a\n,\r\n");
+        auto tokenizer = Tokenizer::load(path);
+        QCOMPARE(tokenizer->kind(), std::string("WordPiece"));
+        QCOMPARE(tokenizer->encode("Unable, un\u00e4 [MASK] unx").ids, (std::vector{2, 5, 6, 8, 5, 7, 4, 1, 3}));
+        QCOMPARE(tokenizer->encode("[CLS]", {.add_special = false, .parse_special = false}).ids, (std::vector{1, 1, 1}));
+        QCOMPARE(tokenizer->decode(std::vector{2, 5, 6, 8, 3}, true), std::string("unable,"));
+    }
+
     void every_cut_of_a_file_is_an_error_or_a_tokenizer() {
         std::string json = tiny_json();
         for (std::size_t length = 0; length < json.size(); length += 5)
