@@ -19,7 +19,7 @@ double LoraConfig::scale() const {
     return alpha / (rslora ? std::sqrt(r) : r);
 }
 
-void Lora::build(nn::Decoder& model, const std::vector<std::string>& modules) {
+void Lora::build(nn::Model& model, const std::vector<std::string>& modules) {
     std::vector<nn::Linear*> targets;
     std::int64_t total = 0;
     model.for_each_linear([&](nn::Linear& layer) {
@@ -55,14 +55,14 @@ void Lora::build(nn::Decoder& model, const std::vector<std::string>& modules) {
 }
 
 namespace {
-std::vector<std::string> linear_names(const nn::Decoder& model) {
+std::vector<std::string> linear_names(const nn::Model& model) {
     std::vector<std::string> names;
     model.for_each_linear([&](const nn::Linear& layer) { names.push_back(layer.name); });
     return names;
 }
 }  // namespace
 
-std::unique_ptr<Lora> Lora::attach(nn::Decoder& model, const LoraConfig& config, std::uint64_t seed) {
+std::unique_ptr<Lora> Lora::attach(nn::Model& model, const LoraConfig& config, std::uint64_t seed) {
     std::unique_ptr<Lora> lora(new Lora);
     lora->config_ = config;
     lora->build(model, select_targets(linear_names(model), config.target_modules));
@@ -78,7 +78,7 @@ std::unique_ptr<Lora> Lora::attach(nn::Decoder& model, const LoraConfig& config,
     return lora;
 }
 
-std::unique_ptr<Lora> Lora::load(nn::Decoder& model, const std::filesystem::path& folder, double dropout) {
+std::unique_ptr<Lora> Lora::load(nn::Model& model, const std::filesystem::path& folder, double dropout) {
     std::unique_ptr<Lora> lora(new Lora);
     lora->config_ = read_config(folder);
     lora->config_.dropout = dropout;

@@ -1,5 +1,5 @@
 #pragma once
-// LoRA (Hu et al. 2021; rsLoRA: Kalajdzievski 2023) on a Decoder's linear layers, and PEFT's file format for it:
+// LoRA (Hu et al. 2021; rsLoRA: Kalajdzievski 2023) on a Model's linear layers, and PEFT's file format for it:
 // adapter_config.json and adapter_model.safetensors.
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/nn/decoder.h"
+#include "core/nn/model.h"
 
 namespace qlora::adapters {
 
@@ -23,15 +23,15 @@ struct LoraConfig {
 };
 
 // The trainable part: one flat fp32 buffer each for parameters and gradients, of which every A and B is a view, so
-// that clipping and the optimizer run over single tensors. Attached to a Decoder, whose base stays as it is.
+// that clipping and the optimizer run over single tensors. Attached to a Model, whose base stays as it is.
 class Lora {
   public:
     // A from Kaiming's uniform distribution as PEFT has it, from `seed`; B zero, so that the model is unchanged.
     // Throws input_error "adapter.targets" when an entry matches nothing, naming the modules there are.
-    static std::unique_ptr<Lora> attach(nn::Decoder& model, const LoraConfig& config, std::uint64_t seed);
+    static std::unique_ptr<Lora> attach(nn::Model& model, const LoraConfig& config, std::uint64_t seed);
     // From a PEFT folder. Throws input_error naming missing, unexpected or misshapen tensors, and settings that are not
     // supported (DoRA, trained biases, modules_to_save).
-    static std::unique_ptr<Lora> load(nn::Decoder& model, const std::filesystem::path& folder, double dropout = 0);
+    static std::unique_ptr<Lora> load(nn::Model& model, const std::filesystem::path& folder, double dropout = 0);
     ~Lora();
     Lora(const Lora&) = delete;
     Lora& operator=(const Lora&) = delete;
@@ -57,7 +57,7 @@ class Lora {
 
   private:
     Lora() = default;
-    void build(nn::Decoder& model, const std::vector<std::string>& modules);
+    void build(nn::Model& model, const std::vector<std::string>& modules);
     std::vector<std::string> written_targets() const;
 
     LoraConfig config_;

@@ -10,14 +10,19 @@
 
 namespace qlora::data {
 
+std::int64_t Batch::tokens() const {
+    return static_cast<std::int64_t>(ids.size() + (answer_starts.empty() ? 0 : targets.size()));
+}
+
 std::int64_t Batch::trained_tokens() const {
+    if (!labels.empty()) return static_cast<std::int64_t>(rows.size());
     return std::count_if(targets.begin(), targets.end(),
                          [](std::int32_t target) { return target != ignored_target; });
 }
 
 Batch make_batch(const TokenizedDataset& dataset, std::span<const std::uint32_t> samples) {
     std::size_t total = 0;
-    for (auto sample : samples) total += dataset.length(sample);
+    for (auto sample : samples) total += dataset.length(sample) + dataset.answer(sample).size();
     if (total > INT32_MAX)
         throw input_error("data.batches", "train.batch_size",
                           "expected less than 2^31 tokens in a batch, got " + std::to_string(total));
@@ -28,16 +33,24 @@ Batch make_batch(const TokenizedDataset& dataset, std::span<const std::uint32_t>
     for (auto sample : samples) {
         auto ids = dataset.ids(sample);
         auto trained = dataset.trained(sample);
+        auto answer = dataset.answer(sample);
+        auto labels = dataset.labels(sample);
         batch.starts.push_back(static_cast<std::int32_t>(batch.ids.size()));
         batch.rows.push_back(dataset.row(sample));
         batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
         for (std::size_t i = 0; i < ids.size(); ++i) {
             bool target = i + 1 < ids.size() && trained[i + 1] != 0;
-            batch.targets.push_back(target ? ids[i + 1] : ignored_target);
+            if (answer.empty()) batch.targets.push_back(target ? ids[i + 1] : ignored_target);
             batch.positions.push_back(static_cast<std::int32_t>(i));
         }
+        if (!answer.empty()) {
+            batch.answer_starts.push_back(static_cast<std::int32_t>(batch.targets.size()));
+            batch.targets.insert(batch.targets.end(), answer.begin(), answer.end());
+        }
+        batch.labels.insert(batch.labels.end(), labels.begin(), labels.end());
     }
-    batch.starts.push_back(static_cast<std::int32_t>(total));
+    batch.starts.push_back(static_cast<std::int32_t>(batch.ids.size()));
+    if (!batch.answer_starts.empty()) batch.answer_starts.push_back(static_cast<std::int32_t>(batch.targets.size()));
     return batch;
 }
 

@@ -14,15 +14,19 @@ namespace qlora::data {
 
 inline constexpr std::int32_t ignored_target = -100;  // PyTorch's ignore_index
 
-// Samples laid end to end: what one forward pass takes. T tokens, S segments.
+// Samples laid end to end: what one forward pass takes. T tokens, S segments; in sequence to sequence the T tokens are
+// those to read, and U tokens are to be given.
 struct Batch {
-    std::vector<std::int32_t> ids;        // [T]
-    std::vector<std::int32_t> targets;    // [T] the next token of the same segment, or ignored_target
-    std::vector<std::int32_t> positions;  // [T] from 0 in every segment
-    std::vector<std::int32_t> starts;     // [S + 1] where segments start, then T
-    std::vector<RowIndex> rows;           // [S] table rows
-    std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }
-    std::int64_t trained_tokens() const;
+    std::vector<std::int32_t> ids;            // [T]
+    std::vector<std::int32_t> types;          // [T] token types (BERT); empty: all 0
+    std::vector<std::int32_t> positions;      // [T] from 0 in every segment
+    std::vector<std::int32_t> starts;         // [S + 1] where segments start, then T
+    std::vector<std::int32_t> targets;        // [T] the next token of the same segment, or ignored_target; or [U]: the answers
+    std::vector<std::int32_t> answer_starts;  // [S + 1] where answers start, then U; empty but for sequence to sequence
+    std::vector<float> labels;                // [S, labels a row]; empty but for classification
+    std::vector<RowIndex> rows;               // [S] table rows
+    std::int64_t tokens() const;              // T, or T + U
+    std::int64_t trained_tokens() const;      // targets that are not ignored; rows, where they are labelled
 };
 
 // The samples, in this order, as one batch.

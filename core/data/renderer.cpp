@@ -11,6 +11,8 @@ using detail::Span;
 using Layout = ColumnRoles::Layout;
 
 std::size_t Sample::targets() const {
+    if (!labels.empty()) return 1;
+    if (!answer.empty()) return answer.size();
     // The first token is predicted from nothing: never a target.
     return trained.empty()
                ? 0

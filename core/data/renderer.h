@@ -36,6 +36,11 @@ struct Sample {
     std::vector<std::uint8_t> trained;
     std::size_t full_length = 0;  // tokens before the cut
     bool truncated = false;
+    // Sequence to sequence: the tokens that the decoder is to give, closed by end-of-sequence. `trained` is then all 0.
+    std::vector<std::int32_t> answer{};
+    // Classification: the class's index, or a number a label (0 or 1 each), or a value a label (regression).
+    std::vector<float> labels{};
+    // What there is to learn from: tokens of the text or of the answer; 1 for a labelled row.
     std::size_t targets() const;
 };
 

@@ -14,6 +14,11 @@ void TokenizedBuilder::add(const Sample& sample, RowIndex row) {
     d.ids_.insert(d.ids_.end(), sample.ids.begin(), sample.ids.end());
     d.trained_.insert(d.trained_.end(), sample.trained.begin(), sample.trained.end());
     d.offsets_.push_back(d.ids_.size());
+    if (!sample.answer.empty()) {
+        d.answers_.insert(d.answers_.end(), sample.answer.begin(), sample.answer.end());
+        d.answer_offsets_.push_back(d.answers_.size());
+    }
+    d.labels_.insert(d.labels_.end(), sample.labels.begin(), sample.labels.end());
     d.full_lengths_.push_back(
         static_cast<std::uint32_t>(std::min<std::size_t>(sample.full_length, UINT32_MAX)));
     d.rows_.push_back(row);
@@ -46,6 +51,11 @@ TokenizedDataset TokenizedBuilder::finish() {
     hash = detail::murmur3(std::as_bytes(std::span(d.trained_)), hash);
     hash = detail::murmur3(std::as_bytes(std::span(d.offsets_)), hash);
     hash = detail::murmur3(std::as_bytes(std::span(d.rows_)), hash);
+    if (!d.answers_.empty()) {
+        hash = detail::murmur3(std::as_bytes(std::span(d.answers_)), hash);
+        hash = detail::murmur3(std::as_bytes(std::span(d.answer_offsets_)), hash);
+    }
+    if (!d.labels_.empty()) hash = detail::murmur3(std::as_bytes(std::span(d.labels_)), hash);
     d.fingerprint_ = detail::hex(hash);
     return std::move(dataset_);
 }
@@ -56,6 +66,16 @@ std::span<const std::int32_t> TokenizedDataset::ids(std::size_t sample) const {
 
 std::span<const std::uint8_t> TokenizedDataset::trained(std::size_t sample) const {
     return std::span(trained_).subspan(offsets_[sample], length(sample));
+}
+
+std::span<const std::int32_t> TokenizedDataset::answer(std::size_t sample) const {
+    if (answers_.empty()) return {};
+    return std::span(answers_).subspan(answer_offsets_[sample], answer_offsets_[sample + 1] - answer_offsets_[sample]);
+}
+
+std::span<const float> TokenizedDataset::labels(std::size_t sample) const {
+    const std::size_t each = rows_.empty() ? 0 : labels_.size() / rows_.size();
+    return std::span(labels_).subspan(sample * each, each);
 }
 
 std::size_t TokenizedDataset::dropped_rows() const {

@@ -10,7 +10,7 @@ namespace qlora::evaluate {
 
 double HeldOutLoss::perplexity() const { return std::exp(loss); }
 
-HeldOutLoss held_out_loss(const nn::Decoder& model, const data::TokenizedDataset& dataset, Control& control,
+HeldOutLoss held_out_loss(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control,
                           const Progress& progress) {
     constexpr std::size_t tokens_a_batch = 1024;
     torch::NoGradGuard no_grad;
@@ -39,7 +39,7 @@ HeldOutLoss held_out_loss(const nn::Decoder& model, const data::TokenizedDataset
 std::string answer(const LoadedModel& model, const Part& part, const data::Renderer& renderer, data::RowIndex row,
                    std::int64_t max_tokens, Control& control) {
     const auto prompt = renderer.render_prompt(*part.table, row);
-    const auto generated = nn::generate(model.decoder, prompt, max_tokens, model.stop_ids, {}, control);
+    const auto generated = nn::generate(model.network, prompt, max_tokens, model.stop_ids, {}, control);
     return model.tokenizer->decode(generated.ids, true);
 }
 

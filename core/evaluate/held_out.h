@@ -15,7 +15,7 @@ struct HeldOutLoss {
 
 // No gradients, no dropout. Throws input_error when there is nothing to measure; polls the thread's PollScope and
 // `control`.
-HeldOutLoss held_out_loss(const nn::Decoder& model, const data::TokenizedDataset& dataset, Control& control,
+HeldOutLoss held_out_loss(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control,
                           const Progress& progress = {});
 
 // The model's greedy answer to a row's question.

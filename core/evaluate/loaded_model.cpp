@@ -37,11 +37,11 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options, Control& con
     auto model = std::make_unique<LoadedModel>();
     model->device = use_device(options.device, options.threads);
     const auto files = nn::ModelFiles::open(hub::resolve_model(options.model));
-    model->decoder = nn::load(files, {options.precision, {options.quantization_block, options.double_quantization}}, control, progress);
-    model->decoder.compute = compute_type(options.compute) == "bf16" ? torch::kBFloat16 : torch::kFloat32;
+    model->network = nn::load(files, {options.precision, {options.quantization_block, options.double_quantization}}, control, progress);
+    model->network.compute = compute_type(options.compute) == "bf16" ? torch::kBFloat16 : torch::kFloat32;
     model->tokenizer = nn::load_tokenizer(files);
     model->stop_ids = find_stop_ids(files, *model->tokenizer);
-    if (!options.adapter.empty()) model->adapter = adapters::Lora::load(model->decoder, options.adapter);
+    if (!options.adapter.empty()) model->adapter = adapters::Lora::load(model->network, options.adapter);
     return model;
 }
 

@@ -6,14 +6,14 @@
 
 #include "core/adapters/lora.h"
 #include "core/evaluate/chat.h"
-#include "core/nn/decoder.h"
+#include "core/nn/model.h"
 #include "core/nn/generate.h"
 #include "core/tokenizer/tokenizer.h"
 
 namespace qlora::evaluate {
 
 struct LoadedModel {
-    nn::Decoder decoder;
+    nn::Model network;
     std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
     std::unique_ptr<adapters::Lora> adapter;  // null without one
     std::vector<std::int32_t> stop_ids;

@@ -15,10 +15,10 @@ void write_logits(const LoadOptions& options, const LogitsInput& input, const st
     const auto model = load_model(options, control, progress);
     const auto ids = input.ids.empty() ? model->tokenizer->encode(input.text).ids : input.ids;
     if (ids.empty()) throw input_error("logits.empty", "--text", "expected at least one token, got none");
-    if (static_cast<std::int64_t>(ids.size()) > model->decoder.config.context)
-        throw input_error("logits.context", "--ids", "expected at most " + std::to_string(model->decoder.config.context) +
+    if (static_cast<std::int64_t>(ids.size()) > model->network.config.context)
+        throw input_error("logits.context", "--ids", "expected at most " + std::to_string(model->network.config.context) +
                                                          " tokens (the model's context), got " + std::to_string(ids.size()));
-    const torch::Tensor logits = model->decoder.logits(ids).contiguous();
+    const torch::Tensor logits = model->network.logits(ids).contiguous();
     const std::vector<std::int64_t> wide(ids.begin(), ids.end());
     const std::vector<formats::TensorView> tensors = {
         {"logits", formats::DType::f32, logits.sizes().vec(), {static_cast<const std::byte*>(logits.const_data_ptr()), logits.nbytes()}},

@@ -22,7 +22,7 @@ Contender measure(const LoadedModel& model, const std::string& name, const Part&
                   const ReportOptions& options, Control& control, const Progress& progress) {
     Contender contender;
     contender.name = name;
-    const auto measured = held_out_loss(model.decoder, dataset, control, progress);
+    const auto measured = held_out_loss(model.network, dataset, control, progress);
     contender.loss = measured.loss;
     contender.perplexity = measured.perplexity();
     contender.rows = measured.rows;

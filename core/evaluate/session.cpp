@@ -46,7 +46,7 @@ class ModelSession final : public Session {
             if (stream && !piece.empty()) stream(piece);
         };
         result.prompt_tokens = static_cast<std::int64_t>(prompt.size());
-        auto generated = nn::generate(model_->decoder, prompt, options.max_tokens, model_->stop_ids,
+        auto generated = nn::generate(model_->network, prompt, options.max_tokens, model_->stop_ids,
                                       {options.temperature, options.top_k, options.top_p, options.seed}, control,
                                       [&](std::int32_t id) {
                                           add(pieces.push(id));

@@ -63,7 +63,7 @@ std::string with_block(const std::string& pattern, std::int64_t block) {
 TensorName weight_of(const LinearName& name) { return {name.module + ".weight", name.gguf + ".weight"}; }
 TensorName bias_of(const LinearName& name) { return {name.module + ".bias", name.gguf + ".bias"}; }
 
-std::vector<LinearPlan> plan_linears(const Family& family, const DecoderConfig& c) {
+std::vector<LinearPlan> plan_linears(const Family& family, const ModelConfig& c) {
     const std::int64_t queries = c.query_width(), keys = c.kv_width();
     std::vector<LinearPlan> plan;
     if (c.fused_qkv) {

@@ -12,7 +12,7 @@
 #include "core/base/json.h"
 #include "core/formats/gguf.h"
 #include "core/formats/sharded_tensors.h"
-#include "core/nn/decoder.h"
+#include "core/nn/model.h"
 #include "kernels/blocks.h"
 
 namespace qlora::nn {
@@ -38,8 +38,8 @@ struct NormName {
 struct Family {
     std::string name;                    // model_type of config.json
     std::string gguf_architecture;       // "": llama.cpp stores it as another one
-    DecoderConfig (*from_config)(const JsonObject& config);
-    DecoderConfig (*from_gguf)(const formats::GgufFile& file);
+    ModelConfig (*from_config)(const JsonObject& config);
+    ModelConfig (*from_gguf)(const formats::GgufFile& file);
     std::string prefix = "model.";       // a checkpoint of the bare decoder leaves it out
     TensorName embedding, positions{};
     NormName final_norm, attention_norm, mlp_norm, attention_post_norm{}, mlp_post_norm{}, query_norm{}, key_norm{};
@@ -58,7 +58,7 @@ struct LinearPlan {
     std::int64_t rotary_heads;  // heads whose rows llama.cpp reorders; 0: none
 };
 // In the order of Block::linears().
-std::vector<LinearPlan> plan_linears(const Family& family, const DecoderConfig& config);
+std::vector<LinearPlan> plan_linears(const Family& family, const ModelConfig& config);
 
 std::span<const Family> families();
 
@@ -80,7 +80,7 @@ class ModelFiles {
 
     const std::filesystem::path& path() const { return path_; }
     const Family& family() const { return *family_; }
-    const DecoderConfig& config() const { return config_; }
+    const ModelConfig& config() const { return config_; }
     const formats::GgufFile* gguf() const { return gguf_.get(); }
     const Json& config_json() const { return json_; }  // empty object for GGUF
     const std::vector<std::string>& notices() const { return notices_; }
@@ -95,7 +95,7 @@ class ModelFiles {
   private:
     std::filesystem::path path_;
     const Family* family_ = nullptr;
-    DecoderConfig config_;
+    ModelConfig config_;
     Json json_ = Json::object();
     std::unique_ptr<formats::GgufFile> gguf_;
     std::unique_ptr<formats::ShardedTensors> tensors_;

@@ -34,7 +34,7 @@ std::int32_t sample(const torch::Tensor& logits, const Sampling& sampling, doubl
     return static_cast<std::int32_t>(index[chosen].item<std::int64_t>());
 }
 
-Generation generate(const Decoder& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
+Generation generate(const Model& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
                     const std::vector<std::int32_t>& stop_ids, const Sampling& sampling, Control& control,
                     const std::function<bool(std::int32_t)>& emit) {
     using Clock = std::chrono::steady_clock;

@@ -1,11 +1,11 @@
 #pragma once
-// Decoding one token at a time from a Decoder with a key/value cache.
+// Decoding one token at a time from a Model with a key/value cache.
 
 #include <functional>
 #include <vector>
 
 #include "core/base/control.h"
-#include "core/nn/decoder.h"
+#include "core/nn/model.h"
 
 namespace qlora::nn {
 
@@ -24,7 +24,7 @@ struct Generation {
 
 // Continues `prompt` (not empty) by at most max_tokens tokens until one of `stop_ids`. `emit` receives each token and
 // returns false to end. The same seed gives the same tokens. Polls `control` each token; throws stopped().
-Generation generate(const Decoder& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
+Generation generate(const Model& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
                     const std::vector<std::int32_t>& stop_ids, const Sampling& sampling, Control& control,
                     const std::function<bool(std::int32_t)>& emit = {});
 

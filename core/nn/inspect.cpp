@@ -41,7 +41,7 @@ std::string main_type(const std::vector<StoredTensor>& tensors) {
 
 ModelInfo inspect(const std::string& model) {
     const ModelFiles files = ModelFiles::open(hub::resolve_model(model));
-    const DecoderConfig& c = files.config();
+    const ModelConfig& c = files.config();
     const Family& family = files.family();
     ModelInfo info;
     info.path = files.path();

@@ -35,11 +35,11 @@ class Loader {
     Loader(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress)
         : files_(files), config_(files.config()), precision_(precision), control_(control), progress_(progress) {}
 
-    Decoder load() {
+    Model load() {
         memory::TagScope scope(MemoryTag::weights);
         const Family& family = files_.family();
-        const DecoderConfig& c = config_;
-        Decoder model;
+        const ModelConfig& c = config_;
+        Model model;
         model.config = c;
         model.embedding = stored_weight(files_.at(family.embedding, {{c.vocabulary, c.hidden}}));
         if (c.ropes.empty()) model.positions = to_float(files_.at(family.positions, {{c.context, c.hidden}}));
@@ -123,7 +123,7 @@ class Loader {
         auto part = [&](const char* which) {
             return to_float(files_.at({name.module + which, name.gguf + which}, {{size}}, block));
         };
-        const bool bias = config_.norm == DecoderConfig::Norm::layer;
+        const bool bias = config_.norm == ModelConfig::Norm::layer;
         return {part(".weight"), bias ? part(".bias") : Tensor()};
     }
 
@@ -174,7 +174,7 @@ class Loader {
     }
 
     const ModelFiles& files_;
-    const DecoderConfig& config_;
+    const ModelConfig& config_;
     const LoadPrecision& precision_;
     Control& control_;
     const Progress& progress_;
@@ -182,7 +182,7 @@ class Loader {
 
 }  // namespace
 
-Decoder load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress) {
+Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress) {
     torch::NoGradGuard no_grad;
     return Loader(files, precision, control, progress).load();
 }
@@ -191,7 +191,7 @@ std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& fil
     auto tokenizer = files.gguf() != nullptr ? tokenizer::Tokenizer::from_gguf(*files.gguf())
                                              : tokenizer::Tokenizer::load(files.path());
     // Some models pad the embedding; the other way round an id would have no row. Added tokens without a row are
-    // refused when a text uses them (Decoder::embed).
+    // refused when a text uses them (Model::embed).
     if (tokenizer->vocabulary_size() < 1)
         throw input_error("model.vocabulary", files.path().string(), "the tokenizer has no tokens");
     return tokenizer;

@@ -44,8 +44,14 @@ std::string_view name(MethodKind kind) {
 }
 
 std::string_view name(Task task) {
-    static constexpr std::array<std::string_view, 1> words = {"causal-lm"};
+    static constexpr std::array<std::string_view, 3> words = {"causal-lm", "classification", "seq2seq"};
     return word(words, task);
+}
+
+std::string_view name(ProblemType type) {
+    static constexpr std::array<std::string_view, 4> words = {"auto", "single_label_classification", "multi_label_classification",
+                                                              "regression"};
+    return word(words, type);
 }
 
 OrderedJson to_json(const Recipe& recipe) {

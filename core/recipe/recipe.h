@@ -14,12 +14,14 @@ namespace qlora::recipe {
 // How the frozen base weights are kept. `native` keeps a GGUF file's blocks packed as they lie in the file
 // (for a safetensors model: its stored type).
 enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native };
-enum class Task { causal_lm };
+enum class Task { causal_lm, classification, seq2seq };
+// What a label says: one class of many, any number of labels, or numbers. `automatic`: by the label column.
+enum class ProblemType { automatic, single_label, multi_label, regression };
 enum class MethodKind { lora };
 enum class Schedule { linear, cosine, constant };
 
 struct Columns {  // empty members are guessed from the table
-    std::string text, prompt, completion, messages, system;
+    std::string text, prompt, completion, messages, system, label;
     bool operator==(const Columns&) const = default;
 };
 
@@ -32,6 +34,7 @@ struct Data {
     bool answer_only = true;        // loss on answers only
     bool skip_bad_rows = false;
     double validation_fraction = 0.1, test_fraction = 0.0;
+    ProblemType problem_type = ProblemType::automatic;  // classification only
     bool operator==(const Data&) const = default;
 };
 
@@ -41,6 +44,7 @@ struct Method {
     double alpha = 32, dropout = 0;
     std::vector<std::string> target_modules{"all-linear"};  // as in PEFT: names, suffixes, or all-linear
     bool rslora = false;  // scale alpha / sqrt(rank) instead of alpha / rank
+    bool dora = false;    // weight-decomposed (DoRA): the length of each output's weights is trained too
     std::string adapter;  // a PEFT folder to start from; empty: fresh
     bool operator==(const Method&) const = default;
 };
@@ -125,5 +129,6 @@ std::string_view name(Precision precision);
 std::string_view name(Schedule schedule);
 std::string_view name(MethodKind kind);
 std::string_view name(Task task);
+std::string_view name(ProblemType type);
 
 }  // namespace qlora::recipe

@@ -29,7 +29,7 @@ Evaluated TrainingRun::evaluate_model(std::int64_t step) {
     Progress progress = [this](const char* what, double done, double total) { sink_(Progressed{what, done, total}); };
     Evaluated evaluated;
     evaluated.step = step;
-    const auto measured = evaluate::held_out_loss(model_->decoder, validation_, control_, progress);
+    const auto measured = evaluate::held_out_loss(model_->network, validation_, control_, progress);
     evaluated.loss = measured.loss;
     evaluated.metrics["perplexity"] = measured.perplexity();
     for (std::size_t i = 0; i < questions_.size(); ++i) {

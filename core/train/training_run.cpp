@@ -95,10 +95,10 @@ void TrainingRun::load() {
     load.device = options_.device;
     load.threads = options_.threads;
     model_ = evaluate::load_model(load, control_, progress);
-    model_->decoder.gradient_checkpointing = recipe_.train.gradient_checkpointing;
-    if (recipe_.data.max_length > model_->decoder.config.context)
+    model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
+    if (recipe_.data.max_length > model_->network.config.context)
         throw input_error("recipe.invalid", "data.max_length",
-                          "expected at most the model's context of " + std::to_string(model_->decoder.config.context) +
+                          "expected at most the model's context of " + std::to_string(model_->network.config.context) +
                               " tokens, got " + std::to_string(recipe_.data.max_length), "Lower data.max_length.");
 
     data_ = evaluate::open_data(recipe_, model_->tokenizer, control_, progress);
@@ -127,9 +127,9 @@ void TrainingRun::load() {
         config.rslora = recipe_.method.rslora;
         config.target_modules = recipe_.method.target_modules;
         config.base_model = recipe_.model;
-        adapter_ = adapters::Lora::attach(model_->decoder, config, recipe_.train.seed);
+        adapter_ = adapters::Lora::attach(model_->network, config, recipe_.train.seed);
     } else {
-        adapter_ = adapters::Lora::load(model_->decoder, recipe_.method.adapter, recipe_.method.dropout);
+        adapter_ = adapters::Lora::load(model_->network, recipe_.method.adapter, recipe_.method.dropout);
     }
     data::BatchOptions batches;
     batches.batch_size = recipe_.train.batch_size;
@@ -148,11 +148,11 @@ void TrainingRun::load() {
     const auto reading = memory::read();
     Loaded loaded;
     loaded.model = recipe_.model;
-    loaded.family = model_->decoder.config.family;
+    loaded.family = model_->network.config.family;
     loaded.precision = std::string(recipe::name(recipe_.precision));
     loaded.device = model_->device;
-    loaded.compute = model_->decoder.compute == torch::kBFloat16 ? "bf16" : "fp32";
-    loaded.parameters = model_->decoder.parameters();
+    loaded.compute = model_->network.compute == torch::kBFloat16 ? "bf16" : "fp32";
+    loaded.parameters = model_->network.parameters();
     loaded.trainable_parameters = adapter_->parameters();
     loaded.train_rows = static_cast<std::int64_t>(train_.size());
     loaded.validation_rows = static_cast<std::int64_t>(validation_.size());
@@ -242,7 +242,7 @@ void TrainingRun::train_step() {
     double loss = 0;
     for (std::size_t i = 0; i < batches.size(); ++i) {
         const nn::DropoutKey key{true, recipe_.train.seed, static_cast<std::uint64_t>(state_.step) << 16 | i};
-        torch::Tensor sum = model_->decoder.loss_sum(batches[i], key);
+        torch::Tensor sum = model_->network.loss_sum(batches[i], key);
         loss += sum.item<double>();
         memory::TagScope scope(MemoryTag::activations);
         (sum / static_cast<double>(done.trained_tokens)).backward();

@@ -15,8 +15,8 @@ Activation activation_named(const JsonObject& config, const char* key, const std
     config.fail(key, "\"silu\", \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\" or \"relu\"");
 }
 
-DecoderConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults) {
-    DecoderConfig c;
+ModelConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults) {
+    ModelConfig c;
     c.family = family;
     c.vocabulary = config.integer("vocab_size", 1, largest_size);
     c.hidden = config.integer("hidden_size", 1, 1 << 20);
@@ -63,13 +63,13 @@ std::vector<bool> sliding_layers(const JsonObject& config, std::int64_t layers, 
     return sliding;
 }
 
-void set_windows(DecoderConfig& config, const std::vector<bool>& sliding, std::int64_t window) {
+void set_windows(ModelConfig& config, const std::vector<bool>& sliding, std::int64_t window) {
     for (std::size_t i = 0; i < sliding.size(); ++i) config.per_layer[i].attention.window = sliding[i] ? window : 0;
 }
 
-DecoderConfig read_sizes(const formats::GgufFile& file, const std::string& architecture, const char* family) {
+ModelConfig read_sizes(const formats::GgufFile& file, const std::string& architecture, const char* family) {
     const std::string a = architecture + ".";
-    DecoderConfig c;
+    ModelConfig c;
     c.family = family;
     const auto& embedding = file.at("token_embd.weight");
     c.vocabulary = embedding.shape.size() == 2 ? embedding.shape[0] : 0;

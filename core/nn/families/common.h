@@ -19,11 +19,11 @@ struct Defaults {
 };
 
 // Sizes, activation, one rope for all layers, no biases, no windows.
-DecoderConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults);
+ModelConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults);
 Activation activation_named(const JsonObject& config, const char* key, const std::string& name);
 
 // The same from GGUF metadata under "<architecture>."; norm_eps from attention.layer_norm_rms_epsilon.
-DecoderConfig read_sizes(const formats::GgufFile& file, const std::string& architecture, const char* family);
+ModelConfig read_sizes(const formats::GgufFile& file, const std::string& architecture, const char* family);
 // none, linear or yarn under "<architecture>.rope.scaling."
 void read_rope_scaling(RopeConfig& rope, const formats::GgufFile& file, const std::string& architecture);
 // A small F32 tensor of the file.
@@ -33,7 +33,7 @@ std::vector<double> read_numbers(const formats::GgufFile& file, const std::strin
 std::int64_t read_window(const JsonObject& config, std::int64_t fallback);
 // For each layer whether it slides: by layer_types where there are some, else by `rule(layer)`.
 std::vector<bool> sliding_layers(const JsonObject& config, std::int64_t layers, const std::function<bool(std::int64_t)>& rule);
-void set_windows(DecoderConfig& config, const std::vector<bool>& sliding, std::int64_t window);
+void set_windows(ModelConfig& config, const std::vector<bool>& sliding, std::int64_t window);
 
 // The tensor names that LLaMA began and others took over; `architecture`: llama.cpp's.
 Family named_like_llama(const char* name, const char* architecture);

@@ -8,12 +8,12 @@ namespace qlora::nn {
 namespace {
 
 // What all three share. Their safetensors hold norm weights less one; llama.cpp's converter adds the one.
-void be_gemma(DecoderConfig& c, double norm_offset) {
+void be_gemma(ModelConfig& c, double norm_offset) {
     c.norm_offset = norm_offset;
     c.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(c.hidden)));
 }
 
-void set_scale(DecoderConfig& c, double query_scalar, double softcap) {
+void set_scale(ModelConfig& c, double query_scalar, double softcap) {
     for (LayerConfig& layer : c.per_layer) {
         layer.attention.scale = 1 / std::sqrt(query_scalar);
         layer.attention.softcap = softcap;
@@ -35,8 +35,8 @@ Family with_post_norms(const char* name, const char* architecture) {
     return family;
 }
 
-DecoderConfig newer(const JsonObject& config, const char* family) {
-    DecoderConfig c = read_sizes(config, family, {.kv_heads = 4, .head_dim = 256, .context = 8192, .tied = true});
+ModelConfig newer(const JsonObject& config, const char* family) {
+    ModelConfig c = read_sizes(config, family, {.kv_heads = 4, .head_dim = 256, .context = 8192, .tied = true});
     be_gemma(c, 1);
     c.activation = activation_named(config, "hidden_activation", config.string("hidden_activation", "gelu_pytorch_tanh"));
     c.attention_bias = c.output_bias = config.boolean("attention_bias", false);
@@ -44,8 +44,8 @@ DecoderConfig newer(const JsonObject& config, const char* family) {
     return c;
 }
 
-DecoderConfig newer(const formats::GgufFile& file, const char* family) {
-    DecoderConfig c = read_sizes(file, family, family);
+ModelConfig newer(const formats::GgufFile& file, const char* family) {
+    ModelConfig c = read_sizes(file, family, family);
     be_gemma(c, 0);
     c.activation = Activation::gelu_tanh;
     c.post_norms = true;
@@ -53,12 +53,12 @@ DecoderConfig newer(const formats::GgufFile& file, const char* family) {
 }
 
 // Not stored: the largest model of each generation divides by what a head would have without key_length.
-double query_scalar(const DecoderConfig& c, std::int64_t layers_of_largest) {
+double query_scalar(const ModelConfig& c, std::int64_t layers_of_largest) {
     return static_cast<double>(c.layers == layers_of_largest ? c.hidden / c.heads : c.head_dim);
 }
 
 // Gemma 3 has two rotations: one for the layers that see all, one for those that slide.
-void set_ropes(DecoderConfig& c, RopeConfig all, RopeConfig sliding, const std::vector<bool>& slides) {
+void set_ropes(ModelConfig& c, RopeConfig all, RopeConfig sliding, const std::vector<bool>& slides) {
     c.ropes = {std::move(all), std::move(sliding)};
     for (std::size_t i = 0; i < slides.size(); ++i) c.per_layer[i].rope = slides[i] ? 1 : 0;
 }
@@ -68,7 +68,7 @@ void set_ropes(DecoderConfig& c, RopeConfig all, RopeConfig sliding, const std::
 Family gemma() {
     Family family = named_like_llama("gemma", "gemma");
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c = read_sizes(config, "gemma", {.kv_heads = 16, .head_dim = 256, .context = 8192, .tied = true});
+        ModelConfig c = read_sizes(config, "gemma", {.kv_heads = 16, .head_dim = 256, .context = 8192, .tied = true});
         be_gemma(c, 1);
         const bool named = config.has("hidden_activation");
         const std::string name = named ? config.string("hidden_activation") : config.string("hidden_act", "gelu_pytorch_tanh");
@@ -78,7 +78,7 @@ Family gemma() {
         return c;
     };
     family.from_gguf = [](const formats::GgufFile& file) {
-        DecoderConfig c = read_sizes(file, "gemma", "gemma");
+        ModelConfig c = read_sizes(file, "gemma", "gemma");
         be_gemma(c, 0);
         c.activation = Activation::gelu_tanh;
         return c;
@@ -89,14 +89,14 @@ Family gemma() {
 Family gemma2() {
     Family family = with_post_norms("gemma2", "gemma2");
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c = newer(config, "gemma2");
+        ModelConfig c = newer(config, "gemma2");
         set_windows(c, sliding_layers(config, c.layers, [](std::int64_t layer) { return layer % 2 == 0; }), read_window(config, 4096));
         set_scale(c, config.number("query_pre_attn_scalar", 1e-3, 1e6, 256), read_softcap(config, "attn_logit_softcapping", 50));
         c.logit_softcap = read_softcap(config, "final_logit_softcapping", 30);
         return c;
     };
     family.from_gguf = [](const formats::GgufFile& file) {
-        DecoderConfig c = newer(file, "gemma2");
+        ModelConfig c = newer(file, "gemma2");
         const std::int64_t window = file.integer("gemma2.attention.sliding_window", 0, largest_size, 4096);
         for (std::size_t i = 0; i < c.per_layer.size(); i += 2) c.per_layer[i].attention.window = window;
         set_scale(c, query_scalar(c, 46), file.number("gemma2.attn_logit_softcapping", 0, 1e6, 50));
@@ -109,7 +109,7 @@ Family gemma2() {
 Family gemma3() {
     Family family = with_post_norms("gemma3_text", "gemma3");
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c = newer(config, "gemma3_text");
+        ModelConfig c = newer(config, "gemma3_text");
         c.query_key_norm = true;
         const std::int64_t pattern = config.integer("sliding_window_pattern", 1, 4096, 6);
         const auto slides = sliding_layers(config, c.layers, [&](std::int64_t layer) { return (layer + 1) % pattern != 0; });
@@ -131,7 +131,7 @@ Family gemma3() {
         return c;
     };
     family.from_gguf = [](const formats::GgufFile& file) {
-        DecoderConfig c = newer(file, "gemma3");
+        ModelConfig c = newer(file, "gemma3");
         c.query_key_norm = true;
         std::vector<bool> slides;
         for (std::int64_t i = 0; i < c.layers; ++i) slides.push_back((i + 1) % 6 != 0);

@@ -7,10 +7,10 @@ namespace qlora::nn {
 
 namespace {
 
-DecoderConfig shape(DecoderConfig c) {
+ModelConfig shape(ModelConfig c) {
     c.kv_heads = c.heads;
     c.head_dim = c.hidden / c.heads;
-    c.norm = DecoderConfig::Norm::layer;
+    c.norm = ModelConfig::Norm::layer;
     c.gated = false;
     c.fused_qkv = true;
     c.attention_bias = c.output_bias = c.mlp_bias = true;
@@ -38,7 +38,7 @@ Family gpt2() {
     family.up = {block + "mlp.c_fc", "blk.{}.ffn_up"};
     family.down = {block + "mlp.c_proj", "blk.{}.ffn_down"};
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c;
+        ModelConfig c;
         c.family = "gpt2";
         c.vocabulary = config.integer("vocab_size", 1, largest_size, 50257);
         c.hidden = config.integer("n_embd", 1, 1 << 20, 768);
@@ -60,7 +60,7 @@ Family gpt2() {
         return c;
     };
     family.from_gguf = [](const formats::GgufFile& file) {
-        DecoderConfig c = read_sizes(file, "gpt2", "gpt2");
+        ModelConfig c = read_sizes(file, "gpt2", "gpt2");
         c.activation = Activation::gelu_tanh;
         c.norm_eps = file.number("gpt2.attention.layer_norm_epsilon", 1e-20, 1, 1e-5);
         return shape(std::move(c));

@@ -7,13 +7,13 @@ Family llama() {
     Family family = named_like_llama("llama", "llama");
     family.gguf_interleaves_rotary_rows = true;
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c = read_sizes(config, "llama", {});
+        ModelConfig c = read_sizes(config, "llama", {});
         c.attention_bias = c.output_bias = config.boolean("attention_bias", false);
         c.mlp_bias = config.boolean("mlp_bias", false);
         return c;
     };
     family.from_gguf = [](const formats::GgufFile& file) {
-        DecoderConfig c = read_sizes(file, "llama", "llama");
+        ModelConfig c = read_sizes(file, "llama", "llama");
         read_rope_scaling(c.ropes[0], file, "llama");
         return c;
     };

@@ -6,7 +6,7 @@ namespace qlora::nn {
 Family mistral() {
     Family family = named_like_llama("mistral", "");  // llama.cpp stores it as "llama", without the window
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c = read_sizes(config, "mistral", {.kv_heads = 8, .context = 4096 * 32});
+        ModelConfig c = read_sizes(config, "mistral", {.kv_heads = 8, .context = 4096 * 32});
         c.set_layers(read_window(config, 4096));
         return c;
     };

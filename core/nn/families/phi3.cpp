@@ -8,13 +8,13 @@ Family phi3() {
     family.query = {"model.layers.{}.self_attn.qkv_proj", "blk.{}.attn_qkv"};
     family.up = {"model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"};
     family.from_config = [](const JsonObject& config) {
-        DecoderConfig c = read_sizes(config, "phi3", {.context = 4096, .norm_eps = 1e-5});
+        ModelConfig c = read_sizes(config, "phi3", {.context = 4096, .norm_eps = 1e-5});
         c.fused_qkv = c.fused_gate_up = true;
         c.set_layers(read_window(config, 0));
         return c;
     };
     family.from_gguf = [](const formats::GgufFile& file) {
-        DecoderConfig c = read_sizes(file, "phi3", "phi3");
+        ModelConfig c = read_sizes(file, "phi3", "phi3");
         c.fused_qkv = c.fused_gate_up = true;
         RopeConfig& rope = c.ropes[0];
         if (file.find("rope_factors_long.weight") != nullptr) {

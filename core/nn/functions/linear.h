@@ -18,6 +18,13 @@ struct LowRank {
     std::uint64_t stream = 0;  // tells this layer's dropout masks from the others'
 };
 
+// A linear layer trained as a whole in place of the base's (PEFT's modules_to_save): weight [out, in], bias [out] or
+// undefined, fp32 leaves.
+struct TrainedLinear {
+    torch::Tensor weight, bias;
+    bool enabled = true;
+};
+
 // Which dropout masks a forward draws: none, or those of (seed, step). The same key gives the same masks, so a
 // recomputed or resumed step sees what the first one saw.
 struct DropoutKey {

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-nn::Decoder tiny(recipe::Precision precision = recipe::Precision::fp32) {
+nn::Model tiny(recipe::Precision precision = recipe::Precision::fp32) {
     Control control;
     return nn::load(nn::ModelFiles::open(golden("tiny_llama/plain")), {precision, {}}, control);
 }
@@ -33,7 +33,7 @@ Tensor expected_logits(const std::string& adapter) {
 
 double largest_difference(const Tensor& a, const Tensor& b) { return ((a - b).abs().max() / b.abs().max()).item<double>(); }
 
-std::vector<Tensor> base_storage(const nn::Decoder& model) {
+std::vector<Tensor> base_storage(const nn::Model& model) {
     std::vector<Tensor> all;
     model.for_each_linear([&](const nn::Linear& layer) {
         for (const auto& [name, tensor] : layer.weight.storage()) all.push_back(tensor.clone());

@@ -20,7 +20,7 @@ const char* const decoders[] = {
 
 fs::path folder(const QString& name) { return golden("families/") + name.toStdString(); }
 
-Decoder load_model(const fs::path& path) {
+Model load_model(const fs::path& path) {
     Control control;
     return load(ModelFiles::open(path), {recipe::Precision::fp32, {}}, control);
 }
@@ -63,7 +63,7 @@ class FamiliesTest : public QObject {
     void logits_and_hidden_states_equal_those_of_transformers() {
         QFETCH(QString, name);
         const Expected expected(folder(name) / "expected.safetensors");
-        const Decoder model = load_model(folder(name));
+        const Model model = load_model(folder(name));
         const auto ids = expected.ids("ids");
         QVERIFY2(difference(model.logits(ids), expected.tensor("logits")) < 2e-4, qPrintable(QString::number(difference(model.logits(ids), expected.tensor("logits")))));
         const auto states = model.hidden_states(ids);
@@ -78,7 +78,7 @@ class FamiliesTest : public QObject {
     void greedy_tokens_equal_those_of_transformers_with_and_without_a_cache() {
         QFETCH(QString, name);
         const Expected expected(folder(name) / "expected.safetensors");
-        Decoder model = load_model(folder(name));
+        Model model = load_model(folder(name));
         if (!model.config.ropes.empty()) model.config.context = 4096;  // some are to be asked beyond it
         auto ids = expected.ids("ids");
         const auto greedy = expected.ids("greedy");
@@ -94,7 +94,7 @@ class FamiliesTest : public QObject {
     void gradients_of_lora_equal_those_of_peft() {
         QFETCH(QString, name);
         const Expected expected(folder(name) / "expected.safetensors");
-        Decoder model = load_model(folder(name));
+        Model model = load_model(folder(name));
         auto lora = adapters::Lora::load(model, folder(name) / "adapter");
         data::Batch batch;
         batch.ids = expected.ids("ids");
@@ -128,7 +128,7 @@ class FamiliesTest : public QObject {
     void gguf_files_give_the_logits_of_their_folders() {
         QFETCH(QString, name);
         const Expected expected(folder(name) / "expected.safetensors");
-        const Decoder model = load_model(folder(name) / "model.gguf");
+        const Model model = load_model(folder(name) / "model.gguf");
         const double apart = difference(model.logits(expected.ids("ids")), expected.tensor("logits"));
         QVERIFY2(apart < 2e-4, std::to_string(apart).c_str());
     }

@@ -3,7 +3,7 @@
 
 #include "core/adapters/lora.h"
 #include "core/base/json.h"
-#include "core/nn/decoder.h"
+#include "core/nn/model.h"
 #include "core/train/adamw.h"
 
 namespace qlora::tests {
@@ -32,7 +32,7 @@ inline data::Batch to_batch(const Json& json) {
 }
 
 // The loss of each step.
-inline std::vector<double> train_on(nn::Decoder& model, adapters::Lora& adapter, const Json& batches, double learning_rate,
+inline std::vector<double> train_on(nn::Model& model, adapters::Lora& adapter, const Json& batches, double learning_rate,
                                     double weight_decay, double clip) {
     recipe::Train options;
     options.weight_decay = weight_decay;

@@ -1,4 +1,4 @@
-#include "core/nn/decoder.h"
+#include "core/nn/model.h"
 
 #include <torch/torch.h>
 
@@ -32,7 +32,12 @@ data::Batch one_sequence(const std::vector<std::int32_t>& ids) {
 
 }  // namespace
 
-void KeyValueCache::reserve(const DecoderConfig& config, std::int64_t capacity) {
+Tensor Linear::operator()(const Tensor& x, const DropoutKey& key) const {
+    if (trained && trained->enabled) return at::linear(x.to(torch::kFloat32), trained->weight, trained->bias).to(x.scalar_type());
+    return linear(x, weight, bias, branch.get(), key);
+}
+
+void KeyValueCache::reserve(const ModelConfig& config, std::int64_t capacity) {
     keys.resize(static_cast<std::size_t>(config.layers));
     values.resize(static_cast<std::size_t>(config.layers));
     for (auto* tensors : {&keys, &values})
@@ -45,13 +50,13 @@ void KeyValueCache::reserve(const DecoderConfig& config, std::int64_t capacity) 
         }
 }
 
-void DecoderConfig::set_layers(std::int64_t window) {
+void ModelConfig::set_layers(std::int64_t window) {
     LayerConfig layer;
     layer.attention = {1 / std::sqrt(static_cast<double>(head_dim)), 0, window};
     per_layer.assign(static_cast<std::size_t>(layers), layer);
 }
 
-std::vector<Linear*> Block::linears(const DecoderConfig& config) {
+std::vector<Linear*> Block::linears(const ModelConfig& config) {
     std::vector<Linear*> used{&query};
     if (!config.fused_qkv) used.insert(used.end(), {&key, &value});
     used.push_back(&output);
@@ -60,7 +65,7 @@ std::vector<Linear*> Block::linears(const DecoderConfig& config) {
     return used;
 }
 
-Tensor Decoder::embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& at) const {
+Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& at) const {
     for (std::int32_t id : ids)
         if (id < 0 || id >= config.vocabulary)
             throw input_error("model.token", "token " + std::to_string(id),
@@ -78,24 +83,24 @@ Tensor Decoder::embed(const std::vector<std::int32_t>& ids, const std::vector<st
     return x + positions.index_select(0, index_tensor(at)).to(compute);
 }
 
-std::vector<RopeTables> Decoder::tables(const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts) const {
+std::vector<RopeTables> Model::tables(const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts) const {
     std::vector<RopeTables> all;
     for (const RopeConfig& rope : config.ropes) all.push_back(rope_tables(rope, rope_divisors, at, starts));
     return all;
 }
 
-Tensor Decoder::normed(const Tensor& x, const Norm& norm) const {
-    if (config.norm == DecoderConfig::Norm::rms) return rms_norm(x, norm.weight, config.norm_eps, config.norm_offset);
+Tensor Model::normed(const Tensor& x, const Norm& norm) const {
+    if (config.norm == ModelConfig::Norm::rms) return rms_norm(x, norm.weight, config.norm_eps, config.norm_offset);
     return at::layer_norm(x.to(torch::kFloat32), {x.size(-1)}, norm.weight, norm.bias, config.norm_eps).to(x.scalar_type());
 }
 
-Tensor Decoder::turned(const Tensor& x, std::size_t layer, const std::vector<RopeTables>& tables) const {
+Tensor Model::turned(const Tensor& x, std::size_t layer, const std::vector<RopeTables>& tables) const {
     if (tables.empty()) return x;
     const RopeTables& table = tables[config.per_layer[layer].rope];
     return rotate(x, table.cosine, table.sine);
 }
 
-Tensor Decoder::attend(const Block& block, const Tensor& x, const DropoutKey& key, const Attention& attention) const {
+Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key, const Attention& attention) const {
     const std::int64_t length = x.size(0), queries = config.query_width(), keys = config.kv_width();
     Tensor input = normed(x, block.attention_norm);
     Tensor q = block.query(input, key), k, v;
@@ -118,7 +123,7 @@ Tensor Decoder::attend(const Block& block, const Tensor& x, const DropoutKey& ke
     return x + (config.post_norms ? normed(y, block.attention_post_norm) : y);
 }
 
-Tensor Decoder::feed_forward(const Block& block, const Tensor& x, const DropoutKey& key) const {
+Tensor Model::feed_forward(const Block& block, const Tensor& x, const DropoutKey& key) const {
     Tensor input = normed(x, block.mlp_norm);
     Tensor up = block.up(input, key), active;
     if (!config.gated) active = activated(up, config.activation);
@@ -128,7 +133,7 @@ Tensor Decoder::feed_forward(const Block& block, const Tensor& x, const DropoutK
     return x + (config.post_norms ? normed(y, block.mlp_post_norm) : y);
 }
 
-Tensor Decoder::hidden(const data::Batch& batch, const DropoutKey& key, std::vector<Tensor>* received) const {
+Tensor Model::hidden(const data::Batch& batch, const DropoutKey& key, std::vector<Tensor>* received) const {
     memory::TagScope scope(MemoryTag::activations);
     Tensor x = embed(batch.ids, batch.positions);
     const auto angles = std::make_shared<const std::vector<RopeTables>>(tables(batch.positions, batch.starts));
@@ -148,7 +153,7 @@ Tensor Decoder::hidden(const data::Batch& batch, const DropoutKey& key, std::vec
     return x;
 }
 
-Tensor Decoder::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
+Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     std::vector<std::int64_t> rows, targets;
     for (std::size_t i = 0; i < batch.targets.size(); ++i) {
         if (batch.targets[i] == data::ignored_target) continue;
@@ -165,17 +170,17 @@ Tensor Decoder::loss_sum(const data::Batch& batch, const DropoutKey& key) const 
                      config.logit_softcap);
 }
 
-Tensor Decoder::head_logits(const Tensor& x) const {
+Tensor Model::head_logits(const Tensor& x) const {
     Tensor logits = head(normed(x, final_norm)).to(torch::kFloat32);
     return config.logit_softcap > 0 ? (logits / config.logit_softcap).tanh() * config.logit_softcap : logits;
 }
 
-Tensor Decoder::logits(const std::vector<std::int32_t>& ids) const {
+Tensor Model::logits(const std::vector<std::int32_t>& ids) const {
     torch::NoGradGuard no_grad;
     return head_logits(hidden(one_sequence(ids)));
 }
 
-std::vector<Tensor> Decoder::hidden_states(const std::vector<std::int32_t>& ids) const {
+std::vector<Tensor> Model::hidden_states(const std::vector<std::int32_t>& ids) const {
     torch::NoGradGuard no_grad;
     std::vector<Tensor> states;
     Tensor last = hidden(one_sequence(ids), {}, &states);
@@ -183,7 +188,7 @@ std::vector<Tensor> Decoder::hidden_states(const std::vector<std::int32_t>& ids)
     return states;
 }
 
-Tensor Decoder::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& cache) const {
+Tensor Model::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& cache) const {
     torch::NoGradGuard no_grad;
     memory::TagScope scope(MemoryTag::activations);
     const auto total = cache.length + static_cast<std::int64_t>(ids.size());
@@ -218,17 +223,17 @@ Tensor Decoder::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache&
     return head_logits(x.narrow(0, added - 1, 1)).squeeze(0);
 }
 
-void Decoder::for_each_linear(const std::function<void(Linear&)>& f) {
+void Model::for_each_linear(const std::function<void(Linear&)>& f) {
     for (Block& block : blocks)
         for (Linear* layer : block.linears(config)) f(*layer);
     f(head);
 }
 
-void Decoder::for_each_linear(const std::function<void(const Linear&)>& f) const {
-    const_cast<Decoder*>(this)->for_each_linear([&](Linear& layer) { f(layer); });
+void Model::for_each_linear(const std::function<void(const Linear&)>& f) const {
+    const_cast<Model*>(this)->for_each_linear([&](Linear& layer) { f(layer); });
 }
 
-std::vector<Tensor> Decoder::vectors() const {
+std::vector<Tensor> Model::vectors() const {
     std::vector<Tensor> all;
     auto take = [&](const Norm& norm) {
         for (const Tensor& tensor : {norm.weight, norm.bias})
@@ -243,7 +248,7 @@ std::vector<Tensor> Decoder::vectors() const {
     return all;
 }
 
-std::int64_t Decoder::parameters() const {
+std::int64_t Model::parameters() const {
     std::int64_t total = embedding.rows() * embedding.cols();
     for (const Tensor& tensor : vectors()) total += tensor.numel();
     for_each_linear([&](const Linear& layer) {
@@ -252,7 +257,7 @@ std::int64_t Decoder::parameters() const {
     return total;
 }
 
-std::int64_t Decoder::weight_bytes() const {
+std::int64_t Model::weight_bytes() const {
     std::int64_t total = embedding.bytes();
     for (const Tensor& tensor : vectors()) total += static_cast<std::int64_t>(tensor.nbytes());
     for_each_linear([&](const Linear& layer) {

@@ -19,10 +19,10 @@ namespace qlora::nn {
 // What may differ from layer to layer.
 struct LayerConfig {
     AttentionRule attention;
-    std::size_t rope = 0;  // index into DecoderConfig::ropes
+    std::size_t rope = 0;  // index into ModelConfig::ropes
 };
 
-struct DecoderConfig {
+struct ModelConfig {
     std::string family;  // "llama"
     std::int64_t vocabulary = 0, hidden = 0, intermediate = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
     std::int64_t context = 0;
@@ -53,9 +53,8 @@ struct Linear {
     quant::Weight weight;                // [out, in]
     torch::Tensor bias;                  // fp32 [out] or undefined
     std::shared_ptr<LowRank> branch;     // null: none
-    torch::Tensor operator()(const torch::Tensor& x, const DropoutKey& key = {}) const {
-        return linear(x, weight, bias, branch.get(), key);
-    }
+    std::shared_ptr<TrainedLinear> trained{};  // null: none
+    torch::Tensor operator()(const torch::Tensor& x, const DropoutKey& key = {}) const;
 };
 
 struct Norm {
@@ -66,7 +65,7 @@ struct Block {
     Norm attention_norm, mlp_norm, attention_post_norm, mlp_post_norm, query_norm, key_norm;
     Linear query, key, value, output, gate, up, down;  // unused ones are empty; fused ones lie in query and in up
 
-    std::vector<Linear*> linears(const DecoderConfig& config);  // those in use, in order
+    std::vector<Linear*> linears(const ModelConfig& config);  // those in use, in order
 };
 
 // The keys and values of one sequence, [capacity, kv_heads, head_dim] a layer; grows by doubling.
@@ -74,13 +73,13 @@ struct KeyValueCache {
     std::vector<std::int32_t> ids;  // of the sequence so far
     std::vector<torch::Tensor> keys, values;
     std::int64_t length = 0;
-    void reserve(const DecoderConfig& config, std::int64_t capacity);
+    void reserve(const ModelConfig& config, std::int64_t capacity);
 };
 
 // The base is never written to. One thread at a time.
-class Decoder {
+class Model {
   public:
-    DecoderConfig config;
+    ModelConfig config;
     quant::Weight embedding;  // [vocabulary, hidden]
     std::vector<Block> blocks;
     torch::Tensor positions;  // fp32 [context, hidden] where positions are learned

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Decoder load_tiny(const std::string& name, recipe::Precision precision) {
+Model load_tiny(const std::string& name, recipe::Precision precision) {
     Control control;
     return load(ModelFiles::open(golden("tiny_llama/") + name), {precision, {}}, control);
 }
@@ -57,7 +57,7 @@ class Folder {
 
 }  // namespace
 
-class DecoderTest : public QObject {
+class ModelTest : public QObject {
     Q_OBJECT
 
   private slots:
@@ -68,11 +68,11 @@ class DecoderTest : public QObject {
     void logits_equal_those_of_transformers() {
         QFETCH(QString, name);
         const Expected expected(name.toStdString());
-        const Decoder model = load_tiny(name.toStdString(), recipe::Precision::fp32);
+        const Model model = load_tiny(name.toStdString(), recipe::Precision::fp32);
         const double difference = largest_difference(model.logits(expected.ids), expected.logits);
         QVERIFY2(difference < 2e-5, qPrintable(QString::number(difference)));
         // Negative control: the base of the rotary frequencies changed.
-        Decoder wrong = load_tiny(name.toStdString(), recipe::Precision::fp32);
+        Model wrong = load_tiny(name.toStdString(), recipe::Precision::fp32);
         wrong.config.ropes[0].theta *= 1.01;
         QVERIFY(largest_difference(wrong.logits(expected.ids), expected.logits) > 2e-5);
     }
@@ -81,7 +81,7 @@ class DecoderTest : public QObject {
     void greedy_tokens_equal_those_of_transformers() {
         QFETCH(QString, name);
         const Expected expected(name.toStdString());
-        const Decoder model = load_tiny(name.toStdString(), recipe::Precision::fp32);
+        const Model model = load_tiny(name.toStdString(), recipe::Precision::fp32);
         Control control;
         const auto generated = generate(model, expected.ids, 64, {}, {}, control);
         QVERIFY(generated.ids == expected.greedy);
@@ -90,7 +90,7 @@ class DecoderTest : public QObject {
 
     void a_cache_fed_in_pieces_gives_the_logits_of_the_whole() {
         const Expected expected("plain");
-        const Decoder model = load_tiny("plain", recipe::Precision::nf4);
+        const Model model = load_tiny("plain", recipe::Precision::nf4);
         const Tensor whole = model.logits(expected.ids);
         KeyValueCache cache;
         std::size_t at = 0;
@@ -102,7 +102,7 @@ class DecoderTest : public QObject {
     }
 
     void packed_segments_lose_as_much_as_alone() {
-        const Decoder model = load_tiny("biased", recipe::Precision::fp32);
+        const Model model = load_tiny("biased", recipe::Precision::fp32);
         auto batch = [](std::vector<std::vector<std::int32_t>> rows) {
             data::Batch b;
             b.starts = {0};
@@ -126,7 +126,7 @@ class DecoderTest : public QObject {
     }
 
     void an_id_outside_the_vocabulary_is_refused() {
-        const Decoder model = load_tiny("plain", recipe::Precision::nf4);
+        const Model model = load_tiny("plain", recipe::Precision::nf4);
         QCOMPARE(code_of([&] { model.logits({1, 512}); }), "model.token");
         QCOMPARE(code_of([&] { model.logits({-1}); }), "model.token");
     }
@@ -186,5 +186,5 @@ class DecoderTest : public QObject {
     }
 };
 
-QTEST_GUILESS_MAIN(DecoderTest)
-#include "decoder_test.moc"
+QTEST_GUILESS_MAIN(ModelTest)
+#include "model_test.moc"
