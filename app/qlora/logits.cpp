@@ -31,9 +31,10 @@ Run define_logits(CLI::App& command) {
         options->load.adapter = options->adapter;
         options->load.device = context.device;
         options->load.threads = context.threads;
-        evaluate::write_logits(options->load, options->input, options->out, context.control, live.progress());
+        const std::string tensor =
+            evaluate::write_logits(options->load, options->input, options->out, context.control, live.progress());
         live.clear();
-        context.output.answer({{"out", options->out}}, "Wrote " + options->out);
+        context.output.answer({{"out", options->out}, {"tensor", tensor}}, "Wrote " + tensor + " to " + options->out);
         return 0;
     };
 }

@@ -19,10 +19,11 @@ struct LogitsInput {
     std::vector<std::int32_t> decoder_ids;  // of an encoder-decoder model; empty: its decoder start token
 };
 
-// Runs the model once and writes a safetensors file, whole or not at all, with the tensor "logits", fp32, of
-// shape [tokens, vocabulary], and "ids", int64, of shape [tokens]. Throws Error; ids outside the vocabulary
-// are input errors.
-void write_logits(const LoadOptions& options, const LogitsInput& input, const std::filesystem::path& out,
-                  Control& control, const Progress& progress = {});
+// Runs the model once and writes a safetensors file, whole or not at all, with "ids", int64 of shape [tokens], for an
+// encoder-decoder "decoder_ids", and the tensor "logits", fp32: [tokens, vocabulary], [decoder tokens, vocabulary], or
+// [labels] of a classifier. An encoder without a head gives "last_hidden_state" [tokens, hidden] instead. Returns that
+// tensor's name. Throws Error; ids outside the vocabulary are input errors.
+std::string write_logits(const LoadOptions& options, const LogitsInput& input, const std::filesystem::path& out,
+                         Control& control, const Progress& progress = {});
 
 }  // namespace qlora::evaluate

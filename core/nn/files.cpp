@@ -9,7 +9,8 @@ namespace qlora::nn {
 namespace fs = std::filesystem;
 
 std::span<const Family> families() {
-    static const std::vector<Family> all = {llama(), mistral(), qwen2(), qwen3(), phi3(), gemma(), gemma2(), gemma3(), gpt2()};
+    static const std::vector<Family> all = {llama(), mistral(), qwen2(), qwen3(), phi3(), gemma(), gemma2(), gemma3(), gpt2(),
+                                            bert(), roberta(), xlm_roberta(), distilbert(), t5()};
     return all;
 }
 
@@ -63,20 +64,27 @@ std::string with_block(const std::string& pattern, std::int64_t block) {
 TensorName weight_of(const LinearName& name) { return {name.module + ".weight", name.gguf + ".weight"}; }
 TensorName bias_of(const LinearName& name) { return {name.module + ".bias", name.gguf + ".bias"}; }
 
-std::vector<LinearPlan> plan_linears(const Family& family, const ModelConfig& c) {
+std::vector<LinearPlan> plan_linears(const StackNames& names, const ModelConfig& c, bool crosses) {
     const std::int64_t queries = c.query_width(), keys = c.kv_width();
     std::vector<LinearPlan> plan;
     if (c.fused_qkv) {
-        plan.push_back({family.query, &Block::query, c.hidden, queries + 2 * keys, c.attention_bias, 0});
+        plan.push_back({names.query, &Block::query, c.hidden, queries + 2 * keys, c.attention_bias, 0});
     } else {
-        plan.push_back({family.query, &Block::query, c.hidden, queries, c.attention_bias, c.heads});
-        plan.push_back({family.key, &Block::key, c.hidden, keys, c.attention_bias, c.kv_heads});
-        plan.push_back({family.value, &Block::value, c.hidden, keys, c.attention_bias, 0});
+        plan.push_back({names.query, &Block::query, c.hidden, queries, c.attention_bias, c.heads});
+        plan.push_back({names.key, &Block::key, c.hidden, keys, c.attention_bias, c.kv_heads});
+        plan.push_back({names.value, &Block::value, c.hidden, keys, c.attention_bias, 0});
     }
-    plan.push_back({family.output, &Block::output, queries, c.hidden, c.output_bias, 0});
-    if (c.gated && !c.fused_gate_up) plan.push_back({family.gate, &Block::gate, c.hidden, c.intermediate, c.mlp_bias, 0});
-    plan.push_back({family.up, &Block::up, c.hidden, c.fused_gate_up ? 2 * c.intermediate : c.intermediate, c.mlp_bias, 0});
-    plan.push_back({family.down, &Block::down, c.intermediate, c.hidden, c.mlp_bias, 0});
+    plan.push_back({names.output, &Block::output, queries, c.hidden, c.output_bias, 0});
+    if (crosses) {
+        plan.push_back({names.cross_query, &Block::cross_query, c.hidden, queries, c.attention_bias, 0});
+        plan.push_back({names.cross_key, &Block::cross_key, c.hidden, keys, c.attention_bias, 0});
+        plan.push_back({names.cross_value, &Block::cross_value, c.hidden, keys, c.attention_bias, 0});
+        plan.push_back({names.cross_output, &Block::cross_output, queries, c.hidden, c.output_bias, 0});
+    }
+    if (c.gated && !c.fused_gate_up) plan.push_back({names.gate, &Block::gate, c.hidden, c.intermediate, c.mlp_bias, 0});
+    const LinearName& up = c.gated || names.ungated_up.module.empty() ? names.up : names.ungated_up;
+    plan.push_back({up, &Block::up, c.hidden, c.fused_gate_up ? 2 * c.intermediate : c.intermediate, c.mlp_bias, 0});
+    plan.push_back({names.down, &Block::down, c.intermediate, c.hidden, c.mlp_bias, 0});
     return plan;
 }
 
@@ -99,7 +107,9 @@ ModelFiles ModelFiles::open(const fs::path& path) {
         files.gguf_ = std::make_unique<formats::GgufFile>(path);
         const auto architecture = files.gguf_->string("general.architecture");
         files.family_ = &find_family(path.string(), "general.architecture", architecture,
-                                     [&](const Family& f) { return f.gguf_architecture == architecture; });
+                                     [&](const Family& f) {
+                                         return f.gguf_architecture == architecture && (!f.is_in_gguf || f.is_in_gguf(*files.gguf_));
+                                     });
         files.config_ = files.family_->from_gguf(*files.gguf_);
     } else {
         const fs::path config = path / "config.json";
@@ -125,7 +135,47 @@ ModelFiles ModelFiles::open(const fs::path& path) {
         if (files.tensors_->find(embedding) == nullptr && files.tensors_->find(embedding.substr(prefix.size())) != nullptr)
             files.prefix_ = prefix;
     }
+    files.find_head();
     return files;
+}
+
+// The names of a classifier's logits: id2label, in the order of the numbers; none where they are not all there.
+std::vector<std::string> ModelFiles::label_names(std::int64_t count) const {
+    std::vector<std::string> names;
+    if (gguf_) {
+        const std::string key = family_->gguf_architecture + ".classifier.output_labels";
+        if (gguf_->has(key)) names = gguf_->strings(key);
+    } else if (json_.contains("id2label") && json_["id2label"].is_object()) {
+        const Json& labels = json_["id2label"];
+        for (std::int64_t i = 0; i < count; ++i)
+            if (auto found = labels.find(std::to_string(i)); found != labels.end() && found->is_string()) names.push_back(found->get<std::string>());
+    }
+    if (static_cast<std::int64_t>(names.size()) == count) return names;
+    names.clear();
+    for (std::int64_t i = 0; i < count; ++i) names.push_back("LABEL_" + std::to_string(i));
+    return names;
+}
+
+// Which head lies in the file.
+void ModelFiles::find_head() {
+    HeadConfig& head = config_.head;
+    const ClassifierNames& names = family_->classifier;
+    head.pooling = names.pooling;
+    head.activation = names.activation;
+    head.bias = names.bias;
+    head.dense = !names.dense.module.empty();
+    if (family_->tied_unless_stored) config_.tied_embeddings = !find(weight_of(family_->head));
+    const auto stored = names.out.module.empty() ? std::nullopt : find(weight_of(names.out));
+    if (stored && stored->shape.size() == 2 && stored->shape[0] > 0) {
+        head.kind = HeadConfig::Kind::classifier;
+        head.labels = label_names(stored->shape[0]);
+        if (head.size() == 1) head.problem = recipe::ProblemType::regression;
+        if (json_.contains("problem_type") && json_["problem_type"].is_string())
+            for (auto type : {recipe::ProblemType::single_label, recipe::ProblemType::multi_label, recipe::ProblemType::regression})
+                if (json_["problem_type"] == recipe::name(type)) head.problem = type;
+    } else if (!config_.causal) {
+        head.kind = HeadConfig::Kind::none;
+    }
 }
 
 std::int64_t ModelFiles::file_bytes() const {

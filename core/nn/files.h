@@ -27,25 +27,44 @@ struct LinearName {
     std::string gguf;    // without ".weight"
 };
 
-// Where the tensors of one kind lie in a file; LinearName also for fused ones.
 struct NormName {
     std::string module;  // transformers' module name, without ".weight" and ".bias"
     std::string gguf;
 };
 
-// A family is data: how config.json or GGUF metadata fill the description, and what the tensors are called. Names a
-// description does not ask for stay empty.
+// The names in a stack of blocks. Those that a description does not ask for stay empty; a fused matrix is named as query
+// or up.
+struct StackNames {
+    NormName final_norm{}, attention_norm{}, cross_norm{}, mlp_norm{}, attention_post_norm{}, mlp_post_norm{}, query_norm{}, key_norm{};
+    LinearName query{}, key{}, value{}, output{}, cross_query{}, cross_key{}, cross_value{}, cross_output{}, gate{}, up{}, down{};
+    LinearName ungated_up{};  // where up is called otherwise in an MLP without gate
+    TensorName relative_bias{};
+};
+
+// Of a classifier: logits = out(activation(dense(h))) or out(h).
+struct ClassifierNames {
+    LinearName dense{}, out{};
+    Activation activation = Activation::tanh;
+    bool dense_in_base = false;  // dense is a part of the bare model too (BERT's pooler)
+    HeadConfig::Pooling pooling = HeadConfig::Pooling::last;
+    bool bias = false;           // of out
+};
+
+// A family is data: how config.json or GGUF metadata fill the description, and what the tensors are called.
 struct Family {
     std::string name;                    // model_type of config.json
     std::string gguf_architecture;       // "": llama.cpp stores it as another one
     ModelConfig (*from_config)(const JsonObject& config);
     ModelConfig (*from_gguf)(const formats::GgufFile& file);
-    std::string prefix = "model.";       // a checkpoint of the bare decoder leaves it out
-    TensorName embedding, positions{};
-    NormName final_norm, attention_norm, mlp_norm, attention_post_norm{}, mlp_post_norm{}, query_norm{}, key_norm{};
-    LinearName head;
-    LinearName query, key{}, value{}, output, gate{}, up, down;  // a fused matrix is named as query or up
-    bool transposed_linears = false;            // safetensors hold [in, out] (GPT-2's Conv1D)
+    bool (*is_in_gguf)(const formats::GgufFile& file) = nullptr;  // tells families of one architecture apart
+    std::string prefix = "model.";       // a checkpoint of the bare model leaves it out
+    TensorName embedding, positions{}, token_types{};
+    NormName embedding_norm{};
+    StackNames stack, encoder{};
+    LinearName head{};                   // of a language model
+    ClassifierNames classifier{};
+    bool tied_unless_stored = false;     // whether the head is tied follows from the file alone (T5)
+    bool transposed_linears = false;     // safetensors hold [in, out] (GPT-2's Conv1D)
     bool gguf_interleaves_rotary_rows = false;  // llama.cpp reorders the rows of q and k
 };
 
@@ -57,8 +76,8 @@ struct LinearPlan {
     bool bias;
     std::int64_t rotary_heads;  // heads whose rows llama.cpp reorders; 0: none
 };
-// In the order of Block::linears().
-std::vector<LinearPlan> plan_linears(const Family& family, const ModelConfig& config);
+// In the order of Block::linears(). `crosses`: with the layers that attend to an encoder.
+std::vector<LinearPlan> plan_linears(const StackNames& names, const ModelConfig& config, bool crosses);
 
 std::span<const Family> families();
 
@@ -93,6 +112,9 @@ class ModelFiles {
     void check() const;  // after reading: throws when a file was cut short meanwhile
 
   private:
+    void find_head();
+    std::vector<std::string> label_names(std::int64_t count) const;
+
     std::filesystem::path path_;
     const Family* family_ = nullptr;
     ModelConfig config_;

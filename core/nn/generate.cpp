@@ -40,7 +40,13 @@ Generation generate(const Model& model, const std::vector<std::int32_t>& prompt,
     using Clock = std::chrono::steady_clock;
     auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
     if (prompt.empty()) throw input_error("generate.prompt", "prompt", "expected at least one token, got an empty prompt");
-    const auto room = model.config.context - static_cast<std::int64_t>(prompt.size());
+    if (!model.config.causal || model.config.head.kind != HeadConfig::Kind::language_model)
+        throw input_error("generate.model", "model", "this model does not write text: it " +
+                                                         std::string(model.config.head.kind == HeadConfig::Kind::classifier ? "classifies" : "is an encoder alone"),
+                          "Choose a GPT, LLaMA or T5 kind of model.");
+    // An encoder-decoder reads the prompt and begins an answer of its own.
+    const bool reads = model.config.encoder_decoder();
+    const auto room = model.config.token_limit() - (reads ? 1 : static_cast<std::int64_t>(prompt.size()));
     if (room < 1)
         throw input_error("generate.context", "prompt",
                           "the prompt's " + std::to_string(prompt.size()) + " tokens leave no room in the model's context of " +
@@ -51,9 +57,10 @@ Generation generate(const Model& model, const std::vector<std::int32_t>& prompt,
     RandomStream random(sampling.seed, "sample");
     PollScope poll([&] { control.check(); });
     KeyValueCache cache;
-    cache.reserve(model.config, std::min(model.config.context, static_cast<std::int64_t>(prompt.size()) + std::min<std::int64_t>(max_tokens, 256)));
+    cache.reserve(model.config, std::min(model.config.token_limit(), static_cast<std::int64_t>(prompt.size()) + std::min<std::int64_t>(max_tokens, 256)));
     auto start = Clock::now();
-    torch::Tensor logits = model.next_logits(prompt, cache);
+    if (reads) model.read_source(prompt, cache);
+    torch::Tensor logits = model.next_logits(reads ? std::vector{model.config.decoder_start} : prompt, cache);
     result.prompt_seconds = seconds_since(start);
     start = Clock::now();
     for (std::int64_t i = 0; i < max_tokens; ++i) {

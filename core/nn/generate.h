@@ -22,7 +22,7 @@ struct Generation {
     double prompt_seconds = 0, seconds = 0;
 };
 
-// Continues `prompt` (not empty) by at most max_tokens tokens until one of `stop_ids`. `emit` receives each token and
+// Continues `prompt` (not empty; in an encoder-decoder: answers it) by at most max_tokens tokens until one of `stop_ids`. `emit` receives each token and
 // returns false to end. The same seed gives the same tokens. Polls `control` each token; throws stopped().
 Generation generate(const Model& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
                     const std::vector<std::int32_t>& stop_ids, const Sampling& sampling, Control& control,

@@ -62,6 +62,7 @@ ModelInfo inspect(const std::string& model) {
     }
     if (rest_elements > 0) info.rest_bits = 8 * rest_bytes / rest_elements;
     info.layers = c.layers;
+    info.encoder_layers = c.encoder_layers;
     info.hidden = c.hidden;
     info.intermediate = c.intermediate;
     info.heads = c.heads;
@@ -77,9 +78,15 @@ ModelInfo inspect(const std::string& model) {
     } else if (files.config_json().contains("license") && files.config_json()["license"].is_string()) {
         info.licence = files.config_json()["license"].get<std::string>();
     }
-    const auto linears = plan_linears(family, c);
-    for (std::int64_t i = 0; i < c.layers; ++i)
-        for (const LinearPlan& plan : linears) info.linears.push_back({with_block(plan.name.module, i), plan.in, plan.out});
+    auto add = [&](const StackNames& names, std::int64_t layers, bool crosses) {
+        const auto linears = plan_linears(names, c, crosses);
+        for (std::int64_t i = 0; i < layers; ++i)
+            for (const LinearPlan& plan : linears) info.linears.push_back({with_block(plan.name.module, i), plan.in, plan.out});
+    };
+    if (c.encoder_decoder()) add(family.encoder, c.encoder_layers, false);
+    add(family.stack, c.layers, c.encoder_decoder());
+    if (const auto& dense = family.classifier.dense; family.classifier.dense_in_base && files.find(weight_of(dense)))
+        info.linears.push_back({dense.module, c.hidden, c.hidden});
     try {
         auto tokenizer = load_tokenizer(files);
         info.tokenizer = tokenizer->kind() + ", " + grouped(tokenizer->vocabulary_size()) + " tokens";

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/memory/meters.h"
 
 namespace qlora::nn {
@@ -35,39 +36,23 @@ class Loader {
     Loader(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress)
         : files_(files), config_(files.config()), precision_(precision), control_(control), progress_(progress) {}
 
-    Model load() {
+    Model load(const HeadWish& wish) {
         memory::TagScope scope(MemoryTag::weights);
         const Family& family = files_.family();
         const ModelConfig& c = config_;
+        bare_ = c.head.kind == HeadConfig::Kind::none && wish.task != recipe::Task::classification;
         Model model;
         model.config = c;
         model.embedding = stored_weight(files_.at(family.embedding, {{c.vocabulary, c.hidden}}));
-        if (c.ropes.empty()) model.positions = to_float(files_.at(family.positions, {{c.context, c.hidden}}));
+        if (c.positions > 0) model.positions = to_float(files_.at(family.positions, {{c.positions, c.hidden}}));
+        if (c.token_types > 0) model.token_types = to_float(files_.at(family.token_types, {{c.token_types, c.hidden}}));
+        if (c.embedding_norm) model.embedding_norm = norm(family.embedding_norm, c.hidden, 0);
         // llama.cpp stores Llama 3's scaling as one divisor a frequency.
         if (files_.gguf() != nullptr && !c.ropes.empty() && files_.gguf()->find("rope_freqs.weight") != nullptr)
             model.rope_divisors = to_float(files_.at({"", "rope_freqs.weight"}, {{c.ropes[0].dimensions / 2}}));
-        model.final_norm = norm(family.final_norm, c.hidden, 0);
-        model.head = {family.head.module, model.embedding, {}, nullptr};
-        if (!c.tied_embeddings)
-            model.head.weight = stored_weight(files_.at(weight_of(family.head), {{c.vocabulary, c.hidden}}));
-        const auto linears = plan_linears(family, c);
-        for (std::int64_t i = 0; i < c.layers; ++i) {
-            control_.check();
-            if (progress_) progress_("Loading the model", static_cast<double>(i), static_cast<double>(c.layers));
-            Block block;
-            block.attention_norm = norm(family.attention_norm, c.hidden, i);
-            block.mlp_norm = norm(family.mlp_norm, c.hidden, i);
-            if (c.post_norms) {
-                block.attention_post_norm = norm(family.attention_post_norm, c.hidden, i);
-                block.mlp_post_norm = norm(family.mlp_post_norm, c.hidden, i);
-            }
-            if (c.query_key_norm) {
-                block.query_norm = norm(family.query_norm, c.head_dim, i);
-                block.key_norm = norm(family.key_norm, c.head_dim, i);
-            }
-            for (const LinearPlan& plan : linears) block.*plan.layer = linear(plan, i);
-            model.blocks.push_back(std::move(block));
-        }
+        if (c.encoder_decoder()) model.encoder = stack(family.encoder, c.encoder_layers, false);
+        model.stack = stack(family.stack, c.layers, c.encoder_decoder());
+        head(model, wish);
         files_.check();
         return model;
     }
@@ -120,11 +105,14 @@ class Loader {
     }
 
     Norm norm(const NormName& name, std::int64_t size, std::int64_t block) const {
-        auto part = [&](const char* which) {
-            return to_float(files_.at({name.module + which, name.gguf + which}, {{size}}, block));
+        // Checkpoints older than PyTorch's layer norm say gamma and beta.
+        auto part = [&](const char* which, const char* old) {
+            const TensorName today{name.module + which, name.gguf + which}, then{name.module + old, ""};
+            const bool is_old = files_.gguf() == nullptr && !files_.find(today, block) && files_.find(then, block);
+            return to_float(files_.at(is_old ? then : today, {{size}}, block));
         };
         const bool bias = config_.norm == ModelConfig::Norm::layer;
-        return {part(".weight"), bias ? part(".bias") : Tensor()};
+        return {part(".weight", ".gamma"), bias ? part(".bias", ".beta") : Tensor()};
     }
 
     // llama.cpp stores the rows of q and k with the two halves of each rotary pair side by side; row (head, half, i) of
@@ -156,6 +144,7 @@ class Loader {
         };
         Linear layer;
         layer.name = with_block(plan.name.module, block);
+        if (bare_ && layer.name.starts_with(files_.family().prefix)) layer.name.erase(0, files_.family().prefix.size());
         StoredTensor stored = fetch(weight_of(plan.name), transposed ? std::vector{plan.in, plan.out} : std::vector{plan.out, plan.in});
         if (precision_.precision == Precision::native) {
             layer.weight = transposed ? quant::Weight::dense(stored_dense(stored).t().contiguous()) : as_stored(stored);
@@ -164,6 +153,107 @@ class Loader {
             layer.weight = quant::Weight::quantized(transposed ? values.t().contiguous() : values, precision_.precision, precision_.blocks);
         }
         if (plan.bias) layer.bias = to_float(fetch(bias_of(plan.name), {plan.out}));
+        return layer;
+    }
+
+    Stack stack(const StackNames& names, std::int64_t layers, bool crosses) {
+        const ModelConfig& c = config_;
+        Stack stack;
+        if (c.norm_first) stack.final_norm = norm(names.final_norm, c.hidden, 0);
+        if (c.relative_buckets > 0) stack.relative_bias = to_float(files_.at(names.relative_bias, {{c.relative_buckets, c.heads}}));
+        const auto linears = plan_linears(names, c, crosses);
+        for (std::int64_t i = 0; i < layers; ++i) {
+            control_.check();
+            if (progress_) progress_("Loading the model", static_cast<double>(loaded_++), static_cast<double>(c.layers + c.encoder_layers));
+            Block block;
+            block.attention_norm = norm(names.attention_norm, c.hidden, i);
+            block.mlp_norm = norm(names.mlp_norm, c.hidden, i);
+            if (crosses) block.cross_norm = norm(names.cross_norm, c.hidden, i);
+            if (c.post_norms) {
+                block.attention_post_norm = norm(names.attention_post_norm, c.hidden, i);
+                block.mlp_post_norm = norm(names.mlp_post_norm, c.hidden, i);
+            }
+            if (c.query_key_norm) {
+                block.query_norm = norm(names.query_norm, c.head_dim, i);
+                block.key_norm = norm(names.key_norm, c.head_dim, i);
+            }
+            for (const LinearPlan& plan : linears) block.*plan.layer = linear(plan, i);
+            stack.blocks.push_back(std::move(block));
+        }
+        return stack;
+    }
+
+    void head(Model& model, const HeadWish& wish) {
+        const Family& family = files_.family();
+        const ModelConfig& c = config_;
+        if (wish.task == recipe::Task::classification) return classifier(model, wish);
+        if (wish.task && (!c.causal || (*wish.task == recipe::Task::seq2seq) != c.encoder_decoder())) wrong_task(*wish.task);
+        if (c.head.kind == HeadConfig::Kind::classifier && !wish.task) return classifier(model, wish);
+        if (!c.causal) {
+            // A bare encoder; its pooler is there for adapters.
+            if (family.classifier.dense_in_base && files_.find(weight_of(family.classifier.dense)))
+                model.head_dense = linear({family.classifier.dense, nullptr, c.hidden, c.hidden, true, 0}, 0);
+            return;
+        }
+        model.config.head.kind = HeadConfig::Kind::language_model;
+        model.head = {family.head.module, model.embedding, {}, nullptr};
+        if (!c.tied_embeddings)
+            model.head.weight = stored_weight(files_.at(weight_of(family.head), {{c.vocabulary, c.hidden}}));
+    }
+
+    [[noreturn]] void wrong_task(recipe::Task task) const {
+        const bool encoder = !config_.causal, both = config_.encoder_decoder();
+        throw input_error("model.task", files_.path().string(),
+                          std::string(config_.family) + " is " + (encoder ? "an encoder" : both ? "an encoder with a decoder" : "a decoder") +
+                              ": it cannot do the task " + std::string(recipe::name(task)),
+                          encoder ? "Choose the task classification, or a GPT, LLaMA or T5 kind of model."
+                          : both  ? "Choose the task seq2seq, or another model."
+                                  : "Choose the task causal-lm or classification, or a T5 model.");
+    }
+
+    void classifier(Model& model, const HeadWish& wish) {
+        const ClassifierNames& names = files_.family().classifier;
+        const std::int64_t hidden = config_.hidden;
+        if (names.out.module.empty())
+            throw input_error("model.task", files_.path().string(), "models of the family " + config_.family + " do not classify yet",
+                              "Choose a BERT, GPT or LLaMA kind of model.");
+        HeadConfig& head = model.config.head;
+        const bool stored = head.kind == HeadConfig::Kind::classifier && (wish.labels.empty() || wish.labels.size() == head.labels.size());
+        head.kind = HeadConfig::Kind::classifier;
+        if (!wish.labels.empty()) head.labels = wish.labels;
+        if (wish.problem != recipe::ProblemType::automatic) head.problem = wish.problem;
+        if (head.dense) {
+            const LinearPlan plan{names.dense, nullptr, hidden, hidden, true, 0};
+            const bool there = files_.find(weight_of(names.dense)).has_value();
+            if (there && (names.dense_in_base || stored)) model.head_dense = names.dense_in_base ? linear(plan, 0) : plain_linear(names.dense, hidden, hidden, true);
+            else model.head_dense = fresh_linear(model, names.dense.module, hidden, hidden, true, wish.seed);
+        }
+        model.head = stored ? plain_linear(names.out, hidden, head.size(), head.bias)
+                            : fresh_linear(model, names.out.module, hidden, head.size(), head.bias, wish.seed);
+    }
+
+    // In fp32, whatever the precision of the base.
+    Linear plain_linear(const LinearName& name, std::int64_t in, std::int64_t out, bool bias) const {
+        Linear layer;
+        layer.name = name.module;
+        layer.weight = quant::Weight::dense(to_float(files_.at(weight_of(name), {{out, in}})));
+        if (bias) layer.bias = to_float(files_.at(bias_of(name), {{out}}));
+        return layer;
+    }
+
+    // As transformers sets what is not in a checkpoint: normally distributed by initializer_range, biases 0.
+    Linear fresh_linear(Model& model, const std::string& module, std::int64_t in, std::int64_t out, bool bias, std::uint64_t seed) const {
+        model.fresh_modules.push_back(module);
+        double deviation = 0.02;
+        if (files_.config_json().contains("initializer_range"))
+            deviation = JsonObject(files_.config_json(), files_.path().string()).number("initializer_range", 0, 1, deviation);
+        RandomStream random(seed, "head/" + module);
+        Tensor weight = torch::empty({out, in}, torch::kFloat32);
+        for (std::int64_t i = 0; i < weight.numel(); ++i) weight.data_ptr<float>()[i] = static_cast<float>(deviation * random.normal());
+        Linear layer;
+        layer.name = module;
+        layer.weight = quant::Weight::dense(weight);
+        if (bias) layer.bias = torch::zeros({out}, torch::kFloat32);
         return layer;
     }
 
@@ -178,13 +268,15 @@ class Loader {
     const LoadPrecision& precision_;
     Control& control_;
     const Progress& progress_;
+    bool bare_ = false;        // no head: transformers' names lack the family's prefix
+    std::int64_t loaded_ = 0;  // blocks
 };
 
 }  // namespace
 
-Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress) {
+Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress, const HeadWish& wish) {
     torch::NoGradGuard no_grad;
-    return Loader(files, precision, control, progress).load();
+    return Loader(files, precision, control, progress).load(wish);
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& files) {

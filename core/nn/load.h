@@ -1,6 +1,8 @@
 #pragma once
 // Loads a model: files to a Model whose linear layers are kept in the wanted precision.
 
+#include <optional>
+
 #include "core/base/control.h"
 #include "core/nn/model.h"
 #include "core/nn/files.h"
@@ -14,10 +16,20 @@ struct LoadPrecision {
     quant::BlockOptions blocks;
 };
 
+// Which head the model is to have.
+struct HeadWish {
+    // Nothing: the one in the file. Classification: the classifier in the file when its labels are as many, else a fresh one.
+    std::optional<recipe::Task> task;
+    std::vector<std::string> labels{};  // names; empty: the file's own
+    recipe::ProblemType problem = recipe::ProblemType::automatic;
+    std::uint64_t seed = 0;             // of fresh weights
+};
+
 // The linear layers of the blocks take `precision`. Embedding and head follow the float precisions and otherwise stay
-// as stored, as QLoRA keeps them; norms and biases are fp32. Memory is at most the result plus one tensor in fp32.
+// as stored, as QLoRA keeps them; norms, biases and classifiers are fp32. Memory is at most the result plus one tensor in fp32.
 // Throws input_error naming file and tensor; stopped() through `control`.
-Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress = {});
+Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress = {},
+           const HeadWish& wish = {});
 
 // The tokenizer that lies with the model. An id without an embedding row is refused when a text uses it.
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& files);

@@ -22,6 +22,7 @@ struct ModelInfo {
     std::string dtype;           // most frequent stored type of the large weights: "bfloat16", "Q4_1"
     std::string quantization;    // "" or e.g. "GGUF Q4_1", "bitsandbytes nf4"
     std::int64_t parameters = 0, layers = 0, hidden = 0, intermediate = 0, heads = 0, kv_heads = 0, head_dim = 0;
+    std::int64_t encoder_layers = 0;  // of an encoder-decoder, whose `layers` are the decoder's
     std::int64_t vocabulary = 0, context = 0;
     bool tied_embeddings = false;
     std::string tokenizer;       // kind, e.g. "byte-level BPE, 49,152 tokens"

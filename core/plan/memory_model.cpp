@@ -81,7 +81,7 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
                heads = static_cast<double>(model.heads * model.head_dim), kv = static_cast<double>(model.kv_heads * model.head_dim);
     const double a_token = 4 * hidden + 2 * heads + 2 * kv + 3 * mlp + static_cast<double>(model.heads) +
                            7 * static_cast<double>(recipe.method.rank);
-    const auto layers = static_cast<double>(model.layers);
+    const auto layers = static_cast<double>(model.layers + model.encoder_layers);
     const double saved = recipe.train.gradient_checkpointing ? layers * hidden + a_token : layers * a_token;
     // In flight while one block runs backward: gradients of the widest tensors.
     const double in_flight = 3 * mlp + 4 * hidden;
@@ -101,7 +101,7 @@ double step_flops(const recipe::Recipe& recipe, const nn::ModelInfo& model, cons
     double flops = 4 * base * shape.tokens + 6 * adapters * shape.tokens + 4 * head * shape.trained_tokens;
     if (recipe.train.gradient_checkpointing) flops += 2 * (base + adapters) * shape.tokens;
     // Causal attention: half of the scores, two products forward, five backward.
-    const auto width = static_cast<double>(model.heads * model.head_dim * model.layers);
+    const auto width = static_cast<double>(model.heads * model.head_dim * (model.layers + model.encoder_layers));
     return flops + 7 * width * shape.tokens * shape.longest;
 }
 

@@ -12,7 +12,8 @@ Activation activation_named(const JsonObject& config, const char* key, const std
     if (name == "gelu") return Activation::gelu;
     if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") return Activation::gelu_tanh;
     if (name == "relu") return Activation::relu;
-    config.fail(key, "\"silu\", \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\" or \"relu\"");
+    if (name == "tanh") return Activation::tanh;
+    config.fail(key, "\"silu\", \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\", \"relu\" or \"tanh\"");
 }
 
 ModelConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults) {
@@ -136,19 +137,20 @@ Family named_like_llama(const char* name, const char* architecture) {
     family.name = name;
     family.gguf_architecture = architecture;
     family.embedding = {"model.embed_tokens.weight", "token_embd.weight"};
-    family.final_norm = {"model.norm", "output_norm"};
-    family.attention_norm = {block + "input_layernorm", "blk.{}.attn_norm"};
-    family.mlp_norm = {block + "post_attention_layernorm", "blk.{}.ffn_norm"};
-    family.query_norm = {block + "self_attn.q_norm", "blk.{}.attn_q_norm"};
-    family.key_norm = {block + "self_attn.k_norm", "blk.{}.attn_k_norm"};
+    family.stack.final_norm = {"model.norm", "output_norm"};
+    family.stack.attention_norm = {block + "input_layernorm", "blk.{}.attn_norm"};
+    family.stack.mlp_norm = {block + "post_attention_layernorm", "blk.{}.ffn_norm"};
+    family.stack.query_norm = {block + "self_attn.q_norm", "blk.{}.attn_q_norm"};
+    family.stack.key_norm = {block + "self_attn.k_norm", "blk.{}.attn_k_norm"};
     family.head = {"lm_head", "output"};
-    family.query = {block + "self_attn.q_proj", "blk.{}.attn_q"};
-    family.key = {block + "self_attn.k_proj", "blk.{}.attn_k"};
-    family.value = {block + "self_attn.v_proj", "blk.{}.attn_v"};
-    family.output = {block + "self_attn.o_proj", "blk.{}.attn_output"};
-    family.gate = {block + "mlp.gate_proj", "blk.{}.ffn_gate"};
-    family.up = {block + "mlp.up_proj", "blk.{}.ffn_up"};
-    family.down = {block + "mlp.down_proj", "blk.{}.ffn_down"};
+    family.classifier.out = {"score", ""};
+    family.stack.query = {block + "self_attn.q_proj", "blk.{}.attn_q"};
+    family.stack.key = {block + "self_attn.k_proj", "blk.{}.attn_k"};
+    family.stack.value = {block + "self_attn.v_proj", "blk.{}.attn_v"};
+    family.stack.output = {block + "self_attn.o_proj", "blk.{}.attn_output"};
+    family.stack.gate = {block + "mlp.gate_proj", "blk.{}.ffn_gate"};
+    family.stack.up = {block + "mlp.up_proj", "blk.{}.ffn_up"};
+    family.stack.down = {block + "mlp.down_proj", "blk.{}.ffn_down"};
     return family;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The families of decoders, one file each. A family is described from config.json as transformers reads it (defaults
+// The families of models, one file each. A family is described from config.json as transformers reads it (defaults
 // included) and from GGUF metadata as llama.cpp writes them.
 
 #include "core/nn/files.h"
@@ -15,5 +15,10 @@ Family gemma();    // Gemma Team 2024
 Family gemma2();
 Family gemma3();   // the text model
 Family gpt2();     // Radford et al. 2019
+Family bert();     // Devlin et al. 2018
+Family roberta();  // Liu et al. 2019
+Family xlm_roberta();
+Family distilbert();  // Sanh et al. 2019
+Family t5();       // Raffel et al. 2020; Flan-T5
 
 }  // namespace qlora::nn

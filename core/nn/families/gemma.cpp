@@ -29,9 +29,9 @@ double read_softcap(const JsonObject& config, const char* key, double fallback) 
 Family with_post_norms(const char* name, const char* architecture) {
     Family family = named_like_llama(name, architecture);
     const std::string block = "model.layers.{}.";
-    family.attention_post_norm = {block + "post_attention_layernorm", "blk.{}.post_attention_norm"};
-    family.mlp_norm = {block + "pre_feedforward_layernorm", "blk.{}.ffn_norm"};
-    family.mlp_post_norm = {block + "post_feedforward_layernorm", "blk.{}.post_ffw_norm"};
+    family.stack.attention_post_norm = {block + "post_attention_layernorm", "blk.{}.post_attention_norm"};
+    family.stack.mlp_norm = {block + "pre_feedforward_layernorm", "blk.{}.ffn_norm"};
+    family.stack.mlp_post_norm = {block + "post_feedforward_layernorm", "blk.{}.post_ffw_norm"};
     return family;
 }
 

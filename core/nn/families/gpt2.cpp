@@ -15,6 +15,7 @@ ModelConfig shape(ModelConfig c) {
     c.fused_qkv = true;
     c.attention_bias = c.output_bias = c.mlp_bias = true;
     c.ropes.clear();
+    c.positions = c.context;
     c.set_layers();
     return c;
 }
@@ -29,14 +30,15 @@ Family gpt2() {
     family.transposed_linears = true;
     family.embedding = {"transformer.wte.weight", "token_embd.weight"};
     family.positions = {"transformer.wpe.weight", "position_embd.weight"};
-    family.final_norm = {"transformer.ln_f", "output_norm"};
-    family.attention_norm = {block + "ln_1", "blk.{}.attn_norm"};
-    family.mlp_norm = {block + "ln_2", "blk.{}.ffn_norm"};
+    family.stack.final_norm = {"transformer.ln_f", "output_norm"};
+    family.stack.attention_norm = {block + "ln_1", "blk.{}.attn_norm"};
+    family.stack.mlp_norm = {block + "ln_2", "blk.{}.ffn_norm"};
     family.head = {"lm_head", "output"};
-    family.query = {block + "attn.c_attn", "blk.{}.attn_qkv"};
-    family.output = {block + "attn.c_proj", "blk.{}.attn_output"};
-    family.up = {block + "mlp.c_fc", "blk.{}.ffn_up"};
-    family.down = {block + "mlp.c_proj", "blk.{}.ffn_down"};
+    family.classifier.out = {"score", ""};
+    family.stack.query = {block + "attn.c_attn", "blk.{}.attn_qkv"};
+    family.stack.output = {block + "attn.c_proj", "blk.{}.attn_output"};
+    family.stack.up = {block + "mlp.c_fc", "blk.{}.ffn_up"};
+    family.stack.down = {block + "mlp.c_proj", "blk.{}.ffn_down"};
     family.from_config = [](const JsonObject& config) {
         ModelConfig c;
         c.family = "gpt2";

@@ -5,8 +5,8 @@ namespace qlora::nn {
 
 Family phi3() {
     Family family = named_like_llama("phi3", "phi3");
-    family.query = {"model.layers.{}.self_attn.qkv_proj", "blk.{}.attn_qkv"};
-    family.up = {"model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"};
+    family.stack.query = {"model.layers.{}.self_attn.qkv_proj", "blk.{}.attn_qkv"};
+    family.stack.up = {"model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"};
     family.from_config = [](const JsonObject& config) {
         ModelConfig c = read_sizes(config, "phi3", {.context = 4096, .norm_eps = 1e-5});
         c.fused_qkv = c.fused_gate_up = true;

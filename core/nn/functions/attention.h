@@ -4,23 +4,35 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
+
+#include "core/nn/functions/relative_bias.h"
 
 namespace qlora::nn {
 
 struct AttentionRule {
     double scale = 1;         // of the scores
     double softcap = 0;       // scores become softcap * tanh(score / softcap) (Gemma 2); 0: they stay
-    std::int64_t window = 0;  // how many tokens one sees, itself included (Mistral); 0: all that precede it
+    std::int64_t window = 0;  // causal: how many tokens one sees, itself included (Mistral); 0: all that precede it
+    bool causal = true;       // false: tokens see their whole segment
 };
 
-// Causal. q [T, heads, D], k and v [T, kv_heads, D] (heads a multiple of kv_heads) -> [T, heads, D]. Tokens attend to
-// themselves and to what precedes them in their own segment: `starts` holds each segment's first token and, last, T.
+// q [T, heads, D], k and v [T, kv_heads, D] (heads a multiple of kv_heads) -> [T, heads, D]. Tokens attend within their
+// own segment: `starts` holds each segment's first token and, last, T. `bias`, where given, decides by itself what is seen;
+// then the rule has no window and no soft-cap.
 torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                               const std::vector<std::int32_t>& starts, const AttentionRule& rule);
+                               const std::vector<std::int32_t>& starts, const AttentionRule& rule,
+                               const std::shared_ptr<RelativeBias>& bias = nullptr);
 
-// The last T of the L tokens in k, v [L, kv_heads, D] ask, q [T, heads, D]. No gradients.
+// Each segment of q [T, heads, D] attends to the whole of its counterpart in k and v [L, kv_heads, D], whose segments start
+// at `key_starts`.
+torch::Tensor cross_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                              const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& key_starts, double scale);
+
+// The last T of the L tokens in k, v [L, kv_heads, D] ask, q [T, heads, D]; where the rule is not causal, all ask all.
+// No gradients.
 torch::Tensor cached_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                               const AttentionRule& rule);
+                               const AttentionRule& rule, RelativeBias* bias = nullptr);
 
 }  // namespace qlora::nn

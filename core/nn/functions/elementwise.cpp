@@ -61,6 +61,7 @@ Tensor activate(const Tensor& x, Activation activation) {
         case Activation::silu: return at::silu(x);
         case Activation::gelu: return at::gelu(x);
         case Activation::gelu_tanh: return at::gelu(x, "tanh");
+        case Activation::tanh: return at::tanh(x);
         case Activation::relu: break;
     }
     return at::relu(x);
@@ -71,6 +72,7 @@ Tensor activate_backward(const Tensor& gradient, const Tensor& x, Activation act
         case Activation::silu: return at::silu_backward(gradient, x);
         case Activation::gelu: return at::gelu_backward(gradient, x);
         case Activation::gelu_tanh: return at::gelu_backward(gradient, x, "tanh");
+        case Activation::tanh: return at::tanh_backward(gradient, x.tanh());
         case Activation::relu: break;
     }
     return at::threshold_backward(gradient, x, 0);

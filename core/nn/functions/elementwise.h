@@ -13,9 +13,9 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
 // cosine, sine [T, R/2] with R <= D the rotated part. Saves nothing of x.
 torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cosine, const torch::Tensor& sine);
 
-enum class Activation { silu, gelu, gelu_tanh, relu };
+enum class Activation { silu, gelu, gelu_tanh, relu, tanh };
 
-// activation(x); saves x only.
+// activation(x); saves x only (tanh: its result).
 torch::Tensor activated(const torch::Tensor& x, Activation activation);
 
 // activation(gate) * up; saves its two inputs only.
