@@ -56,6 +56,24 @@ double central_difference(const Function& f, const std::vector<Tensor>& values, 
     return std::abs(numeric - analytic) / std::max(1.0, std::abs(analytic));
 }
 
+// Softmax attention segment by segment; `bias` gives what is added to the scores of a segment.
+Tensor attention_by_definition(const std::vector<Tensor>& qkv, const std::vector<std::int32_t>& starts,
+                               const std::vector<std::int32_t>& key_starts, double scale,
+                               const std::function<Tensor(std::int64_t length)>& bias) {
+    const std::int64_t group = qkv[0].size(1) / qkv[1].size(1);
+    std::vector<Tensor> parts;
+    for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
+        auto cut = [&](const Tensor& x, const std::vector<std::int32_t>& at) {
+            return x.slice(0, at[i], at[i + 1]).transpose(0, 1);
+        };
+        Tensor q = cut(qkv[0], starts), k = cut(qkv[1], key_starts).repeat_interleave(group, 0), v = cut(qkv[2], key_starts).repeat_interleave(group, 0);
+        Tensor scores = q.matmul(k.transpose(1, 2)) * scale;
+        if (bias) scores = scores + bias(q.size(1))[0];
+        parts.push_back(scores.softmax(-1).matmul(v).transpose(0, 1));
+    }
+    return torch::cat(parts);
+}
+
 }  // namespace
 
 class FunctionsTest : public QObject {
@@ -236,10 +254,84 @@ class FunctionsTest : public QObject {
         Tensor w = torch::randn({16, 16}).requires_grad_(true), other = w.detach().clone().requires_grad_(true);
         Function plain = [&](const auto& v) { return v[0].mm(w).tanh().mm(w); };
         Function ours = [&](const auto& v) {
-            return checkpoint(v[0], [&](const Tensor& x) { return x.mm(other).tanh().mm(other); });
+            return checkpoint(v[0], {}, [&](const Tensor& x, const Tensor& memory) {
+                Q_ASSERT(!memory.defined());
+                return x.mm(other).tanh().mm(other);
+            });
         };
         QCOMPARE(compare(ours, plain, {torch::randn({4, 16})}), 0.0);
         QVERIFY(torch::equal(w.grad(), other.grad()));
+    }
+
+    // Two blocks read the same memory: each adds its part of the gradient once.
+    void checkpointed_blocks_pass_gradients_on_to_a_shared_memory() {
+        auto block = [](const Tensor& x, const Tensor& memory) { return x.mm(memory).tanh(); };
+        Function plain = [&](const auto& v) { return block(block(v[0], v[1].square()), v[1].square()); };
+        Function ours = [&](const auto& v) {
+            Tensor memory = v[1].square();
+            return checkpoint(checkpoint(v[0], memory, block), memory, block);
+        };
+        QVERIFY(compare(ours, plain, {torch::randn({4, 16}), torch::randn({16, 16}) * 0.4}) < 1e-6);
+    }
+
+    void tokens_of_an_encoder_see_their_whole_segment() {
+        const std::vector<std::int32_t> starts = {0, 5, 6, 18};
+        const AttentionRule rule{0.25, 0, 0, false};
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule); };
+        Function plain = [&](const auto& v) { return attention_by_definition(v, starts, starts, 0.25, {}); };
+        std::vector<Tensor> at = {torch::randn({18, 6, 16}), torch::randn({18, 2, 16}), torch::randn({18, 2, 16})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        QVERIFY(central_difference(ours, at) < 1e-2);
+        Tensor causal = packed_attention(at[0], at[1], at[2], starts, {0.25, 0, 0, true});
+        QVERIFY(relative_difference(causal, ours(at)) > 1e-2);
+    }
+
+    void a_decoder_reads_the_counterpart_of_each_segment() {
+        const std::vector<std::int32_t> starts = {0, 4, 5, 9}, key_starts = {0, 2, 9, 14};
+        Function ours = [&](const auto& v) { return cross_attention(v[0], v[1], v[2], starts, key_starts, 0.5); };
+        Function plain = [&](const auto& v) { return attention_by_definition(v, starts, key_starts, 0.5, {}); };
+        std::vector<Tensor> at = {torch::randn({9, 4, 8}), torch::randn({14, 4, 8}), torch::randn({14, 4, 8})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        QVERIFY(central_difference(ours, at) < 1e-2);
+    }
+
+    void relative_positions_bend_the_scores_data() {
+        QTest::addColumn<bool>("causal");
+        QTest::newRow("encoder") << false;
+        QTest::newRow("decoder") << true;
+    }
+    void relative_positions_bend_the_scores() {
+        QFETCH(bool, causal);
+        const std::vector<std::int32_t> starts = {0, 30, 33};
+        Tensor table = torch::randn({8, 2});
+        auto bias = std::make_shared<RelativeBias>(table, causal, 20);
+        const AttentionRule rule{1, 0, 0, causal};
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule, bias); };
+        Function plain = [&](const auto& v) {
+            return attention_by_definition(v, starts, starts, 1, [&](std::int64_t length) { return bias->at(length, length, torch::kFloat32); });
+        };
+        std::vector<Tensor> at = {torch::randn({33, 2, 8}), torch::randn({33, 2, 8}), torch::randn({33, 2, 8})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        QVERIFY(central_difference(ours, at) < 1e-2);
+        if (!causal) return;
+        Tensor q = at[0].narrow(0, 0, 30), k = at[1].narrow(0, 0, 30), v = at[2].narrow(0, 0, 30);
+        Tensor whole = packed_attention(q, k, v, {0, 30}, rule, bias);
+        QVERIFY(relative_difference(cached_attention(q.narrow(0, 27, 3), k, v, rule, bias.get()), whole.narrow(0, 27, 3)) < 1e-5);
+        QVERIFY(relative_difference(cached_attention(q.narrow(0, 29, 1), k, v, rule, bias.get()), whole.narrow(0, 29, 1)) < 1e-5);
+    }
+
+    // Buckets by hand: 8 of them, distances up to 20. An encoder has 4 a side: 0, 1, then [2, 7) and the rest; a decoder
+    // keeps 0 to 3 apart, and widens behind.
+    void distances_fall_into_their_buckets() {
+        Tensor table = torch::arange(8, torch::kFloat32).unsqueeze(1);
+        RelativeBias both(table, false, 20), past(table, true, 20);
+        const Tensor row = both.at(41, 41, torch::kFloat32)[0][0][20];
+        const std::vector<std::pair<int, float>> expected = {{0, 0}, {-1, 1}, {-2, 2}, {-6, 2}, {-7, 3}, {-20, 3}, {1, 5}, {2, 6}, {6, 6}, {7, 7}, {20, 7}};
+        for (const auto& [distance, bucket] : expected) QCOMPARE(row[20 + distance].item<float>(), bucket);
+        const Tensor last = past.at(1, 41, torch::kFloat32)[0][0][0];
+        for (const auto& [distance, bucket] : std::vector<std::pair<int, float>>{{0, 0}, {3, 3}, {4, 4}, {5, 4}, {6, 5}, {19, 7}, {20, 7}, {40, 7}})
+            QCOMPARE(last[40 - distance].item<float>(), bucket);
+        QVERIFY(std::isinf(past.at(2, 2, torch::kFloat32)[0][0][0][1].item<float>()));
     }
 };
 

@@ -239,7 +239,7 @@ class RecipeTest : public QObject {
 
     void contradictions_are_found_all_at_once() {
         Recipe recipe = smallest();
-        recipe.data.columns = {.text = "a", .prompt = "b", .completion = "c", .messages = "", .system = ""};
+        recipe.data.columns = {.text = "a", .prompt = "b", .completion = "c", .messages = "", .system = "", .label = ""};
         recipe.data.validation = recipe.data.train;
         recipe.data.test_fraction = 0.9;
         recipe.data.validation_fraction = 0.9;
