@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "core/adapters/task_file.h"
 #include "core/evaluate/device.h"
 #include "core/hub/catalogue.h"
-#include "core/nn/load.h"
 
 namespace qlora::evaluate {
 
@@ -33,14 +33,41 @@ std::vector<std::int32_t> find_stop_ids(const nn::ModelFiles& files, const token
 
 }  // namespace
 
-std::unique_ptr<LoadedModel> load_model(const LoadOptions& options, Control& control, const Progress& progress) {
+std::unique_ptr<LoadedModel> open_model(const LoadOptions& options) {
     auto model = std::make_unique<LoadedModel>();
     model->device = use_device(options.device, options.threads);
-    const auto files = nn::ModelFiles::open(hub::resolve_model(options.model));
-    model->network = nn::load(files, {options.precision, {options.quantization_block, options.double_quantization}}, control, progress);
-    model->network.compute = compute_type(options.compute) == "bf16" ? torch::kBFloat16 : torch::kFloat32;
-    model->tokenizer = nn::load_tokenizer(files);
-    model->stop_ids = find_stop_ids(files, *model->tokenizer);
+    model->files = std::make_unique<const nn::ModelFiles>(nn::ModelFiles::open(hub::resolve_model(options.model)));
+    model->tokenizer = nn::load_tokenizer(*model->files);
+    model->stop_ids = find_stop_ids(*model->files, *model->tokenizer);
+    return model;
+}
+
+void load_weights(LoadedModel& model, const LoadOptions& options, const nn::HeadWish& head, Control& control, const Progress& progress) {
+    const quant::BlockOptions blocks{options.quantization_block, options.double_quantization};
+    model.network = nn::load(*model.files, {options.precision, blocks}, control, progress, head);
+    model.network.compute = compute_type(options.compute) == "bf16" ? torch::kBFloat16 : torch::kFloat32;
+    model.files.reset();
+}
+
+nn::HeadWish head_wish(const recipe::Recipe& recipe, const RunData& data) {
+    nn::HeadWish wish;
+    wish.task = recipe.task;
+    wish.seed = recipe.train.seed;
+    if (data.labels) {
+        wish.labels = data.labels->names;
+        wish.problem = data.labels->type;
+    }
+    return wish;
+}
+
+std::unique_ptr<LoadedModel> load_model(const LoadOptions& options, Control& control, const Progress& progress) {
+    auto model = open_model(options);
+    nn::HeadWish head;
+    if (!options.adapter.empty()) {
+        const auto task = adapters::read_task(options.adapter);
+        if (task.task == recipe::Task::classification) head = {task.task, task.labels, task.problem, 0};
+    }
+    load_weights(*model, options, head, control, progress);
     if (!options.adapter.empty()) model->adapter = adapters::Lora::load(model->network, options.adapter);
     return model;
 }

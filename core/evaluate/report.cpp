@@ -1,7 +1,8 @@
 #include <cmath>
 
 #include "core/base/error.h"
-#include "core/evaluate/held_out.h"
+#include "core/adapters/task_file.h"
+#include "core/evaluate/measure.h"
 #include "core/events/events.h"
 
 namespace qlora::evaluate {
@@ -17,16 +18,33 @@ Part wanted_part(RunData& data, std::string& split) {
     return data.validation;
 }
 
-Contender measure(const LoadedModel& model, const std::string& name, const Part& part, const RunData& data,
-                  const data::TokenizedDataset& dataset, const std::vector<data::RowIndex>& questions,
-                  const ReportOptions& options, Control& control, const Progress& progress) {
+// The rows whose answers exact match and chrF are taken over, at most.
+constexpr std::int64_t compared_answers = 200;
+
+Contender contender_of(const LoadedModel& model, const std::string& name, const Part& part, const RunData& data,
+                       const data::TokenizedDataset& dataset, const std::vector<data::RowIndex>& questions,
+                       const ReportOptions& options, Control& control, const Progress& progress) {
     Contender contender;
     contender.name = name;
-    const auto measured = held_out_loss(model.network, dataset, control, progress);
+    auto measured = measure(model.network, dataset, control, progress);
     contender.loss = measured.loss;
-    contender.perplexity = measured.perplexity();
+    contender.perplexity = std::exp(measured.loss);
     contender.rows = measured.rows;
     contender.tokens = measured.tokens;
+    contender.metrics = std::move(measured.metrics);
+    contender.classification = std::move(measured.classification);
+    contender.multi_label = std::move(measured.multi_label);
+    contender.regression = std::move(measured.regression);
+    if (model.network.config.encoder_decoder()) {
+        std::vector<std::string> expected, given;
+        const auto rows = pick_questions(part, *data.renderer, compared_answers);
+        for (const auto row : rows) {
+            if (progress) progress("Answering", static_cast<double>(given.size()), static_cast<double>(rows.size()));
+            expected.push_back(data.renderer->answer_text(*part.table, row));
+            given.push_back(answer(model, part, *data.renderer, row, options.max_tokens, control));
+        }
+        contender.metrics.merge(answer_metrics(expected, given));
+    }
     for (const auto row : questions) contender.answers.push_back(answer(model, part, *data.renderer, row, options.max_tokens, control));
     return contender;
 }
@@ -44,12 +62,19 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
     load.adapter = adapter;
     load.device = options.device;
     load.threads = options.threads;
-    const auto model = load_model(load, control, progress);
+    const auto model = open_model(load);
 
     recipe::Recipe used = recipe;
     if (!options.data.empty()) used.data.test = options.data;
-    RunData data = open_data(used, model->tokenizer, control, progress);
+    // The labels keep the order that the adapter was trained with.
+    std::vector<std::string> labels = model->files->config().head.labels;
+    if (!adapter.empty()) labels = adapters::read_task(adapter).labels;
+    RunData data = open_data(used, model->tokenizer, labels, control, progress);
+    load_weights(*model, load, head_wish(recipe, data), control, progress);
+    if (!adapter.empty()) model->adapter = adapters::Lora::load(model->network, adapter);
     Report report;
+    report.task = recipe.task;
+    report.labels = model->network.config.head.labels;
     report.split = options.split;
     Part part = wanted_part(data, report.split);
     if (options.max_rows > 0 && static_cast<std::int64_t>(part.rows.size()) > options.max_rows)
@@ -65,7 +90,7 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
         report.expected.push_back(data.renderer->answer_text(*part.table, row));
     }
     auto add = [&](const char* name) {
-        report.contenders.push_back(measure(*model, name, part, data, dataset, questions, options, control, progress));
+        report.contenders.push_back(contender_of(*model, name, part, data, dataset, questions, options, control, progress));
     };
     if (model->adapter == nullptr || options.baselines) {
         BaseScope base(model->adapter.get());

@@ -87,8 +87,9 @@ class Model {
     // or the mean over the labels of binary cross-entropy, or of squared errors. Throws input_error for an id outside the
     // vocabulary, failure where the model has no head for the batch.
     torch::Tensor loss_sum(const data::Batch& batch, const DropoutKey& key = {}) const;
-    // Of a classifier, fp32 [S, labels].
+    // Of a classifier, fp32 [S, labels]; and loss_sum's part behind them.
     torch::Tensor class_logits(const data::Batch& batch, const DropoutKey& key = {}) const;
+    torch::Tensor class_loss_sum(const torch::Tensor& logits, const data::Batch& batch) const;
     // For one row: fp32 [T, vocabulary], [U, vocabulary] of an encoder-decoder, [labels] of a classifier. No gradients.
     torch::Tensor logits(const Input& input) const;
     torch::Tensor logits(const std::vector<std::int32_t>& ids) const { return logits(Input{ids}); }

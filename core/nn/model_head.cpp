@@ -64,18 +64,24 @@ Tensor Model::class_logits(const data::Batch& batch, const DropoutKey& key) cons
     return head(x, key).to(torch::kFloat32);
 }
 
-Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
-    if (config.head.kind == Kind::classifier) {
-        Tensor logits = class_logits(batch, key);
-        const Tensor labels = torch::tensor(c10::ArrayRef<float>(batch.labels), torch::kFloat32).view({static_cast<std::int64_t>(batch.rows.size()), -1});
-        switch (config.head.problem) {
-            case recipe::ProblemType::regression: return (logits - labels).square().mean(1).sum();
-            case recipe::ProblemType::multi_label:
-                return at::binary_cross_entropy_with_logits(logits, labels, {}, {}, at::Reduction::None).mean(1).sum();
-            default: break;
-        }
-        return at::cross_entropy_loss(logits, labels.view({-1}).to(torch::kInt64), {}, at::Reduction::Sum);
+Tensor Model::class_loss_sum(const Tensor& logits, const data::Batch& batch) const {
+    const auto rows = static_cast<std::int64_t>(batch.rows.size()), given = static_cast<std::int64_t>(batch.labels.size());
+    const bool single = config.head.problem == recipe::ProblemType::single_label;
+    if (given != rows * (single ? 1 : logits.size(1)))
+        throw failure("model.labels", "labels", "expected " + std::to_string(rows * (single ? 1 : logits.size(1))) + " labels for " +
+                                                    std::to_string(rows) + " rows, got " + std::to_string(given));
+    const Tensor labels = torch::tensor(c10::ArrayRef<float>(batch.labels), torch::kFloat32).view({rows, -1});
+    switch (config.head.problem) {
+        case recipe::ProblemType::regression: return (logits - labels).square().mean(1).sum();
+        case recipe::ProblemType::multi_label:
+            return at::binary_cross_entropy_with_logits(logits, labels, {}, {}, at::Reduction::None).mean(1).sum();
+        default: break;
     }
+    return at::cross_entropy_loss(logits, labels.view({-1}).to(torch::kInt64), {}, at::Reduction::Sum);
+}
+
+Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
+    if (config.head.kind == Kind::classifier) return class_loss_sum(class_logits(batch, key), batch);
     if (config.head.kind == Kind::none) no_head("head to train with");
     std::vector<std::int64_t> rows, targets;
     for (std::size_t i = 0; i < batch.targets.size(); ++i) {

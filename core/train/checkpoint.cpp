@@ -55,10 +55,22 @@ OrderedJson to_json(const RunState& s) {
     return {{"step", s.step}, {"position", data::to_json(s.position)}, {"skipped_in_a_row", s.skipped_in_a_row},
             {"skipped", s.skipped}, {"best_loss", s.best_loss}, {"base_loss", s.base_loss},
             {"last_train_loss", s.last_train_loss}, {"last_validation_loss", s.last_validation_loss},
+            {"best_metrics", s.best_metrics}, {"last_metrics", s.last_metrics},
             {"best_step", s.best_step}, {"evaluated_step", s.evaluated_step}, {"without_improvement", s.without_improvement},
             {"base_evaluated", s.base_evaluated}, {"stopped_early", s.stopped_early}, {"seconds", s.seconds},
             {"peak_bytes", s.peak_bytes}, {"train_fingerprint", s.train_fingerprint},
             {"validation_fingerprint", s.validation_fingerprint}, {"threads", s.threads}};
+}
+
+// Numbers that are not finite are written as null, and are left out here; so are checkpoints older than the key.
+std::map<std::string, double> metrics_from_json(const JsonObject& o, const char* key) {
+    std::map<std::string, double> metrics;
+    if (!o.has(key)) return metrics;
+    const Json& values = o.value(key);
+    if (!values.is_object()) o.fail(key, "an object of numbers");
+    for (const auto& [name, value] : values.items())
+        if (value.is_number()) metrics[name] = value.get<double>();
+    return metrics;
 }
 
 RunState state_from_json(const JsonObject& o) {
@@ -72,6 +84,8 @@ RunState state_from_json(const JsonObject& o) {
     s.base_loss = o.number("base_loss", -any, any);
     s.last_train_loss = o.number("last_train_loss", -any, any);
     s.last_validation_loss = o.number("last_validation_loss", -any, any);
+    s.best_metrics = metrics_from_json(o, "best_metrics");
+    s.last_metrics = metrics_from_json(o, "last_metrics");
     s.best_step = o.integer("best_step", 0, INT64_MAX);
     s.evaluated_step = o.integer("evaluated_step", 0, INT64_MAX);
     s.without_improvement = o.integer("without_improvement", 0, INT64_MAX);

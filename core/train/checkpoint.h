@@ -3,6 +3,7 @@
 // optimizer.safetensors (both moments) and state.json (counters, position in the data, hashes of the other files).
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct RunState {
     data::Position position;
     std::int64_t skipped_in_a_row = 0, skipped = 0;
     double best_loss = 0, base_loss = 0, last_train_loss = 0, last_validation_loss = 0;
+    std::map<std::string, double> best_metrics, last_metrics;  // beside the validation losses
     std::int64_t best_step = 0;          // 0: none yet
     std::int64_t evaluated_step = 0;     // the last one whose evaluation was finished
     std::int64_t without_improvement = 0;

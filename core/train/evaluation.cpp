@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/adapters/task_file.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/train/training_run.h"
@@ -29,9 +30,10 @@ Evaluated TrainingRun::evaluate_model(std::int64_t step) {
     Progress progress = [this](const char* what, double done, double total) { sink_(Progressed{what, done, total}); };
     Evaluated evaluated;
     evaluated.step = step;
-    const auto measured = evaluate::held_out_loss(model_->network, validation_, control_, progress);
+    auto measured = evaluate::measure(model_->network, validation_, control_, progress);
     evaluated.loss = measured.loss;
-    evaluated.metrics["perplexity"] = measured.perplexity();
+    evaluated.metrics = std::move(measured.metrics);
+    std::vector<std::string> expected, given;
     for (std::size_t i = 0; i < questions_.size(); ++i) {
         const auto row = questions_[i];
         auto reply = evaluate::answer(*model_, data_.validation, *data_.renderer, row, recipe_.evaluate.max_tokens, control_);
@@ -41,8 +43,11 @@ Evaluated TrainingRun::evaluate_model(std::int64_t step) {
         sample.expected = data_.renderer->answer_text(*data_.validation.table, row);
         sample.base = i < base_answers_.size() ? base_answers_[i] : "";
         sample.tuned = step == 0 ? "" : reply;
+        expected.push_back(sample.expected);
+        given.push_back(reply);
         evaluated.samples.push_back(sample);
     }
+    if (recipe_.task == recipe::Task::seq2seq) evaluated.metrics.merge(evaluate::answer_metrics(expected, given));
     evaluated.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     return evaluated;
 }
@@ -59,10 +64,14 @@ void TrainingRun::evaluate() {
     const auto& rule = recipe_.early_stopping;
     const bool finite = std::isfinite(evaluated.loss);
     const bool improved = finite && (state_.best_step == 0 || evaluated.loss < state_.best_loss - rule.min_delta);
-    if (finite) state_.last_validation_loss = evaluated.loss;
+    if (finite) {
+        state_.last_validation_loss = evaluated.loss;
+        state_.last_metrics = evaluated.metrics;
+    }
     if (improved) {
         evaluated.best = true;
         state_.best_loss = evaluated.loss;
+        state_.best_metrics = evaluated.metrics;
         state_.best_step = state_.step;
         state_.without_improvement = 0;
         create_folders(folder_.path() / "best");
@@ -85,6 +94,7 @@ void TrainingRun::restore_best() {
 void TrainingRun::save_adapter(const fs::path& folder) const {
     write_folder_atomically(folder, [&](const fs::path& f) {
         adapter_->save(f);
+        adapters::write_task(f, {recipe_.task, model_->network.config.head.labels, model_->network.config.head.problem});
         for (const auto& [name, content] : model_->tokenizer->files()) write_atomically(f / name, content);
     });
     // What was written is read back before it is called saved.
@@ -103,6 +113,7 @@ Finished TrainingRun::finish(const std::string& reason) {
     for (const auto& entry : fs::directory_iterator(folder_.path() / "best", ignored))
         if (entry.path().filename() != step_name(state_.best_step)) fs::remove_all(entry.path(), ignored);
 
+    const bool classifies = recipe_.task == recipe::Task::classification;
     Finished finished;
     finished.run = folder_.path().string();
     finished.reason = reason;
@@ -114,13 +125,16 @@ Finished TrainingRun::finish(const std::string& reason) {
     finished.metrics["skipped_steps"] = static_cast<double>(state_.skipped);
     if (state_.base_evaluated) {
         finished.metrics["base_loss"] = state_.base_loss;
-        finished.metrics["base_perplexity"] = std::exp(state_.base_loss);
+        if (!classifies) finished.metrics["base_perplexity"] = std::exp(state_.base_loss);
     }
     if (state_.best_step > 0) {
         const double loss = recipe_.early_stopping.restore_best ? state_.best_loss : state_.last_validation_loss;
         finished.metrics["validation_loss"] = loss;
-        finished.metrics["perplexity"] = std::exp(loss);
+        if (!classifies) finished.metrics["perplexity"] = std::exp(loss);
     }
+    const auto& shown = recipe_.early_stopping.restore_best ? state_.best_metrics : state_.last_metrics;
+    for (const auto& [name, value] : shown)
+        if (name != "perplexity") finished.metrics[name] = value;
     write_atomically(folder_.path() / "metrics.json", to_json(Event(finished)).dump(2) + "\n");
     emit(finished);
     return finished;

@@ -2,8 +2,10 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "core/adapters/task_file.h"
 #include "core/base/error.h"
 #include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
@@ -17,6 +19,19 @@ namespace {
 
 // Updates in a row that may fail to give finite numbers before the run ends.
 constexpr std::int64_t most_skipped = 20;
+
+// What is trained whole: the classifier and what else starts from random numbers. By PEFT's names, which takes the layers
+// of a "classifier" together.
+std::vector<std::string> classifier_modules(const nn::Model& model) {
+    std::vector<std::string> modules;
+    auto add = [&](const std::string& name) {
+        const std::string entry = name.starts_with("classifier.") ? "classifier" : name;
+        if (std::ranges::find(modules, entry) == modules.end()) modules.push_back(entry);
+    };
+    for (const auto& name : model.fresh_modules) add(name);
+    add(model.head.name);
+    return modules;
+}
 
 bool stopping(const Error& error) { return error.kind() == Error::Kind::stopped; }
 
@@ -94,14 +109,15 @@ void TrainingRun::load() {
     load.compute = recipe_.compute;
     load.device = options_.device;
     load.threads = options_.threads;
-    model_ = evaluate::load_model(load, control_, progress);
-    model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
-    if (recipe_.data.max_length > model_->network.config.context)
+    model_ = evaluate::open_model(load);
+    if (const auto limit = model_->files->config().token_limit(); recipe_.data.max_length > limit)
         throw input_error("recipe.invalid", "data.max_length",
-                          "expected at most the model's context of " + std::to_string(model_->network.config.context) +
-                              " tokens, got " + std::to_string(recipe_.data.max_length), "Lower data.max_length.");
+                          "expected at most the model's context of " + std::to_string(limit) + " tokens, got " +
+                              std::to_string(recipe_.data.max_length), "Lower data.max_length.");
+    data_ = evaluate::open_data(recipe_, model_->tokenizer, model_->files->config().head.labels, control_, progress);
+    evaluate::load_weights(*model_, load, evaluate::head_wish(recipe_, data_), control_, progress);
+    model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
 
-    data_ = evaluate::open_data(recipe_, model_->tokenizer, control_, progress);
     train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads);
     if (!data_.validation.empty()) {
         auto& rows = data_.validation.rows;
@@ -126,7 +142,10 @@ void TrainingRun::load() {
         config.dropout = recipe_.method.dropout;
         config.rslora = recipe_.method.rslora;
         config.target_modules = recipe_.method.target_modules;
+        config.dora = recipe_.method.dora;
         config.base_model = recipe_.model;
+        config.task_type = adapters::peft_name(recipe_.task);
+        if (recipe_.task == recipe::Task::classification) config.modules_to_save = classifier_modules(model_->network);
         adapter_ = adapters::Lora::attach(model_->network, config, recipe_.train.seed);
     } else {
         adapter_ = adapters::Lora::load(model_->network, recipe_.method.adapter, recipe_.method.dropout);

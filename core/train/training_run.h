@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "core/data/batches.h"
-#include "core/evaluate/held_out.h"
+#include "core/evaluate/measure.h"
 #include "core/train/adamw.h"
 #include "core/train/checkpoint.h"
 #include "core/train/run_folder.h"

@@ -3,15 +3,17 @@ bitsandbytes NF4 with double quantization. Saves the adapter in OUT/adapter, ret
 import pathlib
 
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, BitsAndBytesConfig
+
+CLASSES = {"CAUSAL_LM": AutoModelForCausalLM, "SEQ_2_SEQ_LM": AutoModelForSeq2SeqLM, "SEQ_CLS": AutoModelForSequenceClassification}
 
 
 def run(model, adapter, batches, out, precision, learning_rate):
     quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                       bnb_4bit_compute_dtype=torch.float32) if precision == "nf4" else None
     dtype = torch.float64 if precision == "fp64" else torch.float32
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, device_map="cpu", quantization_config=quantization)
+    base = CLASSES[PeftConfig.from_pretrained(adapter).task_type].from_pretrained(model, dtype=dtype, device_map="cpu", quantization_config=quantization)
     tuned = PeftModel.from_pretrained(base, adapter, is_trainable=True).eval()
     if precision == "fp64": tuned = tuned.double()
     weights = [w for w in tuned.parameters() if w.requires_grad]

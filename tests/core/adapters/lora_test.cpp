@@ -164,7 +164,7 @@ class LoraTest : public QObject {
         auto lora = Lora::attach(model, {.rank = 2, .alpha = 4, .target_modules = {"lm_head"}}, 3);
         lora->values().copy_(torch::randn_like(lora->values()));
         Json batch = {{"input_ids", {some_ids()}}, {"labels", {some_ids()}}};
-        const auto packed = tests::to_batch(batch);
+        const auto packed = tests::to_batch(batch, model.config);
         const double loss = model.loss_sum(packed).item<double>();
         Tensor log = model.logits(some_ids()).log_softmax(-1);
         double plain = 0;

@@ -8,25 +8,34 @@
 
 namespace qlora::tests {
 
-// {"input_ids": [[...]], "labels": [[...]], "attention_mask": [[...]] (optional, padding at the right)} -> packed rows.
-inline data::Batch to_batch(const Json& json) {
+// {"input_ids": [[...]], "labels": ..., "attention_mask": [[...]] (optional, padding at the right)} -> packed rows. Labels:
+// a list a row, -100 where not trained on; of an encoder-decoder its answers; for a classifier one class a row.
+inline data::Batch to_batch(const Json& json, const nn::ModelConfig& config) {
+    const bool classifies = config.head.kind == nn::HeadConfig::Kind::classifier;
     data::Batch batch;
     batch.starts = {0};
+    if (config.encoder_decoder()) batch.answer_starts = {0};
     for (std::size_t row = 0; row < json["input_ids"].size(); ++row) {
         const auto ids = json["input_ids"][row].get<std::vector<std::int32_t>>();
-        const auto labels = json["labels"][row].get<std::vector<std::int32_t>>();
         std::size_t length = ids.size();
         if (json.contains("attention_mask")) {
             length = 0;
             for (int on : json["attention_mask"][row]) length += static_cast<std::size_t>(on);
         }
+        std::vector<std::int32_t> labels;
+        if (classifies) batch.labels.push_back(json["labels"][row].get<float>());
+        else labels = json["labels"][row].get<std::vector<std::int32_t>>();
         for (std::size_t i = 0; i < length; ++i) {
             batch.ids.push_back(ids[i]);
             batch.positions.push_back(static_cast<std::int32_t>(i));
-            batch.targets.push_back(i + 1 < length ? labels[i + 1] : data::ignored_target);
+            if (!classifies && !config.encoder_decoder()) batch.targets.push_back(i + 1 < length ? labels[i + 1] : data::ignored_target);
         }
         batch.starts.push_back(static_cast<std::int32_t>(batch.ids.size()));
         batch.rows.push_back(static_cast<data::RowIndex>(row));
+        if (!config.encoder_decoder()) continue;
+        while (!labels.empty() && labels.back() == data::ignored_target) labels.pop_back();  // padding
+        batch.targets.insert(batch.targets.end(), labels.begin(), labels.end());
+        batch.answer_starts.push_back(static_cast<std::int32_t>(batch.targets.size()));
     }
     return batch;
 }
@@ -39,7 +48,7 @@ inline std::vector<double> train_on(nn::Model& model, adapters::Lora& adapter, c
     train::AdamW optimizer(adapter.parameters(), options);
     std::vector<double> losses;
     for (const auto& json : batches) {
-        const auto batch = to_batch(json);
+        const auto batch = to_batch(json, model.config);
         torch::Tensor loss = model.loss_sum(batch) / static_cast<double>(batch.trained_tokens());
         loss.backward();
         train::clip_gradients(adapter.gradients(), clip);
