@@ -37,12 +37,35 @@ Subject find_subject(const std::string& name) {
     return subject;
 }
 
+std::string heading(std::string metric) {
+    for (char& c : metric) c = c == '_' ? ' ' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return metric;
+}
+
+std::string scoreboard(const evaluate::Report& report) {
+    std::vector<std::vector<std::string>> rows{{"", "LOSS"}};
+    for (const auto& [name, value] : report.contenders.front().metrics) rows[0].push_back(heading(name));
+    for (const evaluate::Contender& contender : report.contenders) {
+        rows.push_back({contender.name, fixed(contender.loss, 4)});
+        for (const auto& [name, value] : contender.metrics) rows.back().push_back(fixed(value, 4));
+    }
+    return table(rows);
+}
+
+std::string class_table(const std::vector<evaluate::ClassFigures>& classes) {
+    std::vector<std::vector<std::string>> rows{{"", "PRECISION", "RECALL", "F1", "ROWS", "PREDICTED"}};
+    for (const evaluate::ClassFigures& one : classes)
+        rows.push_back({one.name, fixed(one.precision, 4), fixed(one.recall, 4), fixed(one.f1, 4), count_text(one.rows),
+                        count_text(one.predicted)});
+    return table(rows);
+}
+
 std::string text(const evaluate::Report& report) {
-    std::vector<std::vector<std::string>> rows{{"", "LOSS", "PERPLEXITY", "TOKENS"}};
-    for (const evaluate::Contender& contender : report.contenders)
-        rows.push_back({contender.name, fixed(contender.loss, 4), fixed(contender.perplexity, 3),
-                        count_text(contender.tokens)});
-    std::string out = count_text(report.rows) + " rows held out for " + report.split + "\n" + table(rows);
+    std::string out = count_text(report.rows) + " rows held out for " + report.split + "\n" + scoreboard(report);
+    for (const evaluate::Contender& contender : report.contenders) {
+        if (contender.classification) out += "\n" + contender.name + "\n" + class_table(contender.classification->classes);
+        if (contender.multi_label) out += "\n" + contender.name + "\n" + class_table(contender.multi_label->classes);
+    }
     for (std::size_t i = 0; i < report.questions.size(); ++i) {
         out += "\n> " + report.questions[i] + "\n";
         if (i < report.expected.size()) out += "expected: " + report.expected[i] + "\n";

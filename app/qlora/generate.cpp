@@ -16,6 +16,11 @@ struct GenerateCommand {
 };
 
 OrderedJson to_json(const evaluate::GenerateResult& result) {
+    if (!result.labels.empty()) {
+        OrderedJson labels = OrderedJson::array();
+        for (const auto& label : result.labels) labels.push_back({{"label", label.name}, {"score", label.score}});
+        return {{"text", result.text}, {"labels", labels}, {"prompt_tokens", result.prompt_tokens}, {"seconds", result.prompt_seconds}};
+    }
     return {
         {"text", result.text},
         {"stop", result.stop},
@@ -53,6 +58,7 @@ int generate(Context& context, GenerateCommand& options) {
         result = session->complete(options.prompt, tuned, options.generate, context.control, stream);
     }
     context.output.answer(to_json(result), options.stream ? "" : result.text);
+    if (!result.labels.empty()) return 0;
     context.output.note(std::to_string(result.tokens) + " tokens in " + duration_text(result.seconds) +
                         " after " + std::to_string(result.prompt_tokens) + " of the prompt in " +
                         duration_text(result.prompt_seconds));

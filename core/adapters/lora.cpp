@@ -5,28 +5,91 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/adapters/targets.h"
+#include "core/adapters/pattern.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/memory/meters.h"
+#include "core/nn/functions/dora.h"
 
 namespace qlora::adapters {
 
 using torch::Tensor;
 
-double LoraConfig::scale() const {
-    const auto r = static_cast<double>(rank);
-    return alpha / (rslora ? std::sqrt(r) : r);
+namespace {
+
+std::vector<std::string> linear_names(const nn::Model& model) {
+    std::vector<std::string> names;
+    model.for_each_linear([&](const nn::Linear& layer) { names.push_back(layer.name); });
+    return names;
 }
 
-void Lora::build(nn::Model& model, const std::vector<std::string>& modules) {
-    std::vector<nn::Linear*> targets;
+// The first expression that fits a module, as PEFT tries them.
+template <typename Value>
+Value of_pattern(const std::vector<std::pair<std::string, Value>>& patterns, const std::string& module, Value otherwise) {
+    for (const auto& [expression, value] : patterns)
+        if (Pattern("(?:.*\\.)?(?:" + expression + ")$", "rank_pattern, alpha_pattern").matches_start(module)) return value;
+    return otherwise;
+}
+
+std::string in_file(const std::string& module, const std::string& part) { return "base_model.model." + module + "." + part; }
+
+void expect_known(const std::vector<std::string>& entries, const std::vector<std::string>& names, const std::string& embedding) {
+    for (const auto& entry : entries) {
+        // PEFT names a classifier "classifier" and "score", whichever of them there is.
+        if (entry == "classifier" || entry == "score") continue;
+        const auto known = [&](const std::string& name) { return is_saved(name, {entry}); };
+        if (std::ranges::none_of(names, known) && !known(embedding))
+            throw input_error("adapter.modules_to_save", "modules_to_save", "\"" + entry + "\" is neither a linear layer of this model nor its embedding",
+                              "Only those can be trained whole.");
+    }
+}
+
+// Cuts views out of the flat buffers, one after the other.
+class Views {
+  public:
+    Views(Tensor& values, Tensor& gradients) : values_(values), gradients_(gradients) {}
+    Tensor next(std::vector<std::int64_t> shape) {
+        const std::int64_t size = c10::multiply_integers(shape);
+        Tensor leaf = values_.narrow(0, offset_, size).view(shape).detach().requires_grad_(true);
+        leaf.mutable_grad() = gradients_.narrow(0, offset_, size).view(shape);
+        offset_ += size;
+        return leaf;
+    }
+
+  private:
+    Tensor &values_, &gradients_;
+    std::int64_t offset_ = 0;
+};
+
+}  // namespace
+
+double LoraConfig::scale(std::int64_t r, double a) const {
+    return a / (rslora ? std::sqrt(static_cast<double>(r)) : static_cast<double>(r));
+}
+
+void Lora::build(nn::Model& model) {
+    const auto& saved = config_.target_options.saved;
+    const auto names = linear_names(model);
+    expect_known(saved, names, model.embedding_name);
+    const auto targets = select_targets(names, config_.target_modules, config_.target_options);
+    fan_in_fan_out_ = model.config.family == "gpt2";
+    std::vector<nn::Linear*> adapted, whole;
+    std::vector<std::int64_t> ranks;
     std::int64_t total = 0;
     model.for_each_linear([&](nn::Linear& layer) {
-        if (std::find(modules.begin(), modules.end(), layer.name) == modules.end()) return;
-        targets.push_back(&layer);
-        total += config_.rank * (layer.weight.rows() + layer.weight.cols());
+        if (is_saved(layer.name, saved)) {
+            whole.push_back(&layer);
+            total += layer.weight.rows() * layer.weight.cols() + (layer.bias.defined() ? layer.bias.numel() : 0);
+        } else if (std::ranges::find(targets, layer.name) != targets.end()) {
+            if (config_.dora && &layer == &model.head)
+                throw input_error("adapter.targets", "method.target_modules", "DoRA on the output head is not supported", "Leave out " + layer.name + ".");
+            adapted.push_back(&layer);
+            ranks.push_back(of_pattern(config_.rank_pattern, layer.name, config_.rank));
+            total += ranks.back() * (layer.weight.rows() + layer.weight.cols()) + (config_.dora ? layer.weight.rows() : 0);
+        }
     });
+    const bool embedding = is_saved(model.embedding_name, saved);
+    if (embedding) total += model.embedding.rows() * model.embedding.cols();
     {
         memory::TagScope scope(MemoryTag::adapters);
         values_ = torch::zeros({total}, torch::kFloat32);
@@ -35,37 +98,52 @@ void Lora::build(nn::Model& model, const std::vector<std::string>& modules) {
         memory::TagScope scope(MemoryTag::gradients);
         gradients_ = torch::zeros({total}, torch::kFloat32);
     }
-    std::int64_t offset = 0;
-    auto view = [&](std::int64_t rows, std::int64_t cols) {
-        Tensor leaf = values_.narrow(0, offset, rows * cols).view({rows, cols}).detach().requires_grad_(true);
-        leaf.mutable_grad() = gradients_.narrow(0, offset, rows * cols).view({rows, cols});
-        offset += rows * cols;
-        return leaf;
+    torch::NoGradGuard no_grad;
+    Views views(values_, gradients_);
+    auto keep = [&](std::string name, const Tensor& tensor) {
+        tensors_.push_back({std::move(name), tensor});
+        return tensor;
     };
-    for (nn::Linear* target : targets) {
+    for (std::size_t i = 0; i < adapted.size(); ++i) {
+        nn::Linear& target = *adapted[i];
         auto branch = std::make_shared<nn::LowRank>();
-        branch->a = view(config_.rank, target->weight.cols());
-        branch->b = view(target->weight.rows(), config_.rank);
-        branch->scale = config_.scale();
+        branch->a = keep(in_file(target.name, "lora_A.weight"), views.next({ranks[i], target.weight.cols()}));
+        branch->b = keep(in_file(target.name, "lora_B.weight"), views.next({target.weight.rows(), ranks[i]}));
+        if (config_.dora) {
+            memory::TagScope scope(MemoryTag::adapters);
+            branch->base_square_norms = nn::squared_row_norms(target.weight);
+            branch->magnitude = keep(in_file(target.name, "lora_magnitude_vector"), views.next({target.weight.rows()}));
+            branch->magnitude.detach().copy_(branch->base_square_norms.sqrt());
+        }
+        branch->scale = config_.scale(ranks[i], of_pattern(config_.alpha_pattern, target.name, config_.alpha));
         branch->dropout = config_.dropout;
         branch->stream = layers_.size();
-        target->branch = branch;
-        layers_.push_back({target->name, branch});
+        target.branch = branch;
+        layers_.push_back({target.name, branch});
     }
+    for (nn::Linear* target : whole) {
+        auto trained = std::make_shared<nn::TrainedLinear>();
+        trained->weight = keep(in_file(target->name, "weight"), views.next({target->weight.rows(), target->weight.cols()}));
+        trained->weight.detach().copy_(target->weight.dequantized());
+        if (target->bias.defined()) {
+            trained->bias = keep(in_file(target->name, "bias"), views.next({target->bias.numel()}));
+            trained->bias.detach().copy_(target->bias);
+        }
+        target->trained = trained;
+        trained_.push_back(trained);
+    }
+    if (!embedding) return;
+    auto trained = std::make_shared<nn::TrainedLinear>();
+    trained->weight = keep(in_file(model.embedding_name, "weight"), views.next({model.embedding.rows(), model.embedding.cols()}));
+    trained->weight.detach().copy_(model.embedding.dequantized());
+    model.trained_embedding = trained;
+    trained_.push_back(trained);
 }
-
-namespace {
-std::vector<std::string> linear_names(const nn::Model& model) {
-    std::vector<std::string> names;
-    model.for_each_linear([&](const nn::Linear& layer) { names.push_back(layer.name); });
-    return names;
-}
-}  // namespace
 
 std::unique_ptr<Lora> Lora::attach(nn::Model& model, const LoraConfig& config, std::uint64_t seed) {
     std::unique_ptr<Lora> lora(new Lora);
     lora->config_ = config;
-    lora->build(model, select_targets(linear_names(model), config.target_modules));
+    lora->build(model);
     torch::NoGradGuard no_grad;
     for (const Layer& layer : lora->layers_) {
         // kaiming_uniform_(a = sqrt(5)) is U(-1/sqrt(in), 1/sqrt(in)).
@@ -82,7 +160,7 @@ std::unique_ptr<Lora> Lora::load(nn::Model& model, const std::filesystem::path& 
     std::unique_ptr<Lora> lora(new Lora);
     lora->config_ = read_config(folder);
     lora->config_.dropout = dropout;
-    lora->build(model, select_targets(linear_names(model), lora->config_.target_modules));
+    lora->build(model);
     lora->restore(folder);
     return lora;
 }
@@ -91,6 +169,7 @@ Lora::~Lora() = default;
 
 void Lora::set_enabled(bool enabled) {
     for (const Layer& layer : layers_) layer.branch->enabled = enabled;
+    for (const auto& module : trained_) module->enabled = enabled;
 }
 
 }  // namespace qlora::adapters

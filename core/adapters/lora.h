@@ -1,5 +1,5 @@
 #pragma once
-// LoRA (Hu et al. 2021; rsLoRA: Kalajdzievski 2023) on a Model's linear layers, and PEFT's file format for it:
+// LoRA (Hu et al. 2021; rsLoRA: Kalajdzievski 2023; DoRA: Liu et al. 2024) on a Model's linear layers, and PEFT's file format for it:
 // adapter_config.json and adapter_model.safetensors.
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/adapters/targets.h"
 #include "core/nn/model.h"
 
 namespace qlora::adapters {
@@ -14,23 +15,30 @@ namespace qlora::adapters {
 struct LoraConfig {
     std::int64_t rank = 16;
     double alpha = 32, dropout = 0;
-    bool rslora = false;
+    bool rslora = false, dora = false;
     // As in PEFT: a module is a target when its name equals an entry or ends with "." + entry; "all-linear" means
     // every linear layer but the head; a single entry with regular-expression characters must match the whole name.
     std::vector<std::string> target_modules{"all-linear"};
-    std::string base_model;  // recorded in adapter_config.json
-    double scale() const;    // alpha / rank, or alpha / sqrt(rank)
+    TargetOptions target_options{};  // `saved`: modules_to_save, which are trained whole
+    // Ranks and alphas of single modules: the first expression that matches a name, or its end behind a point, counts.
+    std::vector<std::pair<std::string, std::int64_t>> rank_pattern{};
+    std::vector<std::pair<std::string, double>> alpha_pattern{};
+    std::string base_model{};               // recorded in adapter_config.json
+    std::string task_type = "CAUSAL_LM";    // so is this
+    double scale(std::int64_t rank, double alpha) const;  // alpha / rank, or alpha / sqrt(rank)
+    double scale() const { return scale(rank, alpha); }
 };
 
-// The trainable part: one flat fp32 buffer each for parameters and gradients, of which every A and B is a view, so
-// that clipping and the optimizer run over single tensors. Attached to a Model, whose base stays as it is.
+// The trainable part: one flat fp32 buffer each for parameters and gradients, of which every A and B, and every module that
+// is trained whole, is a view, so that clipping and the optimizer run over single tensors. Attached to a Model, whose base stays as it is.
 class Lora {
   public:
-    // A from Kaiming's uniform distribution as PEFT has it, from `seed`; B zero, so that the model is unchanged.
+    // A from Kaiming's uniform distribution as PEFT has it, from `seed`; B zero, magnitudes the base's and modules trained
+    // whole a copy of it, so that the model is unchanged.
     // Throws input_error "adapter.targets" when an entry matches nothing, naming the modules there are.
     static std::unique_ptr<Lora> attach(nn::Model& model, const LoraConfig& config, std::uint64_t seed);
     // From a PEFT folder. Throws input_error naming missing, unexpected or misshapen tensors, and settings that are not
-    // supported (DoRA, trained biases, modules_to_save).
+    // supported (trained biases, other variants of LoRA, modules_to_save that are neither linear layers nor the embedding).
     static std::unique_ptr<Lora> load(nn::Model& model, const std::filesystem::path& folder, double dropout = 0);
     ~Lora();
     Lora(const Lora&) = delete;
@@ -55,13 +63,23 @@ class Lora {
     };
     const std::vector<Layer>& layers() const { return layers_; }
 
+    // Every trained tensor under the name that PEFT's file gives it: a view of values().
+    struct Named {
+        std::string name;
+        torch::Tensor tensor;
+    };
+    const std::vector<Named>& tensors() const { return tensors_; }
+
   private:
     Lora() = default;
-    void build(nn::Model& model, const std::vector<std::string>& modules);
+    void build(nn::Model& model);
     std::vector<std::string> written_targets() const;
 
     LoraConfig config_;
+    bool fan_in_fan_out_ = false;  // the base keeps its weights as [in, out] (GPT-2): recorded for PEFT
     std::vector<Layer> layers_;
+    std::vector<std::shared_ptr<nn::TrainedLinear>> trained_;
+    std::vector<Named> tensors_;
     torch::Tensor values_, gradients_;
 };
 

@@ -1,14 +1,18 @@
 // PEFT's adapter format: adapter_config.json (LoraConfig.to_dict) and adapter_model.safetensors, whose tensors are
-// called base_model.model.<module>.lora_A.weight [rank, in] and .lora_B.weight [out, rank].
+// called base_model.model.<module>.lora_A.weight [rank, in], .lora_B.weight [out, rank] and, of DoRA,
+// .lora_magnitude_vector [out]; of modules trained whole .weight and .bias.
 
 #include <torch/torch.h>
 
 #include <cmath>
 #include <cstring>
+#include <optional>
+#include <set>
 
 #include "core/adapters/lora.h"
 #include "core/adapters/targets.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/formats/sharded_tensors.h"
 
 namespace qlora::adapters {
@@ -20,10 +24,6 @@ namespace {
 
 constexpr const char* weights_file = "adapter_model.safetensors";
 constexpr const char* config_file = "adapter_config.json";
-
-std::string tensor_name(const std::string& module, const char* part) {
-    return "base_model.model." + module + ".lora_" + part + ".weight";
-}
 
 Tensor read_tensor(const formats::TensorView& view, const std::string& where) {
     torch::ScalarType type = torch::kFloat32;
@@ -47,15 +47,54 @@ void refuse_unsupported(const JsonObject& config) {
         return it == raw.end() || it->is_null() || (it->is_boolean() && !it->get<bool>()) ||
                ((it->is_object() || it->is_array()) && it->empty());
     };
-    for (const char* key : {"modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "layer_replication",
-                            "trainable_token_indices", "target_parameters", "lora_bias",
-                            "alora_invocation_tokens", "exclude_modules"})
+    for (const char* key : {"layer_replication", "trainable_token_indices", "target_parameters", "lora_bias", "alora_invocation_tokens"})
         if (!off(key)) config.fail(key, "nothing: adapters with it are not supported yet");
     // Variants of LoRA announce themselves as use_... or ..._config.
     for (const auto& [key, value] : config.raw().items())
-        if (((key.starts_with("use_") && key != "use_rslora") || key.ends_with("_config")) && !off(key.c_str()))
+        if (((key.starts_with("use_") && key != "use_rslora" && key != "use_dora") || key.ends_with("_config")) && !off(key.c_str()))
             config.fail(key.c_str(), "nothing: this variant of LoRA is not supported yet");
     if (config.string("bias", "none") != "none") config.fail("bias", "\"none\": trained biases are not supported yet");
+}
+
+}  // namespace
+
+namespace {
+
+// A string, or a list of them; absent or null: none.
+std::vector<std::string> read_names(const JsonObject& object, const char* key, bool wanted) {
+    std::vector<std::string> names;
+    if (!object.has(key) && !wanted) return names;
+    const Json& value = object.value(key);
+    if (value.is_string()) return {value.get<std::string>()};
+    if (!value.is_array() || (wanted && value.empty())) object.fail(key, "a list of module names");
+    for (const auto& name : value) {
+        if (!name.is_string()) object.fail(key, "a list of module names");
+        names.push_back(name.get<std::string>());
+    }
+    return names;
+}
+
+// {"expression": number, ...} in the file's order.
+template <typename Value, typename Read>
+std::vector<std::pair<std::string, Value>> read_patterns(const JsonObject& object, const OrderedJson& ordered, const char* key, Read read) {
+    std::vector<std::pair<std::string, Value>> patterns;
+    if (!object.has(key)) return patterns;
+    if (!object.value(key).is_object()) object.fail(key, "an object of numbers by module name");
+    const JsonObject values(object.value(key), object.where() + ", " + key);
+    for (const auto& [name, value] : ordered.at(key).items()) patterns.emplace_back(name, read(values, name.c_str()));
+    return patterns;
+}
+
+std::optional<std::vector<std::int64_t>> read_layers(const JsonObject& object) {
+    if (!object.has("layers_to_transform")) return {};
+    const Json& value = object.value("layers_to_transform");
+    std::vector<std::int64_t> layers;
+    for (const Json& layer : value.is_array() ? value : Json::array({value})) {
+        if (!layer.is_number_integer()) object.fail("layers_to_transform", "a number or a list of numbers");
+        layers.push_back(layer.get<std::int64_t>());
+    }
+    if (layers.empty()) return {};
+    return layers;
 }
 
 }  // namespace
@@ -66,26 +105,33 @@ LoraConfig read_config(const fs::path& folder) {
         throw input_error("adapter.config", path.string(), "no adapter here: adapter_config.json is missing",
                           "Choose a folder written by PEFT or by this program.");
     const Json json = read_json_file(path);
+    const MappedFile file(path);  // once more, for the order of patterns
+    const auto* text = reinterpret_cast<const char*>(file.bytes().data());
+    const OrderedJson ordered = OrderedJson::parse(text, text + file.bytes().size());
     JsonObject object(json, path.string());
     if (object.string("peft_type") != "LORA") object.fail("peft_type", "\"LORA\"");
     refuse_unsupported(object);
+    constexpr std::int64_t largest_rank = 1 << 16;
+    constexpr double largest_alpha = 1e9;
     LoraConfig config;
-    config.rank = object.integer("r", 1, 1 << 16);
-    config.alpha = object.number("lora_alpha", -1e9, 1e9);
+    config.rank = object.integer("r", 1, largest_rank);
+    config.alpha = object.number("lora_alpha", -largest_alpha, largest_alpha);
     config.dropout = object.number("lora_dropout", 0, 0.999, 0);
     config.rslora = object.boolean("use_rslora", false);
+    config.dora = object.boolean("use_dora", false);
     config.base_model = object.string("base_model_name_or_path", "");
-    const Json& targets = object.value("target_modules");
-    config.target_modules.clear();
-    if (targets.is_string()) {
-        config.target_modules.push_back(targets.get<std::string>());
-    } else {
-        if (!targets.is_array() || targets.empty()) object.fail("target_modules", "a list of module names");
-        for (const auto& target : targets) {
-            if (!target.is_string()) object.fail("target_modules", "a list of module names");
-            config.target_modules.push_back(target.get<std::string>());
-        }
-    }
+    config.task_type = object.string("task_type", "");
+    config.target_modules = read_names(object, "target_modules", true);
+    config.target_options.exclude = read_names(object, "exclude_modules", false);
+    config.target_options.saved = read_names(object, "modules_to_save", false);
+    config.target_options.layers = read_layers(object);
+    config.target_options.layers_pattern = read_names(object, "layers_pattern", false);
+    config.rank_pattern = read_patterns<std::int64_t>(object, ordered, "rank_pattern", [](const JsonObject& values, const char* key) {
+        return values.integer(key, 1, largest_rank);
+    });
+    config.alpha_pattern = read_patterns<double>(object, ordered, "alpha_pattern", [](const JsonObject& values, const char* key) {
+        return values.number(key, -largest_alpha, largest_alpha);
+    });
     return config;
 }
 
@@ -94,27 +140,20 @@ void Lora::restore(const fs::path& folder) {
     const formats::ShardedTensors file(folder, "adapter_model");
     const std::string where = (folder / weights_file).string();
     std::string missing, unexpected;
-    std::size_t known = 0;
-    for (const Layer& layer : layers_)
-        for (const char* part : {"A", "B"}) {
-            const auto* view = file.find(tensor_name(layer.module, part));
-            if (view == nullptr) {
-                missing += "\n  missing: " + tensor_name(layer.module, part);
-                continue;
-            }
-            ++known;
-            const Tensor& target = *part == 'A' ? layer.branch->a : layer.branch->b;
-            formats::expect_shape(*view, target.sizes(), where);
-            formats::expect_finite(*view, where);
-            target.detach().copy_(read_tensor(*view, where));
+    std::set<std::string> known;
+    for (const Named& named : tensors_) {
+        known.insert(named.name);
+        const auto* view = file.find(named.name);
+        if (view == nullptr) {
+            missing += "\n  missing: " + named.name;
+            continue;
         }
-    if (known < file.tensors().size())
-        for (const auto* view : file.tensors()) {
-            bool ours = false;
-            for (const Layer& layer : layers_)
-                ours = ours || view->name == tensor_name(layer.module, "A") || view->name == tensor_name(layer.module, "B");
-            if (!ours) unexpected += "\n  unexpected: " + view->name;
-        }
+        formats::expect_shape(*view, named.tensor.sizes(), where);
+        formats::expect_finite(*view, where);
+        named.tensor.detach().copy_(read_tensor(*view, where));
+    }
+    for (const auto* view : file.tensors())
+        if (!known.contains(view->name)) unexpected += "\n  unexpected: " + view->name;
     file.check();
     if (!missing.empty() || !unexpected.empty())
         throw input_error("adapter.tensors", where, "the adapter does not fit this model:" + missing + unexpected,
@@ -135,31 +174,50 @@ std::vector<std::string> Lora::written_targets() const {
     return entries;
 }
 
+namespace {
+
+OrderedJson whole_if_possible(double number) {
+    if (number == std::floor(number)) return static_cast<std::int64_t>(number);
+    return number;
+}
+
+// An expression stands as a string, names in a list.
+OrderedJson as_read(const std::vector<std::string>& entries) {
+    if (entries.size() == 1 && is_target_pattern(entries[0])) return entries[0];
+    return entries;
+}
+
+}  // namespace
+
 void Lora::save(const fs::path& folder) const {
     OrderedJson config = {{"peft_type", "LORA"},
-                          {"task_type", "CAUSAL_LM"},
+                          {"task_type", config_.task_type.empty() ? OrderedJson() : OrderedJson(config_.task_type)},
                           {"base_model_name_or_path", config_.base_model},
                           {"r", config_.rank},
                           {"lora_alpha", config_.alpha},
                           {"lora_dropout", config_.dropout},
                           {"use_rslora", config_.rslora},
-                          {"use_dora", false},
+                          {"use_dora", config_.dora},
                           {"bias", "none"},
-                          {"fan_in_fan_out", false},
+                          {"fan_in_fan_out", fan_in_fan_out_},
                           {"inference_mode", true},
                           {"init_lora_weights", true},
                           {"modules_to_save", nullptr},
                           {"rank_pattern", OrderedJson::object()},
                           {"alpha_pattern", OrderedJson::object()}};
-    if (config_.alpha == std::floor(config_.alpha)) config["lora_alpha"] = static_cast<std::int64_t>(config_.alpha);
+    config["lora_alpha"] = whole_if_possible(config_.alpha);
     config["target_modules"] = written_targets();
+    const TargetOptions& options = config_.target_options;
+    if (!options.saved.empty()) config["modules_to_save"] = options.saved;
+    if (!options.exclude.empty()) config["exclude_modules"] = as_read(options.exclude);
+    if (options.layers) config["layers_to_transform"] = *options.layers;
+    if (!options.layers_pattern.empty()) config["layers_pattern"] = options.layers_pattern;
+    for (const auto& [name, rank] : config_.rank_pattern) config["rank_pattern"][name] = rank;
+    for (const auto& [name, alpha] : config_.alpha_pattern) config["alpha_pattern"][name] = whole_if_possible(alpha);
     std::vector<formats::TensorView> tensors;
-    for (const Layer& layer : layers_)
-        for (const char* part : {"A", "B"}) {
-            const Tensor& t = *part == 'A' ? layer.branch->a : layer.branch->b;
-            tensors.push_back({tensor_name(layer.module, part), formats::DType::f32, t.sizes().vec(),
-                               {static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()}});
-        }
+    for (const auto& [name, tensor] : tensors_)
+        tensors.push_back({name, formats::DType::f32, tensor.sizes().vec(),
+                           {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
     formats::write_safetensors(folder / weights_file, tensors, {{"format", "pt"}});
     write_atomically(folder / config_file, config.dump(2) + "\n");
 }

@@ -16,6 +16,7 @@ class ExampleReader {
     std::optional<Example> read(EmptyReason& empty) const {
         switch (roles_.layout) {
             case Layout::text:
+            case Layout::labelled:
                 return read_text(empty);
             case Layout::prompt_completion:
                 return read_pair(empty);

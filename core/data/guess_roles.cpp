@@ -39,7 +39,80 @@ class Guess {
         return {roles_, reason_};
     }
 
+    // Texts and what they are.
+    RoleGuess make_labelled() {
+        const bool text_chosen = !roles_.text.empty(), label_chosen = !roles_.label.empty();
+        if (!text_chosen) {
+            roles_.text = named({"text", "sentence", "review", "content", "comment", "tweet", "message", "document", "body",
+                                 "description", "utterance", "question", "query", "title", "prompt", "input"},
+                                ColumnKind::string);
+            if (roles_.text == roles_.label) roles_.text.clear();
+        }
+        if (!label_chosen)
+            for (auto kind : {ColumnKind::string, ColumnKind::number, ColumnKind::boolean, ColumnKind::list})
+                if (roles_.label.empty())
+                    roles_.label = named({"label", "labels", "sentiment", "class", "category", "target", "intent", "topic", "emotion",
+                                          "stars", "rating", "score", "tag", "tags", "output", "completion", "answer"}, kind);
+        if (roles_.label == roles_.text) roles_.label.clear();
+        const bool by_name = !roles_.text.empty() && !roles_.label.empty();
+        if (roles_.text.empty()) roles_.text = longest_text();
+        if (roles_.label.empty()) roles_.label = fewest_values();
+        std::string why = text_chosen && label_chosen ? "" : by_name ? ", by their names" : ", by their contents; please check";
+        if (roles_.text.empty() || roles_.label.empty()) take(Layout::labelled, "no column holds texts with a label beside them");
+        else take(Layout::labelled, "tells " + in_quotes(roles_.label) + " from " + in_quotes(roles_.text) + why);
+        return {roles_, reason_};
+    }
+
+    // What to read and what to give for it; conversations will do.
+    RoleGuess make_pair() {
+        if (roles_.prompt.empty() && roles_.completion.empty() && roles_.messages.empty()) {
+            for (const auto& [from, to] : {std::pair{"source", "target"}, {"document", "summary"}, {"article", "highlights"},
+                                           {"text", "summary"}, {"dialogue", "summary"}, {"input", "target"}, {"text", "target"}}) {
+                roles_.prompt = named({from}, ColumnKind::string);
+                roles_.completion = named({to}, ColumnKind::string);
+                if (!roles_.prompt.empty() && !roles_.completion.empty()) {
+                    explain_pair(", by their names");
+                    return {roles_, reason_};
+                }
+                roles_.prompt.clear();
+                roles_.completion.clear();
+            }
+        }
+        roles_.text.clear();
+        return make();
+    }
+
   private:
+    std::string longest_text() const {
+        std::string longest;
+        double most = 0;
+        for (const Column& column : table_.columns())
+            if (column.kind == ColumnKind::string && column.name != roles_.label && mean_length(column.name) > most) {
+                most = mean_length(column.name);
+                longest = column.name;
+            }
+        return longest;
+    }
+
+    // The column beside the text in which the sampled rows say the same most often.
+    std::string fewest_values() const {
+        std::string fewest;
+        std::size_t least = std::min(table_.rows(), sampled_rows);  // all different: no label
+        for (std::size_t index = 0; index < table_.columns().size(); ++index) {
+            const Column& column = table_.columns()[index];
+            const bool fits = column.kind == ColumnKind::string || column.kind == ColumnKind::number || column.kind == ColumnKind::boolean;
+            if (!fits || column.name == roles_.text) continue;
+            std::vector<Json> seen;
+            for (std::size_t row = 0; row < std::min(table_.rows(), sampled_rows); ++row)
+                if (Json value = table_.cell(row, index); std::find(seen.begin(), seen.end(), value) == seen.end()) seen.push_back(value);
+            if (seen.size() < least) {
+                least = seen.size();
+                fewest = column.name;
+            }
+        }
+        return fewest;
+    }
+
     void take(Layout layout, std::string reason) {
         roles_.layout = layout;
         reason_ = std::move(reason);
@@ -194,10 +267,12 @@ class Guess {
 
 }  // namespace
 
-RoleGuess guess_roles(const Table& table, const ColumnRoles& chosen) {
+RoleGuess guess_roles(const Table& table, const ColumnRoles& chosen, recipe::Task task) {
     if (table.rows() == 0) return {chosen, "there are no rows"};
     // A chosen name that is not there is for check_roles to report.
-    return Guess(table, chosen).make();
+    Guess guess(table, chosen);
+    if (task == recipe::Task::classification) return guess.make_labelled();
+    return task == recipe::Task::seq2seq ? guess.make_pair() : guess.make();
 }
 
 }  // namespace qlora::data

@@ -60,7 +60,10 @@ struct Renderer::State {
         if (this->options.max_length < 2)
             throw input_error("data.max_length", "data.max_length",
                               "expected at least 2 tokens, got " + std::to_string(this->options.max_length));
-        if (this->roles.layout != Layout::text && tokenizer.has_chat_template())
+        const bool talks = this->roles.layout == Layout::prompt_completion || this->roles.layout == Layout::messages;
+        if (this->roles.layout == Layout::labelled && !this->options.labels)
+            throw failure("data.labels", "data.columns.label", "labelled rows need to know which labels there are");
+        if (talks && !this->options.answers_apart && tokenizer.has_chat_template())
             chat.emplace(tokenizer, special);
     }
 
@@ -138,6 +141,61 @@ struct Renderer::State {
         return conversation(with_system(example.messages), where);
     }
 
+    // A text between the tokenizer's special tokens, with how many of them stand behind it.
+    struct Enclosed {
+        Tokens tokens;
+        std::size_t closing = 0;
+    };
+    Enclosed enclosed(const std::string& text, bool closed) const {
+        Enclosed row;
+        auto encoding = tokenizer.encode(text, {.add_special = true, .parse_special = false});
+        if (encoding.ids.size() > options.max_length) {
+            const auto bare = tokenizer.encode(text, {.add_special = false, .parse_special = false}).ids;
+            const auto found = std::search(encoding.ids.begin(), encoding.ids.end(), bare.begin(), bare.end());
+            row.closing = static_cast<std::size_t>(encoding.ids.end() - found) - (found == encoding.ids.end() ? 0 : bare.size());
+        }
+        append(row.tokens, text, encoding, {});
+        const std::size_t before = row.tokens.ids.size();
+        if (closed) close(row.tokens);
+        row.closing += row.tokens.ids.size() - before;
+        return row;
+    }
+
+    // At most max_length tokens: what is too much goes from the end of the text, before the tokens that close it.
+    std::vector<std::int32_t> cut(const Enclosed& row) const {
+        std::vector<std::int32_t> ids = row.tokens.ids;
+        if (ids.size() <= options.max_length) return ids;
+        const std::size_t kept = options.max_length - std::min(options.max_length, row.closing);
+        ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(kept), ids.end() - static_cast<std::ptrdiff_t>(row.closing));
+        return ids;
+    }
+
+    Sample labelled(const Example& example) const {
+        const Enclosed text = enclosed(example.text, false);
+        Sample sample{.ids = cut(text), .trained = {}, .full_length = text.tokens.ids.size()};
+        sample.truncated = sample.ids.size() < sample.full_length;
+        sample.trained.resize(sample.ids.size());
+        return sample;
+    }
+
+    Sample read_and_answered(const Example& example) const {
+        const auto [asked, answered] = apart(example);
+        Sample sample{.ids = cut(asked), .trained = {}, .full_length = asked.tokens.ids.size()};
+        sample.answer = cut(answered);
+        sample.truncated = sample.ids.size() < sample.full_length || sample.answer.size() < answered.tokens.ids.size();
+        sample.trained.resize(sample.ids.size());
+        return sample;
+    }
+
+    // Sequence to sequence: what is read, and what is answered.
+    std::pair<Enclosed, Enclosed> apart(const Example& example) const {
+        const auto messages = with_system(example.messages);
+        const auto before = detail::before_last_answer(messages);
+        std::string asked;
+        for (const Message& message : before) asked += (asked.empty() ? "" : "\n") + message.content;
+        return {enclosed(asked, false), enclosed(messages[before.size()].content, true)};
+    }
+
     bool is_target(const Tokens& tokens, std::size_t i) const {
         return i > 0 && (!options.answer_only || tokens.answer[i]);
     }
@@ -159,10 +217,18 @@ bool Renderer::uses_chat_template() const {
 
 Sample Renderer::render(const Table& table, std::size_t row, EmptyReason* empty) const {
     auto example = read_example(table, row, state_->roles, empty);
-    return example ? render(*example, table.where(row)) : Sample{};
+    if (!example) return {};
+    if (state_->roles.layout != Layout::labelled) return render(*example, table.where(row));
+    Sample sample = state_->labelled(*example);
+    sample.labels = read_label(table, row, state_->roles, *state_->options.labels);
+    if (!sample.labels.empty()) return sample;
+    if (empty != nullptr) *empty = EmptyReason::no_label;
+    return {};
 }
 
 Sample Renderer::render(const Example& example, const std::string& where) const {
+    if (state_->roles.layout == Layout::labelled) return state_->labelled(example);
+    if (state_->options.answers_apart) return state_->read_and_answered(example);
     Tokens tokens = state_->tokenize(example, where);
     Sample sample;
     sample.full_length = tokens.ids.size();
@@ -181,6 +247,8 @@ std::vector<std::int32_t> Renderer::render_prompt(const Table& table, std::size_
 
 std::vector<std::int32_t> Renderer::render_prompt(const Example& example, const std::string& where) const {
     const State& state = *state_;
+    if (state.roles.layout == Layout::labelled) return state.cut(state.enclosed(example.text, false));
+    if (state.options.answers_apart) return state.cut(state.apart(example).first);
     if (example.messages.empty()) {
         auto bos = state.tokenizer.encode({}, {.add_special = true, .parse_special = false}).ids;
         std::erase(bos, state.tokenizer.eos().value_or(-1));
@@ -203,6 +271,7 @@ std::vector<std::int32_t> Renderer::render_prompt(const Example& example, const 
 std::string Renderer::prompt_text(const Table& table, std::size_t row) const {
     auto example = read_example(table, row, state_->roles);
     if (!example) return {};
+    if (state_->roles.layout == Layout::labelled) return example->text;
     auto before = detail::before_last_answer(example->messages);
     return before.empty() ? std::string() : before.back().content;
 }
@@ -210,6 +279,7 @@ std::string Renderer::prompt_text(const Table& table, std::size_t row) const {
 std::string Renderer::answer_text(const Table& table, std::size_t row) const {
     auto example = read_example(table, row, state_->roles);
     if (!example) return {};
+    if (state_->roles.layout == Layout::labelled) return label_text(table, row, state_->roles, *state_->options.labels);
     auto before = detail::before_last_answer(example->messages).size();
     return before < example->messages.size() ? example->messages[before].content : example->text;
 }
@@ -217,14 +287,30 @@ std::string Renderer::answer_text(const Table& table, std::size_t row) const {
 std::vector<TokenView> Renderer::describe(const Table& table, std::size_t row) const {
     auto example = read_example(table, row, state_->roles);
     if (!example) return {};
-    Tokens tokens = state_->tokenize(*example, table.where(row));
     std::vector<TokenView> views;
-    for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
-        std::size_t end = i + 1 < tokens.ids.size() ? tokens.begin[i + 1] : tokens.text.size();
-        std::string text = tokens.text.substr(tokens.begin[i], end - tokens.begin[i]);
-        if (text.empty()) text = state_->tokenizer.token(tokens.ids[i]);
-        views.push_back(
-            {std::move(text), tokens.ids[i], state_->is_target(tokens, i), i >= state_->options.max_length});
+    auto add = [&](const Tokens& tokens, auto is_trained, auto is_cut) {
+        for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
+            std::size_t end = i + 1 < tokens.ids.size() ? tokens.begin[i + 1] : tokens.text.size();
+            std::string text = tokens.text.substr(tokens.begin[i], end - tokens.begin[i]);
+            if (text.empty()) text = state_->tokenizer.token(tokens.ids[i]);
+            views.push_back({std::move(text), tokens.ids[i], is_trained(i), is_cut(i)});
+        }
+    };
+    auto add_enclosed = [&](const State::Enclosed& row, bool trained) {
+        const std::size_t all = row.tokens.ids.size(), limit = state_->options.max_length;
+        const std::size_t kept = all <= limit ? all : limit - std::min(limit, row.closing);
+        add(row.tokens, [&](std::size_t) { return trained; }, [&](std::size_t i) { return i >= kept && i + row.closing < all; });
+    };
+    if (state_->roles.layout == Layout::labelled) {
+        add_enclosed(state_->enclosed(example->text, false), false);
+    } else if (state_->options.answers_apart) {
+        const auto [asked, answered] = state_->apart(*example);
+        add_enclosed(asked, false);
+        add_enclosed(answered, true);
+    } else {
+        const Tokens tokens = state_->tokenize(*example, table.where(row));
+        add(tokens, [&](std::size_t i) { return state_->is_target(tokens, i); },
+            [&](std::size_t i) { return i >= state_->options.max_length; });
     }
     return views;
 }

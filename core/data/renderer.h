@@ -7,12 +7,17 @@
 // another role. Without a template, the parts are joined by a line break and each answer is closed by the
 // end-of-sequence token. Plain text is encoded with the tokenizer's own special tokens and closed by
 // end-of-sequence.
+//
+// A labelled text, and in sequence to sequence what is read and what is answered, are encoded as transformers'
+// tokenizers do with truncation: their special tokens stay, the text between them is cut. No chat template is
+// used.
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/data/labels.h"
 #include "core/data/roles.h"
 
 namespace qlora::tokenizer {
@@ -26,6 +31,8 @@ struct RenderOptions {
     bool answer_only = true;       // targets are the answers; false: every token but the first
     std::string system_prompt{};   // for rows without one of their own
     bool parse_special = false;    // Layout::text only: special tokens spelled in the text count as such
+    bool answers_apart = false;    // sequence to sequence: what is read and what is answered are two texts
+    std::shared_ptr<const Labels> labels{};  // Layout::labelled
 };
 
 struct Sample {
@@ -68,7 +75,8 @@ class Renderer {
     // What generation starts from: the row up to its last answer, with the template's generation prompt.
     std::vector<std::int32_t> render_prompt(const Table& table, std::size_t row) const;
     std::vector<std::int32_t> render_prompt(const Example& example, const std::string& where) const;
-    // For display and evaluation: the question (last user turn) and the answer as written in the data.
+    // For display and evaluation: the question (last user turn; a labelled text) and the answer as written in
+    // the data, or the label.
     // Plain text has no question: its prompt is empty.
     std::string prompt_text(const Table& table, std::size_t row) const;
     std::string answer_text(const Table& table, std::size_t row) const;

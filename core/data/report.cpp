@@ -30,6 +30,13 @@ void put_into_words(DatasetReport& report) {
         say(count(report.truncated, "row is", "rows are") + " cut at " +
             std::to_string(report.lengths.limit) + " tokens (" + percent(report.truncated, report.samples) +
             "); the longest has " + std::to_string(report.longest) + ".");
+    if (!report.classes.empty()) {
+        const auto [least, most] = std::minmax_element(report.classes.begin(), report.classes.end(),
+                                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+        if (most->second > 4 * least->second)
+            say("\"" + most->first + "\" has " + count(most->second, "row", "rows") + ", \"" + least->first + "\" only " +
+                std::to_string(least->second) + ": accuracy will say little, look at macro F1.");
+    }
     if (std::size_t copies =
             [&] {
                 std::size_t n = 0;
@@ -78,6 +85,10 @@ DatasetReport make_report(const Table& table, const Table* test, const Renderer&
     report.mean_trained_tokens =
         static_cast<double>(report.trained_tokens) / static_cast<double>(report.samples);
     report.dropped = dataset.dropped();
+    if (const auto& labels = renderer.options().labels) {
+        const auto counts = class_counts(table, all_rows(table), roles, *labels);
+        for (std::size_t i = 0; i < counts.size(); ++i) report.classes.emplace_back(labels->names[i], counts[i]);
+    }
     put_into_words(report);
     return report;
 }

@@ -27,6 +27,7 @@ struct DatasetReport {
     std::int64_t tokens = 0, trained_tokens = 0;
     double mean_tokens = 0, mean_trained_tokens = 0;
     std::vector<Dropped> dropped;
+    std::vector<std::pair<std::string, std::size_t>> classes;  // of labelled rows: rows of each
     std::vector<std::string> sentences;  // for people, the gravest first
 };
 

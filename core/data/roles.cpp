@@ -14,6 +14,8 @@ std::string_view name(Layout layout) {
             return "prompt and completion";
         case Layout::messages:
             return "messages";
+        case Layout::labelled:
+            return "text and label";
         case Layout::text:
             break;
     }
@@ -28,6 +30,8 @@ std::string_view explain(EmptyReason reason) {
             return "the prompt is empty";
         case EmptyReason::no_answer:
             return "the answer is empty";
+        case EmptyReason::no_label:
+            return "the label is empty";
         case EmptyReason::no_messages:
             break;
     }
@@ -81,15 +85,17 @@ std::vector<RoleProblem> check_roles(const Table& table, const ColumnRoles& role
                  "Choose one of them."});
             return;
         }
-        bool fits = found->kind == ColumnKind::string || (list && found->kind == ColumnKind::list);
+        bool label = field == "data.columns.label";
+        bool fits = found->kind == ColumnKind::string || ((list || label) && found->kind == ColumnKind::list) ||
+                    (label && (found->kind == ColumnKind::number || found->kind == ColumnKind::boolean));
         if (!fits)
             problems.push_back(
                 {field,
-                 "the column " + in_quotes(column) + ": expected " + (list ? "lists of messages" : "text") +
+                 "the column " + in_quotes(column) + ": expected " + (label ? "labels" : list ? "lists of messages" : "text") +
                      ", got " +
                      (found->kind == ColumnKind::empty ? "nothing but empty cells"
                                                        : "cells of kind " + std::string(name(found->kind))),
-                 list ? R"(A message is {"role": "user", "content": "..."}.)" : "Choose a column of text."});
+                 label ? "Choose a column of words, numbers, or lists of them." : list ? R"(A message is {"role": "user", "content": "..."}.)" : "Choose a column of text."});
     };
     switch (roles.layout) {
         case Layout::text:
@@ -100,6 +106,10 @@ std::vector<RoleProblem> check_roles(const Table& table, const ColumnRoles& role
             check("input", roles.input, false, false);
             check("completion", roles.completion, true, false);
             check("system", roles.system, false, false);
+            break;
+        case Layout::labelled:
+            check("text", roles.text, true, false);
+            check("label", roles.label, true, false);
             break;
         case Layout::messages:
             check("messages", roles.messages, true, true);

@@ -25,8 +25,14 @@ struct Message {
     std::string role, content;
 };
 
+struct LabelScore {
+    std::string name;
+    double score = 0;  // a probability; of a regression the value
+};
+
 struct GenerateResult {
-    std::string text;
+    std::string text;                // of a classifier its labels with their probabilities, a line each
+    std::vector<LabelScore> labels;  // of a classifier, the likeliest first
     std::int64_t prompt_tokens = 0, tokens = 0;
     double prompt_seconds = 0, seconds = 0;
     std::string stop;  // "eos", "length", "stopped"
@@ -52,6 +58,8 @@ class Session {
 
     virtual bool has_adapter() const = 0;
     virtual bool has_chat_template() const = 0;
+    // A model that does not write: chat() and complete() say what they make of the last message or of the prompt.
+    virtual bool classifies() const = 0;
     // Text after `messages` (rendered by the chat template when there is one, else joined by blank lines), or after
     // a raw prompt. `stream` receives whole UTF-8 pieces as they come.
     virtual GenerateResult chat(const std::vector<Message>& messages, bool use_adapter, const GenerateOptions& options,

@@ -1,5 +1,7 @@
 #include "core/evaluate/run_data.h"
 
+#include "core/base/error.h"
+#include "core/data/from_recipe.h"
 #include "core/hub/catalogue.h"
 #include "core/tokenizer/tokenizer.h"
 
@@ -30,18 +32,15 @@ struct OwnedRenderer {
 
 }  // namespace
 
-RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer, Control& control,
-                  const Progress& progress) {
+RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                  const std::vector<std::string>& model_labels, Control& control, const Progress& progress) {
     RunData run;
     const recipe::Data& options = recipe.data;
     run.train.table = open_table(options, options.train, control, progress, run.notices);
-    data::ColumnRoles chosen;
-    chosen.text = options.columns.text;
-    chosen.prompt = options.columns.prompt;
-    chosen.completion = options.columns.completion;
-    chosen.messages = options.columns.messages;
-    chosen.system = options.columns.system;
-    run.roles = data::guess_roles(*run.train.table, chosen).roles;
+    run.roles = data::guess_roles(*run.train.table, recipe).roles;
+    if (recipe.task == recipe::Task::seq2seq && run.roles.layout == data::ColumnRoles::Layout::text)
+        throw input_error("data.columns", run.train.table->label(), "expected a column to read and a column to answer, found only texts",
+                          "Name them in data.columns.prompt and data.columns.completion.");
     data::require_roles(*run.train.table, run.roles);
 
     auto whole = [&](const std::string& file) {
@@ -62,10 +61,8 @@ RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer:
     if (options.validation.empty()) run.validation = {run.train.table, std::move(split.validation)};
     if (test.empty()) run.test = {run.train.table, std::move(split.test)};
 
-    data::RenderOptions render;
-    render.max_length = static_cast<std::size_t>(options.max_length);
-    render.answer_only = options.answer_only;
-    render.system_prompt = options.system_prompt;
+    data::RenderOptions render = data::render_options(recipe, *run.train.table, run.roles, run.train.rows, model_labels);
+    run.labels = render.labels;
     std::shared_ptr<OwnedRenderer> owned(new OwnedRenderer{tokenizer, {*tokenizer, run.roles, render}});
     run.renderer = std::shared_ptr<const data::Renderer>(owned, &owned->renderer);
     return run;

@@ -24,14 +24,15 @@ struct Part {
 struct RunData {
     Part train, validation, test;
     data::ColumnRoles roles;
+    std::shared_ptr<const data::Labels> labels;  // of a classification
     std::shared_ptr<const data::Renderer> renderer;
     std::vector<std::string> notices;
 };
 
 // Opens the recipe's tables and parts them: given validation and test files are taken whole, what is missing is split off
 // the training rows by the recipe's seed. A catalogue set's own held-out part is its test part.
-// Throws input_error naming file and row.
-RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer, Control& control,
-                  const Progress& progress);
+// `model_labels`: of a model that classifies already. Throws input_error naming file and row.
+RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                  const std::vector<std::string>& model_labels, Control& control, const Progress& progress);
 
 }  // namespace qlora::evaluate

@@ -24,6 +24,10 @@ constexpr std::array known_models = {
                "teach on any "
                "computer.",
                "Apache-2.0"},
+    KnownModel{"all-minilm-l6-v2", "MiniLM L6",
+               "A small encoder of the BERT family, 22 million parameters, made for telling sentences apart. "
+               "Quick to teach a classification on any computer.",
+               "Apache-2.0"},
 };
 
 constexpr std::array table_endings = {".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt"};

@@ -44,6 +44,7 @@ class Loader {
         Model model;
         model.config = c;
         model.embedding = stored_weight(files_.at(family.embedding, {{c.vocabulary, c.hidden}}));
+        model.embedding_name = transformers_name(family.embedding.hugging_face.substr(0, family.embedding.hugging_face.rfind('.')));
         if (c.positions > 0) model.positions = to_float(files_.at(family.positions, {{c.positions, c.hidden}}));
         if (c.token_types > 0) model.token_types = to_float(files_.at(family.token_types, {{c.token_types, c.hidden}}));
         if (c.embedding_norm) model.embedding_norm = norm(family.embedding_norm, c.hidden, 0);
@@ -143,8 +144,7 @@ class Loader {
             return stored;
         };
         Linear layer;
-        layer.name = with_block(plan.name.module, block);
-        if (bare_ && layer.name.starts_with(files_.family().prefix)) layer.name.erase(0, files_.family().prefix.size());
+        layer.name = transformers_name(with_block(plan.name.module, block));
         StoredTensor stored = fetch(weight_of(plan.name), transposed ? std::vector{plan.in, plan.out} : std::vector{plan.out, plan.in});
         if (precision_.precision == Precision::native) {
             layer.weight = transposed ? quant::Weight::dense(stored_dense(stored).t().contiguous()) : as_stored(stored);
@@ -255,6 +255,11 @@ class Loader {
         layer.weight = quant::Weight::dense(weight);
         if (bias) layer.bias = torch::zeros({out}, torch::kFloat32);
         return layer;
+    }
+
+    std::string transformers_name(const std::string& module) const {
+        const std::string& prefix = files_.family().prefix;
+        return bare_ && module.starts_with(prefix) ? module.substr(prefix.size()) : module;
     }
 
     // The fp32 values on their way to a packed form; they are the weight itself when that stays dense.

@@ -67,7 +67,9 @@ Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std:
                               "token " + std::to_string(id) + " is outside the model's vocabulary of " +
                                   std::to_string(config.vocabulary),
                               "The tokenizer does not belong to this model.");
-    Tensor x = embedding.gather(index_tensor(ids)).to(compute);
+    const bool trained = trained_embedding && trained_embedding->enabled;
+    const Tensor index = index_tensor(ids);
+    Tensor x = (trained ? at::embedding(trained_embedding->weight, index) : embedding.gather(index)).to(compute);
     if (config.embedding_scale != 1) x = x * config.embedding_scale;
     if (config.positions > 0) {
         const std::int64_t room = config.positions - config.position_offset;

@@ -69,6 +69,8 @@ class Model {
   public:
     ModelConfig config;
     quant::Weight embedding;                // [vocabulary, hidden]
+    std::string embedding_name;             // transformers' module name
+    std::shared_ptr<TrainedLinear> trained_embedding;  // null: none; in place of the embedding where ids are read
     torch::Tensor positions, token_types;   // fp32 [config.positions, hidden], [config.token_types, hidden]
     Norm embedding_norm;
     Stack encoder, stack;                   // the encoder of an encoder-decoder, empty otherwise; the blocks before the head

@@ -95,6 +95,7 @@ Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
     Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64)));
+    if (head.trained && head.trained->enabled) return trained_head_loss(asked, torch::tensor(targets, torch::kInt64), *head.trained, config.logit_softcap);
     return head_loss(asked, head.weight, head.bias, torch::tensor(targets, torch::kInt64), head.branch.get(),
                      config.logit_softcap);
 }

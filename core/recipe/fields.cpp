@@ -139,7 +139,11 @@ std::optional<std::string> chosen(const Json& value, const Field& field) {
         {"float32", "fp32"},        {"float16", "fp16"},
         {"half", "fp16"},           {"bfloat16", "bf16"},
         {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"},
-        {"torch.float32", "fp32"},  {"constant-with-warmup", "constant"}};
+        {"torch.float32", "fp32"},  {"constant-with-warmup", "constant"},
+        {"seq-cls", "classification"}, {"seq-2-seq-lm", "seq2seq"},
+        {"sequence-classification", "classification"}, {"text-classification", "classification"},
+        {"single-label-classification", "single_label_classification"},
+        {"multi-label-classification", "multi_label_classification"}};
     if (!value.is_string()) return std::nullopt;
     std::string word = folded(value.get_ref<const std::string&>());
     if (auto other = other_names.find(word); other != other_names.end()) word = other->second;

@@ -14,7 +14,8 @@ void add_column_fields(std::vector<Field>& table) {
          .level = advanced,
          .label = "Text column",
          .help = "The column that holds whole texts to continue.",
-         .details = "For plain text: every token is learned. Not together with the other columns." + guessed,
+         .details = "For plain text: every token is learned. In classification: the texts to tell apart. Not together with "
+                    "the columns of questions and conversations." + guessed,
          .typical = "text"},
         [](auto& r) -> auto& { return r.data.columns.text; }));
     table.push_back(text(
@@ -55,6 +56,15 @@ void add_column_fields(std::vector<Field>& table) {
          .details = "Rows where it is empty take the system prompt below." + guessed,
          .typical = "system"},
         [](auto& r) -> auto& { return r.data.columns.system; }));
+    table.push_back(text(
+        {.key = "data.columns.label",
+         .aliases = {"label_column", "label_column_name"},
+         .level = advanced,
+         .label = "Label column",
+         .help = "The column that holds what each text is.",
+         .details = "For classification: words or numbers, one a row, or a list of them." + guessed,
+         .typical = "label, sentiment, category"},
+        [](auto& r) -> auto& { return r.data.columns.label; }));
 }
 
 }  // namespace
@@ -96,6 +106,17 @@ void add_data_fields(std::vector<Field>& table) {
         [](auto& r) -> auto& { return r.data.test; }));
 
     add_column_fields(table);
+    table.push_back(choice(
+        {.key = "data.problem_type",
+         .aliases = {"problem_type"},
+         .level = advanced,
+         .label = "Labels are",
+         .choices = {"auto", "single_label_classification", "multi_label_classification", "regression"},
+         .help = "Whether labels are classes or numbers to be told.",
+         .details = "auto follows the label column: words and few different whole numbers are classes, lists hold several "
+                    "classes a row, other numbers are values (regression). Only for classification.",
+         .typical = "auto"},
+        [](auto& r) -> auto& { return r.data.problem_type; }));
 
     table.push_back(text(
         {.key = "data.system_prompt",

@@ -75,6 +75,15 @@ void add_method_fields(std::vector<Field>& table) {
                     "should. Costs nothing. With it, a smaller alpha is usual.",
          .typical = "off; on for ranks from 64"},
         [](auto& r) -> auto& { return r.method.rslora; }));
+    table.push_back(boolean(
+        {.key = "method.dora",
+         .aliases = {"use_dora", "dora"},
+         .level = advanced,
+         .label = "Weight-decomposed (DoRA)",
+         .help = "Trains the length of each output's weights beside their direction.",
+         .details = "Learns a little more at small ranks, at about a third more time a step. Saved and read as PEFT does.",
+         .typical = "off; on for ranks up to 16"},
+        [](auto& r) -> auto& { return r.method.dora; }));
     table.push_back(path(
         {.key = "method.adapter",
          .aliases = {"adapter_name_or_path", "adapter_path"},

@@ -90,11 +90,13 @@ void add_model_fields(std::vector<Field>& table) {
     table.push_back(choice(
         {.key = "task",
          .aliases = {"task_type"},
-         .level = advanced,
+         .level = simple,
          .label = "Task",
-         .choices = {"causal-lm"},
+         .choices = {"causal-lm", "classification", "seq2seq"},
          .help = "What the model learns to give.",
-         .details = "causal-lm: the next token of a text, as chat and completion models do.",
+         .details = "causal-lm: the next token of a text, as chat and completion models do (GPT, LLaMA, Gemma). "
+                    "classification: a label for a text; a BERT kind of model is quickest, a GPT or LLaMA kind works too. "
+                    "seq2seq: an answer to a text, by a model that reads first and then writes (T5).",
          .typical = "causal-lm"},
         [](auto& r) -> auto& { return r.task; }));
 

@@ -95,7 +95,8 @@ std::string title(const Recipe& recipe) {
     if (!recipe.name.empty()) return recipe.name;
     std::string text = recipe.model.empty() ? "no model" : stem(recipe.model);
     if (!recipe.data.train.empty()) text += " on " + stem(recipe.data.train);
-    return text + ", " + std::string(name(recipe.precision)) + " LoRA r " +
+    if (recipe.task != Task::causal_lm) text += ", " + std::string(name(recipe.task));
+    return text + ", " + std::string(name(recipe.precision)) + (recipe.method.dora ? " DoRA r " : " LoRA r ") +
            std::to_string(recipe.method.rank);
 }
 

@@ -11,6 +11,29 @@ void check_ranges(const Recipe& recipe, std::vector<Problem>& problems) {
             problems.push_back({field.key, field.expected(), describe(value), ""});
 }
 
+// What a task makes of the data: labels for one, pairs for another.
+void check_task(const Recipe& recipe, std::vector<Problem>& problems) {
+    const Data& data = recipe.data;
+    const bool classifies = recipe.task == Task::classification;
+    auto refuse = [&](const char* key, const std::string& got, const char* hint) {
+        problems.push_back({key, "nothing in the task " + std::string(name(recipe.task)), got, hint});
+    };
+    if (!classifies && !data.columns.label.empty())
+        refuse("data.columns.label", "\"" + data.columns.label + "\"", "set task to classification to learn labels");
+    if (!classifies && data.problem_type != ProblemType::automatic)
+        refuse("data.problem_type", std::string(name(data.problem_type)), "set task to classification, or leave it at auto");
+    if (classifies)
+        for (const auto& [key, column] : {std::pair{"data.columns.prompt", data.columns.prompt},
+                                          {"data.columns.completion", data.columns.completion},
+                                          {"data.columns.messages", data.columns.messages}})
+            if (!column.empty()) refuse(key, "\"" + column + "\"", "name data.columns.text and data.columns.label instead");
+    if (recipe.task == Task::seq2seq && !data.columns.text.empty())
+        refuse("data.columns.text", "\"" + data.columns.text + "\"", "name data.columns.prompt and data.columns.completion instead");
+    if (recipe.task != Task::causal_lm && data.packing)
+        problems.push_back({"data.packing", "false in the task " + std::string(name(recipe.task)), "true",
+                            "rows are laid end to end without padding already; packing would only change how many make a step"});
+}
+
 void check_columns(const Columns& columns, std::vector<Problem>& problems) {
     bool pair = !columns.prompt.empty() || !columns.completion.empty();
     int layouts = !columns.text.empty() + pair + !columns.messages.empty();
@@ -53,6 +76,7 @@ std::vector<Problem> validate(const Recipe& recipe) {
         problems.push_back(
             {"model", "a folder, a .gguf file or a catalogue name", "nothing", "choose a base model"});
     check_data(recipe.data, problems);
+    check_task(recipe, problems);
     check_ranges(recipe, problems);
     const Train& train = recipe.train;
     if (train.max_steps > 0 && train.warmup >= 1 && train.warmup >= static_cast<double>(train.max_steps))

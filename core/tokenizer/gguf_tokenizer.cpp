@@ -258,10 +258,10 @@ class GgufTokenizer {
             vocab[token] = id;
         }
         index_tokens();
-        for (const auto& [name, spelling] : {std::pair("unk_token", "[UNK]"), std::pair("cls_token", "[CLS]"), std::pair("sep_token", "[SEP]"),
-                                             std::pair("pad_token", "[PAD]"), std::pair("mask_token", "[MASK]")}) {
-            bool known = std::any_of(named_.begin(), named_.end(), [&](const auto& n) { return n.first == name; });
-            if (auto found = ids_.find(spelling); !known && found != ids_.end()) named_.emplace_back(name, found->second);
+        for (const auto& usual : {std::pair("unk_token", "[UNK]"), std::pair("cls_token", "[CLS]"), std::pair("sep_token", "[SEP]"),
+                                  std::pair("pad_token", "[PAD]"), std::pair("mask_token", "[MASK]")}) {
+            bool known = std::any_of(named_.begin(), named_.end(), [&](const auto& n) { return n.first == usual.first; });
+            if (auto found = ids_.find(usual.second); !known && found != ids_.end()) named_.emplace_back(usual.first, found->second);
         }
         std::string unk = "[UNK]";
         for (const auto& [name, id] : named_)

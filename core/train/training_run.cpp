@@ -145,7 +145,7 @@ void TrainingRun::load() {
         config.dora = recipe_.method.dora;
         config.base_model = recipe_.model;
         config.task_type = adapters::peft_name(recipe_.task);
-        if (recipe_.task == recipe::Task::classification) config.modules_to_save = classifier_modules(model_->network);
+        if (recipe_.task == recipe::Task::classification) config.target_options.saved = classifier_modules(model_->network);
         adapter_ = adapters::Lora::attach(model_->network, config, recipe_.train.seed);
     } else {
         adapter_ = adapters::Lora::load(model_->network, recipe_.method.adapter, recipe_.method.dropout);

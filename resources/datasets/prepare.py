@@ -26,7 +26,7 @@ DIALOGUE_KEYS = ["prompt", "completion", "topic"]
 ARCHIVE = "vaderSentiment-2.5.tar.gz"
 INNER_ARCHIVE = "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
 SNIPPETS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
-REVIEW_COLUMNS = ["text", "label", "score", "split"]
+REVIEW_COLUMNS = ["text", "label", "score"]
 TEST_EVERY = 5
 
 
@@ -114,8 +114,9 @@ def read_dialogues(file):
         yield row
 
 
-def review_rows(archives):
-    """The scored movie-review snippets in their file's order; lines without exactly 3 fields do not count."""
+def review_rows(archives, test):
+    """The scored movie-review snippets in their file's order, those for the test or those for training; lines without
+    exactly 3 fields do not count."""
     path = archives / ARCHIVE
     if not path.is_file():
         raise SourceError(f"{path} is missing: put the source archive of vaderSentiment 2.5 there")
@@ -131,18 +132,17 @@ def review_rows(archives):
             label = "positive" if float(score) > 0 else "negative"
         except ValueError as error:
             raise SourceError(f"{SNIPPETS}, row {index}: expected a score, got {score}") from error
-        yield snippet, label, score, "train" if index % TEST_EVERY else "test"
+        if (index % TEST_EVERY == 0) == test:
+            yield snippet, label, score
 
 
 def write_reviews(rows, out):
     table = csv.writer(out, lineterminator="\n")
     table.writerow(REVIEW_COLUMNS)
-    parts = {"train": 0, "test": 0}
-    for row in rows:
+    count = 0
+    for count, row in enumerate(rows, 1):
         table.writerow(row)
-        parts[row[-1]] += 1
-    print("movie-reviews.csv:", ", ".join(f"{count} {part} rows" for part, count in parts.items()))
-    return sum(parts.values())
+    return count
 
 
 def read_reviews(file):
@@ -191,9 +191,11 @@ def main(arguments):
     site_packages, archives, out_dir = map(Path, arguments)
     catalogue = json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
     rows = {entry["file"]: entry["rows"] for entry in catalogue}
+    rows |= {entry["held_out"]: entry["held_out_rows"] for entry in catalogue if "held_out_rows" in entry}
     makers = {
         "support-dialogues.jsonl": (lambda: dialogue_rows(site_packages), write_dialogues, read_dialogues),
-        "movie-reviews.csv": (lambda: review_rows(archives), write_reviews, read_reviews),
+        "movie-reviews.csv": (lambda: review_rows(archives, False), write_reviews, read_reviews),
+        "movie-reviews-test.csv": (lambda: review_rows(archives, True), write_reviews, read_reviews),
     }
     failed = False
     try:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/data/from_recipe.h"
 #include "core/data/split.h"
 #include "core/data/tokenized.h"
 #include "core/formats/gguf.h"
@@ -19,21 +20,15 @@ std::shared_ptr<const tokenizer::Tokenizer> tokenizer_of(const std::string& mode
                                                : tokenizer::Tokenizer::from_gguf(formats::GgufFile(path));
 }
 
-data::ColumnRoles roles_of(const data::Table& table, const recipe::Columns& columns) {
-    data::ColumnRoles chosen;
-    chosen.text = columns.text;
-    chosen.prompt = columns.prompt;
-    chosen.completion = columns.completion;
-    chosen.messages = columns.messages;
-    chosen.system = columns.system;
-    auto roles = data::guess_roles(table, chosen).roles;
+data::ColumnRoles roles_of(const data::Table& table, const recipe::Recipe& recipe) {
+    auto roles = data::guess_roles(table, recipe).roles;
     data::require_roles(table, roles);
     return roles;
 }
 
 QStringList column_names(const data::ColumnRoles& roles) {
     QStringList names;
-    for (const auto* name : {&roles.text, &roles.prompt, &roles.input, &roles.completion, &roles.messages})
+    for (const auto* name : {&roles.text, &roles.prompt, &roles.input, &roles.completion, &roles.messages, &roles.label})
         if (!name->empty()) names << QString::fromStdString(*name);
     return names;
 }
@@ -42,11 +37,7 @@ void add_tokens(DataSummary& summary, const recipe::Recipe& recipe, const data::
                 const data::ColumnRoles& roles, std::vector<data::RowIndex> rows, const Control& control,
                 const Progress& progress) {
     const auto tokenizer = tokenizer_of(recipe.model);
-    data::RenderOptions options;
-    options.max_length = std::size_t(std::max<std::int64_t>(recipe.data.max_length, 1));
-    options.answer_only = recipe.data.answer_only;
-    options.system_prompt = recipe.data.system_prompt;
-    const data::Renderer renderer(*tokenizer, roles, options);
+    const data::Renderer renderer(*tokenizer, roles, data::render_options(recipe, table, roles, rows));
     summary.prompt = QString::fromStdString(renderer.prompt_text(table, rows.front()));
     summary.answer = QString::fromStdString(renderer.answer_text(table, rows.front()));
     const std::size_t all = rows.size();
@@ -81,7 +72,7 @@ DataSummary summarize(const recipe::Recipe& recipe, const Control& control, cons
                                  &control, progress);
     };
     const data::Table table = open(recipe.data.train);
-    const data::ColumnRoles roles = roles_of(table, recipe.data.columns);
+    const data::ColumnRoles roles = roles_of(table, recipe);
     DataSummary summary;
     summary.source = QString::fromStdString(recipe.data.train);
     summary.name = QString::fromStdString(hub::data_name(recipe.data.train));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/data/from_recipe.h"
 #include "core/formats/gguf.h"
 #include "core/hub/catalogue.h"
 #include "core/tokenizer/tokenizer.h"
@@ -20,16 +21,6 @@ std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const std::string& mo
     const auto path = hub::resolve_model(model);
     if (std::filesystem::is_directory(path)) return tokenizer::Tokenizer::load(path);
     return tokenizer::Tokenizer::from_gguf(formats::GgufFile(path));
-}
-
-data::ColumnRoles chosen_roles(const recipe::Columns& columns) {
-    data::ColumnRoles roles;
-    roles.text = columns.text;
-    roles.prompt = columns.prompt;
-    roles.completion = columns.completion;
-    roles.messages = columns.messages;
-    roles.system = columns.system;
-    return roles;
 }
 
 QString cell_text(const data::Table& table, std::size_t row, std::size_t column) {
@@ -103,7 +94,7 @@ void CoreDatasetService::open(const recipe::Recipe& recipe) {
         }
         next.skip_bad_rows = recipe.data.skip_bad_rows;
 
-        const auto guess = data::guess_roles(*next.table, chosen_roles(recipe.data.columns));
+        const auto guess = data::guess_roles(*next.table, recipe);
         const DatasetRoles roles{guess.roles, QString::fromStdString(guess.reason),
                                  data::check_roles(*next.table, guess.roles)};
         publish([this, roles] { emit resolved(roles); });
@@ -114,10 +105,7 @@ void CoreDatasetService::open(const recipe::Recipe& recipe) {
             next.tokenizer = load_tokenizer(recipe.model);
             next.model = recipe.model;
         }
-        data::RenderOptions options;
-        options.max_length = std::size_t(std::max<std::int64_t>(recipe.data.max_length, 1));
-        options.answer_only = recipe.data.answer_only;
-        options.system_prompt = recipe.data.system_prompt;
+        const auto options = data::render_options(recipe, *next.table, guess.roles, data::all_rows(*next.table));
         next.renderer = std::make_shared<const data::Renderer>(*next.tokenizer, guess.roles, options);
         publish([this] { emit tokens_ready(); });
         const auto report = data::make_report(*next.table, next.held_out ? &*next.held_out : nullptr, *next.renderer,

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "core/memory/meters.h"
+#include "core/nn/functions/checkpoint.h"
 #include "core/nn/functions/poll.h"
 
 namespace qlora::nn {
@@ -77,6 +78,22 @@ Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bia
     const Tensor none = torch::empty({0}), a = on ? branch->a : none, b = on ? branch->b : none;
     const bool wanted = torch::GradMode::is_enabled() && (x.requires_grad() || a.requires_grad());
     return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, softcap, wanted);
+}
+
+Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, double softcap) {
+    Tensor total = torch::zeros({}, torch::kFloat32);
+    for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
+        const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
+        const Tensor target = targets.narrow(0, begin, n);
+        auto loss = [=, weight = head.weight, bias = head.bias](const Tensor& rows, const Tensor&) {
+            Tensor logits = at::linear(rows.to(torch::kFloat32), weight, bias);
+            if (softcap > 0) logits = (logits / softcap).tanh() * softcap;
+            return at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum);
+        };
+        const Tensor rows = x.narrow(0, begin, n);
+        total = total + (torch::GradMode::is_enabled() ? checkpoint(rows, {}, loss) : loss(rows, {}));
+    }
+    return total;
 }
 
 }  // namespace qlora::nn

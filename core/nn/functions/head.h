@@ -10,4 +10,7 @@ namespace qlora::nn {
 torch::Tensor head_loss(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
                         const torch::Tensor& targets, const LowRank* branch, double softcap = 0);
 
+// The same for a head that is trained whole: its gradient is added up chunk by chunk too.
+torch::Tensor trained_head_loss(const torch::Tensor& x, const torch::Tensor& targets, const TrainedLinear& head, double softcap = 0);
+
 }  // namespace qlora::nn

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include "core/base/random.h"
+#include "core/nn/functions/dora.h"
 #include "core/nn/functions/poll.h"
 
 namespace qlora::nn {
@@ -97,7 +98,9 @@ class LowRankLinear : public torch::autograd::Function<LowRankLinear> {
 
 Tensor linear(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const LowRank* branch,
               const DropoutKey& dropout) {
-    Tensor y = branch != nullptr && branch->enabled
+    const bool on = branch != nullptr && branch->enabled;
+    Tensor y = on && branch->magnitude.defined() ? dora_linear(x, weight, *branch, dropout)
+               : on
                    ? LowRankLinear::apply(x, branch->a, branch->b, &weight, branch, dropout)
                    : FrozenLinear::apply(x, &weight);
     return bias.defined() ? y + bias.to(y.scalar_type()) : y;

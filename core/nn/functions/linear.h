@@ -16,6 +16,8 @@ struct LowRank {
     double dropout = 0;  // on the branch's input, while training
     bool enabled = true;
     std::uint64_t stream = 0;  // tells this layer's dropout masks from the others'
+    // DoRA (dora.h): the trained lengths of the rows, fp32 [out]; and those of the base's rows, squared. Undefined: plain LoRA.
+    torch::Tensor magnitude{}, base_square_norms{};
 };
 
 // A linear layer trained as a whole in place of the base's (PEFT's modules_to_save): weight [out, in], bias [out] or
