@@ -1,3 +1,5 @@
+#include <set>
+
 #include "app/qlora/command.h"
 #include "app/qlora/format.h"
 #include "app/qlora/live_line.h"
@@ -38,10 +40,26 @@ Subject find_subject(const std::string& name) {
 }
 
 std::string text(const evaluate::Report& report) {
-    std::vector<std::vector<std::string>> rows{{"", "LOSS", "PERPLEXITY", "TOKENS"}};
-    for (const evaluate::Contender& contender : report.contenders)
-        rows.push_back({contender.name, fixed(contender.loss, 4), fixed(contender.perplexity, 3),
-                        count_text(contender.tokens)});
+    std::set<std::string> metrics;
+    bool perplexity = false;
+    for (const evaluate::Contender& contender : report.contenders) {
+        for (const auto& [name, value] : contender.metrics) metrics.insert(name);
+        perplexity = perplexity || contender.perplexity != 0;
+    }
+    std::vector<std::vector<std::string>> rows{{"", "LOSS"}};
+    if (perplexity) rows[0].push_back("PERPLEXITY");
+    for (const std::string& name : metrics) rows[0].push_back(name);
+    rows[0].push_back("TOKENS");
+    for (const evaluate::Contender& contender : report.contenders) {
+        std::vector<std::string> row{contender.name, fixed(contender.loss, 4)};
+        if (perplexity) row.push_back(fixed(contender.perplexity, 3));
+        for (const std::string& name : metrics) {
+            const auto value = contender.metrics.find(name);
+            row.push_back(value == contender.metrics.end() ? "-" : fixed(value->second, 4));
+        }
+        row.push_back(count_text(contender.tokens));
+        rows.push_back(row);
+    }
     std::string out = count_text(report.rows) + " rows held out for " + report.split + "\n" + table(rows);
     for (std::size_t i = 0; i < report.questions.size(); ++i) {
         out += "\n> " + report.questions[i] + "\n";

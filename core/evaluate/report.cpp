@@ -31,6 +31,11 @@ Contender measure(const LoadedModel& model, const std::string& name, const Part&
     return contender;
 }
 
+recipe::Task task_of(const std::filesystem::path& run_folder) {
+    const auto file = run_folder / "recipe.json";
+    return std::filesystem::exists(file) ? recipe::load(file).task : recipe::Task::causal_lm;
+}
+
 }  // namespace
 
 Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter, const ReportOptions& options,
@@ -50,6 +55,7 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
     if (!options.data.empty()) used.data.test = options.data;
     RunData data = open_data(used, model->tokenizer, control, progress);
     Report report;
+    report.task = recipe.task;
     report.split = options.split;
     Part part = wanted_part(data, report.split);
     if (options.max_rows > 0 && static_cast<std::int64_t>(part.rows.size()) > options.max_rows)
@@ -92,12 +98,15 @@ Report training_report(const std::filesystem::path& run_folder) {
     if (best_restored) last = best;
     Report report;
     report.split = "validation";
+    report.task = task_of(run_folder);
     auto contender = [&](const char* name, const train::Evaluated& evaluated) {
         if (evaluated.step < 0) return;
         Contender measured;
         measured.name = name;
         measured.loss = evaluated.loss;
-        measured.perplexity = std::exp(evaluated.loss);
+        if (report.task != recipe::Task::classification) measured.perplexity = std::exp(evaluated.loss);
+        measured.metrics = evaluated.metrics;
+        measured.metrics.erase("perplexity");
         for (const auto& sample : last.samples) measured.answers.push_back(evaluated.step == 0 ? sample.base : sample.tuned);
         report.contenders.push_back(std::move(measured));
     };
@@ -108,25 +117,6 @@ Report training_report(const std::filesystem::path& run_folder) {
         report.expected.push_back(sample.expected);
     }
     return report;
-}
-
-OrderedJson to_json(const Report& report) {
-    OrderedJson json = {{"split", report.split}, {"rows", report.rows}};
-    auto metrics = [](const Contender& c) {
-        return OrderedJson{{"loss", c.loss}, {"perplexity", c.perplexity}, {"tokens", c.tokens}};
-    };
-    if (!report.contenders.empty()) json["metrics"] = metrics(report.contenders.back());
-    json["contenders"] = OrderedJson::array();
-    for (const Contender& contender : report.contenders) {
-        OrderedJson entry = {{"name", contender.name}, {"metrics", metrics(contender)}};
-        if (!contender.answers.empty()) entry["answers"] = contender.answers;
-        json["contenders"].push_back(entry);
-    }
-    if (!report.questions.empty()) {
-        json["questions"] = report.questions;
-        json["expected"] = report.expected;
-    }
-    return json;
 }
 
 }  // namespace qlora::evaluate
