@@ -1,3 +1,5 @@
+#include <set>
+
 #include "app/qlora/command.h"
 #include "app/qlora/format.h"
 #include "app/qlora/live_line.h"
@@ -37,21 +39,6 @@ Subject find_subject(const std::string& name) {
     return subject;
 }
 
-std::string heading(std::string metric) {
-    for (char& c : metric) c = c == '_' ? ' ' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return metric;
-}
-
-std::string scoreboard(const evaluate::Report& report) {
-    std::vector<std::vector<std::string>> rows{{"", "LOSS"}};
-    for (const auto& [name, value] : report.contenders.front().metrics) rows[0].push_back(heading(name));
-    for (const evaluate::Contender& contender : report.contenders) {
-        rows.push_back({contender.name, fixed(contender.loss, 4)});
-        for (const auto& [name, value] : contender.metrics) rows.back().push_back(fixed(value, 4));
-    }
-    return table(rows);
-}
-
 std::string class_table(const std::vector<evaluate::ClassFigures>& classes) {
     std::vector<std::vector<std::string>> rows{{"", "PRECISION", "RECALL", "F1", "ROWS", "PREDICTED"}};
     for (const evaluate::ClassFigures& one : classes)
@@ -61,7 +48,27 @@ std::string class_table(const std::vector<evaluate::ClassFigures>& classes) {
 }
 
 std::string text(const evaluate::Report& report) {
-    std::string out = count_text(report.rows) + " rows held out for " + report.split + "\n" + scoreboard(report);
+    std::set<std::string> metrics;
+    bool perplexity = false;
+    for (const evaluate::Contender& contender : report.contenders) {
+        for (const auto& [name, value] : contender.metrics) metrics.insert(name);
+        perplexity = perplexity || contender.perplexity != 0;
+    }
+    std::vector<std::vector<std::string>> rows{{"", "LOSS"}};
+    if (perplexity) rows[0].push_back("PERPLEXITY");
+    for (const std::string& name : metrics) rows[0].push_back(name);
+    rows[0].push_back("TOKENS");
+    for (const evaluate::Contender& contender : report.contenders) {
+        std::vector<std::string> row{contender.name, fixed(contender.loss, 4)};
+        if (perplexity) row.push_back(fixed(contender.perplexity, 3));
+        for (const std::string& name : metrics) {
+            const auto value = contender.metrics.find(name);
+            row.push_back(value == contender.metrics.end() ? "-" : fixed(value->second, 4));
+        }
+        row.push_back(count_text(contender.tokens));
+        rows.push_back(row);
+    }
+    std::string out = count_text(report.rows) + " rows held out for " + report.split + "\n" + table(rows);
     for (const evaluate::Contender& contender : report.contenders) {
         if (contender.classification) out += "\n" + contender.name + "\n" + class_table(contender.classification->classes);
         if (contender.multi_label) out += "\n" + contender.name + "\n" + class_table(contender.multi_label->classes);

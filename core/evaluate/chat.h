@@ -3,12 +3,15 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/control.h"
 #include "core/base/json.h"
+#include "core/evaluate/metrics.h"
 #include "core/recipe/recipe.h"
 
 namespace qlora::evaluate {
@@ -71,15 +74,22 @@ class Session {
 // Held-out figures of a run (or of a recipe's base model): one contender an entry.
 struct Contender {
     std::string name;  // "base", "tuned", ...
-    double loss = 0, perplexity = 0;
+    double loss = 0, perplexity = 0;  // perplexity 0: the task has none
     std::int64_t rows = 0, tokens = 0;
-    std::vector<std::string> answers;  // to `questions`
+    std::vector<std::string> answers;  // to `questions`; of a classifier what it says, in the words of `Report::expected`
+    std::map<std::string, double> metrics{};  // beside loss and perplexity, named as figures() of metrics.h does; "chrf"
+    std::optional<Classification> classification{};  // at most one of the three
+    std::optional<MultiLabel> multi_label{};
+    std::optional<Regression> regression{};
 };
 struct Report {
     std::string split;  // "validation", "test"
     std::int64_t rows = 0;
     std::vector<Contender> contenders;
+    // Of a classifier: texts, and the label's name, several joined by ", ", none as "", or the number.
     std::vector<std::string> questions, expected;
+    recipe::Task task = recipe::Task::causal_lm;
+    std::vector<std::string> labels{};  // the names of classification's classes, in the model's order
 };
 struct ReportOptions {
     std::string split = "test";      // falls back to validation with a notice when there is no test part
@@ -93,6 +103,9 @@ struct ReportOptions {
 };
 Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter, const ReportOptions& options,
               Control& control, const Progress& progress = {});
+// {task, split, rows, labels, metrics (of the last contender), contenders, questions, expected}. A contender has
+// {name, metrics, classes, confusion_matrix, answers}: metrics flat, "loss" first, numbers that are not finite null;
+// classes a list of {name, precision, recall, f1, rows, predicted, right}; the matrix [true class][predicted class].
 OrderedJson to_json(const Report& report);
 // What the run measured itself while it trained, on its validation rows and without counts of rows and tokens: the base
 // model before the first step, and the model as saved. No contenders: it measured nothing. Throws as read_events().

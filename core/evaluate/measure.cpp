@@ -59,8 +59,7 @@ class ClassifierFigures {
             predicted.push_back(best(logits(row), width()));
         }
         result.classification = classification(expected, predicted, head_.labels);
-        result.metrics["accuracy"] = result.classification->accuracy;
-        result.metrics["macro_f1"] = result.classification->macro_f1;
+        result.metrics = figures(*result.classification);
     }
 
     void fill_multi_label(Measurement& result) const {
@@ -68,17 +67,12 @@ class ClassifierFigures {
         for (float label : labels_) expected.push_back(label > 0.5f);
         for (float logit : logits_) predicted.push_back(likely(logit));
         result.multi_label = multi_label(expected, predicted, head_.labels);
-        result.metrics["exact"] = result.multi_label->exact;
-        result.metrics["micro_f1"] = result.multi_label->micro_f1;
-        result.metrics["macro_f1"] = result.multi_label->macro_f1;
+        result.metrics = figures(*result.multi_label);
     }
 
     void fill_regression(Measurement& result) const {
         result.regression = regression(std::vector<double>(labels_.begin(), labels_.end()), std::vector<double>(logits_.begin(), logits_.end()));
-        result.metrics["mean_squared_error"] = result.regression->mean_squared_error;
-        result.metrics["mean_absolute_error"] = result.regression->mean_absolute_error;
-        result.metrics["pearson"] = result.regression->pearson;
-        result.metrics["spearman"] = result.regression->spearman;
+        result.metrics = figures(*result.regression);
     }
 
     const nn::HeadConfig& head_;
@@ -95,7 +89,7 @@ std::string prediction_text(const nn::HeadConfig& head, const float* logits) {
         if (!regression && !likely(logits[i])) continue;
         text += (text.empty() ? "" : ", ") + (regression ? number(logits[i]) : head.labels[static_cast<std::size_t>(i)]);
     }
-    return text.empty() ? "none" : text;
+    return text;
 }
 
 Measurement measure(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control, const Progress& progress) {

@@ -15,7 +15,7 @@ namespace qlora::evaluate {
 struct Measurement {
     double loss = 0;  // mean over the trained tokens, or over the rows of a classifier
     std::int64_t rows = 0, tokens = 0;  // tokens: what the loss is the mean over
-    // By task: perplexity; accuracy and macro_f1, or exact, micro_f1 and macro_f1, or mean_squared_error and so on.
+    // By task: perplexity; of a classifier what figures() gives.
     std::map<std::string, double> metrics;
     std::optional<Classification> classification;
     std::optional<MultiLabel> multi_label;
@@ -27,7 +27,7 @@ struct Measurement {
 // `control`.
 Measurement measure(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control, const Progress& progress = {});
 
-// What the logits [labels] say in words: the best label; all that are more likely than not; the value.
+// What the logits [labels] say in words: the best label; all that are more likely than not (none: ""); the value.
 std::string prediction_text(const nn::HeadConfig& head, const float* logits);
 
 // exact_match and chrf of answers to what was expected.

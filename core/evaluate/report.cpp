@@ -28,9 +28,9 @@ Contender contender_of(const LoadedModel& model, const std::string& name, const 
     contender.name = name;
     auto measured = measure(model.network, dataset, control, progress);
     contender.loss = measured.loss;
-    contender.perplexity = std::exp(measured.loss);
     contender.rows = measured.rows;
     contender.tokens = measured.tokens;
+    if (auto perplexity = measured.metrics.extract("perplexity")) contender.perplexity = perplexity.mapped();
     contender.metrics = std::move(measured.metrics);
     contender.classification = std::move(measured.classification);
     contender.multi_label = std::move(measured.multi_label);
@@ -47,6 +47,11 @@ Contender contender_of(const LoadedModel& model, const std::string& name, const 
     }
     for (const auto row : questions) contender.answers.push_back(answer(model, part, *data.renderer, row, options.max_tokens, control));
     return contender;
+}
+
+recipe::Task task_of(const std::filesystem::path& run_folder) {
+    const auto file = run_folder / "recipe.json";
+    return std::filesystem::exists(file) ? recipe::load(file).task : recipe::Task::causal_lm;
 }
 
 }  // namespace
@@ -117,12 +122,15 @@ Report training_report(const std::filesystem::path& run_folder) {
     if (best_restored) last = best;
     Report report;
     report.split = "validation";
+    report.task = task_of(run_folder);
     auto contender = [&](const char* name, const train::Evaluated& evaluated) {
         if (evaluated.step < 0) return;
         Contender measured;
         measured.name = name;
         measured.loss = evaluated.loss;
-        measured.perplexity = std::exp(evaluated.loss);
+        if (report.task != recipe::Task::classification) measured.perplexity = std::exp(evaluated.loss);
+        measured.metrics = evaluated.metrics;
+        measured.metrics.erase("perplexity");
         for (const auto& sample : last.samples) measured.answers.push_back(evaluated.step == 0 ? sample.base : sample.tuned);
         report.contenders.push_back(std::move(measured));
     };
@@ -133,25 +141,6 @@ Report training_report(const std::filesystem::path& run_folder) {
         report.expected.push_back(sample.expected);
     }
     return report;
-}
-
-OrderedJson to_json(const Report& report) {
-    OrderedJson json = {{"split", report.split}, {"rows", report.rows}};
-    auto metrics = [](const Contender& c) {
-        return OrderedJson{{"loss", c.loss}, {"perplexity", c.perplexity}, {"tokens", c.tokens}};
-    };
-    if (!report.contenders.empty()) json["metrics"] = metrics(report.contenders.back());
-    json["contenders"] = OrderedJson::array();
-    for (const Contender& contender : report.contenders) {
-        OrderedJson entry = {{"name", contender.name}, {"metrics", metrics(contender)}};
-        if (!contender.answers.empty()) entry["answers"] = contender.answers;
-        json["contenders"].push_back(entry);
-    }
-    if (!report.questions.empty()) {
-        json["questions"] = report.questions;
-        json["expected"] = report.expected;
-    }
-    return json;
 }
 
 }  // namespace qlora::evaluate

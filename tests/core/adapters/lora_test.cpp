@@ -156,7 +156,7 @@ class LoraTest : public QObject {
         QCOMPARE(select_targets(names, {"layers.0.self_attn.q_proj", "lm_head"}).size(), 2u);
         QCOMPARE(select_targets(names, {".*layers\\.1\\..*"}).size(), 1u);
         QCOMPARE(code_of([&] { select_targets(names, {"q_proj", "proj"}); }), "adapter.targets");
-        QCOMPARE(code_of([&] { select_targets(names, {"(["}); }), "adapter.targets");
+        QCOMPARE(code_of([&] { select_targets(names, {"(["}); }), "adapter.pattern");
     }
 
     void the_head_may_be_a_target() {
@@ -189,7 +189,8 @@ class LoraTest : public QObject {
         auto code = [&](const AdapterCopy& copy) { return code_of([&] { auto m = tiny(); Lora::load(m, copy.path()); }); };
         QCOMPARE(code(AdapterCopy()), "");
         for (auto [key, value] : {std::pair("r", "0"), {"r", "1000000000"}, {"r", "\"4\""}, {"lora_alpha", "null"},
-                                  {"use_dora", "true"}, {"bias", "\"all\""}, {"modules_to_save", "[\"lm_head\"]"},
+                                  {"use_dora", "3"}, {"use_bdlora", "true"}, {"bias", "\"all\""}, {"modules_to_save", "7"}, {"lora_alpha", "1e400"},
+                                  {"rank_pattern", "{\"q_proj\": 0}"}, {"alpha_pattern", "[1]"}, {"layers_to_transform", "\"all\""},
                                   {"peft_type", "\"IA3\""}, {"target_modules", "[]"}, {"target_modules", "[3]"}}) {
             AdapterCopy copy;
             copy.edit_config(key, value);
@@ -198,6 +199,9 @@ class LoraTest : public QObject {
         AdapterCopy unmatched, missing, extra, shape, no_config;
         unmatched.edit_config("target_modules", "[\"nothing\"]");
         QCOMPARE(code(unmatched), "adapter.targets");
+        AdapterCopy unsaved;
+        unsaved.edit_config("modules_to_save", "[\"input_layernorm\"]");
+        QCOMPARE(code(unsaved), "adapter.modules_to_save");
         missing.edit_tensors([](auto& tensors) { tensors.pop_back(); });
         QCOMPARE(code(missing), "adapter.tensors");
         extra.edit_tensors([](auto& tensors) {
