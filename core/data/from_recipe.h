@@ -13,7 +13,7 @@ namespace qlora::data {
 // The recipe's columns, and guesses for those it leaves open.
 RoleGuess guess_roles(const Table& table, const recipe::Recipe& recipe);
 
-// How rows become tokens. Labels are read from `rows`, those to train on; `model_labels` as in LabelOptions. Throws
+// How rows become tokens. Labels are read from `rows`; `model_labels` as in LabelOptions. Throws
 // input_error "data.labels", "data.label".
 RenderOptions render_options(const recipe::Recipe& recipe, const Table& table, const ColumnRoles& roles,
                              std::span<const RowIndex> rows, const std::vector<std::string>& model_labels = {});

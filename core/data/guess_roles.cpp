@@ -49,10 +49,10 @@ class Guess {
             if (roles_.text == roles_.label) roles_.text.clear();
         }
         if (!label_chosen)
-            for (auto kind : {ColumnKind::string, ColumnKind::number, ColumnKind::boolean, ColumnKind::list})
-                if (roles_.label.empty())
-                    roles_.label = named({"label", "labels", "sentiment", "class", "category", "target", "intent", "topic", "emotion",
-                                          "stars", "rating", "score", "tag", "tags", "output", "completion", "answer"}, kind);
+            for (const char* name : {"label", "labels", "sentiment", "class", "category", "target", "intent", "topic", "emotion", "stars",
+                                     "rating", "score", "tag", "tags", "output", "completion", "answer"})
+                for (auto kind : {ColumnKind::string, ColumnKind::number, ColumnKind::boolean, ColumnKind::list})
+                    if (roles_.label.empty()) roles_.label = named({name}, kind);
         if (roles_.label == roles_.text) roles_.label.clear();
         const bool by_name = !roles_.text.empty() && !roles_.label.empty();
         if (roles_.text.empty()) roles_.text = longest_text();
@@ -100,12 +100,12 @@ class Guess {
         std::size_t least = std::min(table_.rows(), sampled_rows);  // all different: no label
         for (std::size_t index = 0; index < table_.columns().size(); ++index) {
             const Column& column = table_.columns()[index];
-            const bool fits = column.kind == ColumnKind::string || column.kind == ColumnKind::number || column.kind == ColumnKind::boolean;
-            if (!fits || column.name == roles_.text) continue;
+            const bool unfit = column.kind == ColumnKind::empty || column.kind == ColumnKind::object || column.kind == ColumnKind::unsupported;
+            if (unfit || column.name == roles_.text) continue;
             std::vector<Json> seen;
             for (std::size_t row = 0; row < std::min(table_.rows(), sampled_rows); ++row)
                 if (Json value = table_.cell(row, index); std::find(seen.begin(), seen.end(), value) == seen.end()) seen.push_back(value);
-            if (seen.size() < least) {
+            if (seen.size() > 1 && seen.size() < least) {
                 least = seen.size();
                 fewest = column.name;
             }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <map>
+#include <functional>
 #include <optional>
 #include <set>
 
@@ -104,10 +104,10 @@ class Reader {
 // Everything that the rows say.
 struct Survey {
     std::set<std::string> words;
-    bool any_list = false, any_single = false, all_numbers = true, all_whole = true;
-    std::size_t width = 0;     // of lists, while they are all alike
+    bool any_list = false, any_single = false;
+    std::size_t rows = 0, parts = 0, numbers = 0, whole = 0, flags = 0;  // parts of cells; those that are numbers, whole ones, 0 or 1
+    std::size_t width = 0;  // of lists, while they are all alike
     bool widths_differ = false;
-    std::size_t rows = 0;
 };
 
 Survey survey(const Reader& reader, std::span<const RowIndex> rows) {
@@ -122,21 +122,33 @@ Survey survey(const Reader& reader, std::span<const RowIndex> rows) {
         found.widths_differ = found.widths_differ || found.width != cell->words.size();
         for (std::size_t i = 0; i < cell->words.size(); ++i) {
             if (found.words.size() <= most_classes) found.words.insert(cell->words[i]);
-            found.all_numbers = found.all_numbers && cell->numbers[i].has_value();
-            found.all_whole = found.all_whole && cell->numbers[i] && is_whole(*cell->numbers[i]);
+            const auto& number = cell->numbers[i];
+            ++found.parts;
+            found.numbers += number.has_value();
+            found.whole += number && is_whole(*number);
+            found.flags += number && (*number == 0 || *number == 1);
         }
     }
     return found;
 }
 
 ProblemType problem_of(const Survey& found) {
-    const bool values = found.all_numbers && (!found.all_whole || found.words.size() > most_numbered_classes);
-    if (values) return ProblemType::regression;
+    // A few cells that are no numbers are mistakes among values, to be told by their rows.
+    const bool mostly_numbers = 2 * found.numbers > found.parts;
+    if (mostly_numbers && (found.whole < found.numbers || found.words.size() > most_numbered_classes)) return ProblemType::regression;
     return found.any_list ? ProblemType::multi_label : ProblemType::single_label;
 }
 
-// The model's names where the rows use them, else the rows' own.
-std::vector<std::string> class_names(const Survey& found, const std::vector<std::string>& model_names) {
+// The names of classes: the model's where the rows use them, else the rows' own.
+void name_classes(Labels& labels, const Survey& found, const std::vector<std::string>& model_names) {
+    if (found.any_list && !found.widths_differ && found.width > 1 && found.flags == found.parts) {
+        labels.cells = Labels::Cells::flags;
+        labels.names = model_names;
+        if (labels.names.size() == found.width) return;
+        labels.names.clear();
+        for (std::size_t i = 0; i < found.width; ++i) labels.names.push_back("label " + std::to_string(i + 1));
+        return;
+    }
     if (!model_names.empty()) {
         std::set<std::string> known;
         for (const auto& name : model_names) known.insert(lower(name));
@@ -144,24 +156,47 @@ std::vector<std::string> class_names(const Survey& found, const std::vector<std:
             const auto number = number_in(word);
             return number && is_whole(*number) && *number >= 0 && *number < static_cast<double>(model_names.size());
         };
-        const auto is_name = [&](const std::string& word) { return known.contains(lower(word)); };
-        if (std::ranges::all_of(found.words, is_name) || std::ranges::all_of(found.words, is_place)) return model_names;
+        const bool names = std::ranges::all_of(found.words, [&](const std::string& word) { return known.contains(lower(word)); });
+        if (names || std::ranges::all_of(found.words, is_place)) {
+            labels.cells = names ? Labels::Cells::names : Labels::Cells::places;
+            labels.names = model_names;
+            return;
+        }
     }
-    std::vector<std::string> names(found.words.begin(), found.words.end());
-    if (found.all_whole) std::ranges::stable_sort(names, {}, [](const std::string& word) { return number_in(word).value_or(0); });
-    return names;
+    labels.names.assign(found.words.begin(), found.words.end());
+    if (found.whole == found.parts)
+        std::ranges::stable_sort(labels.names, {}, [](const std::string& word) { return number_in(word).value_or(0); });
 }
 
 // A class's place among the names; nothing for another word.
 std::optional<std::size_t> place_of(const std::string& word, const Labels& labels) {
+    if (labels.cells == Labels::Cells::places) {
+        const auto number = number_in(word);
+        const bool known = number && is_whole(*number) && *number >= 0 && *number < static_cast<double>(labels.names.size());
+        return known ? std::optional(static_cast<std::size_t>(*number)) : std::nullopt;
+    }
     auto equal = std::ranges::find(labels.names, word);
     if (equal == labels.names.end())
         equal = std::ranges::find_if(labels.names, [&](const std::string& name) { return lower(name) == lower(word); });
-    if (equal != labels.names.end()) return static_cast<std::size_t>(equal - labels.names.begin());
-    const auto number = number_in(word);
-    if (number && is_whole(*number) && *number >= 0 && *number < static_cast<double>(labels.names.size()))
-        return static_cast<std::size_t>(*number);
-    return {};
+    return equal == labels.names.end() ? std::nullopt : std::optional(static_cast<std::size_t>(equal - labels.names.begin()));
+}
+
+// The places of the classes that a cell holds. `unknown` is told of words that are none.
+std::vector<std::size_t> places_in(const Cell& cell, const Labels& labels, const std::function<void(const std::string&)>& unknown) {
+    std::vector<std::size_t> places;
+    if (labels.cells == Labels::Cells::flags) {
+        for (std::size_t i = 0; i < cell.words.size(); ++i) {
+            const bool flag = i < labels.names.size() && cell.numbers[i] && (*cell.numbers[i] == 0 || *cell.numbers[i] == 1);
+            if (!flag) unknown(cell.words[i]);
+            else if (*cell.numbers[i] == 1) places.push_back(i);
+        }
+        return places;
+    }
+    for (const auto& word : cell.words) {
+        if (const auto place = place_of(word, labels)) places.push_back(*place);
+        else unknown(word);
+    }
+    return places;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -181,8 +216,6 @@ Labels read_labels(const Table& table, const ColumnRoles& roles, std::span<const
     Labels labels;
     labels.type = options.type == ProblemType::automatic ? problem_of(found) : options.type;
     if (labels.type == ProblemType::regression) {
-        if (!found.all_numbers) fail_all(table, roles, "expected numbers for a regression, got \"" + *found.words.begin() + "\" among others",
-                                         "Choose another column, or set data.problem_type to auto.");
         if (found.widths_differ) fail_all(table, roles, "expected the same number of values in every row", "");
         for (std::size_t i = 0; i < found.width; ++i)
             labels.names.push_back(found.width == 1 ? "value" : "value " + std::to_string(i + 1));
@@ -193,7 +226,9 @@ Labels read_labels(const Table& table, const ColumnRoles& roles, std::span<const
     if (found.words.size() > most_classes)
         fail_all(table, roles, "expected at most " + std::to_string(most_classes) + " classes, got more",
                  "Choose the column that holds the class, not a text or a number of the row.");
-    labels.names = class_names(found, options.model_names);
+    name_classes(labels, found, options.model_names);
+    if (labels.names.empty())
+        fail_all(table, roles, "expected labels, got nothing but empty lists", "Choose the column that holds them.");
     if (labels.names.size() < 2 && labels.type == ProblemType::single_label)
         fail_all(table, roles, "expected at least two classes, got only " + listed(labels.names), "There is nothing to tell apart.");
     return labels;
@@ -215,26 +250,27 @@ std::vector<float> read_label(const Table& table, std::size_t row, const ColumnR
     }
     const bool single = labels.type == ProblemType::single_label;
     if (single && cell->list) reader.fail(row, "expected one label, got a list");
-    if (!single) values.assign(labels.names.size(), 0.0f);
-    for (const auto& word : cell->words) {
-        const auto place = place_of(word, labels);
-        if (!place)
-            reader.fail(row, "expected one of the training rows' labels (" + listed(labels.names) + "), got \"" + word + "\"",
-                        "Correct the label, or add training rows with it.");
-        if (single) values.push_back(static_cast<float>(*place));
-        else values[*place] = 1;
-    }
+    if (labels.cells == Labels::Cells::flags && cell->words.size() != labels.names.size())
+        reader.fail(row, "expected a 0 or 1 for each of " + std::to_string(labels.names.size()) + " labels, got " + std::to_string(cell->words.size()));
+    const auto places = places_in(*cell, labels, [&](const std::string& word) {
+        reader.fail(row, "expected one of the training data's labels (" + listed(labels.names) + "), got \"" + word + "\"",
+                    "Correct the label, or add training rows with it.");
+    });
+    if (single) return {static_cast<float>(places.at(0))};
+    values.assign(labels.names.size(), 0.0f);
+    for (const std::size_t place : places) values[place] = 1;
     return values;
 }
 
 std::string label_text(const Table& table, std::size_t row, const ColumnRoles& roles, const Labels& labels) {
     const auto cell = Reader(table, roles).cell(row);
     std::string text;
+    auto add = [&](const std::string& word) { text += (text.empty() ? "" : ", ") + word; };
     if (!cell) return text;
-    for (const auto& word : cell->words) {
-        const auto place = labels.type == ProblemType::regression ? std::nullopt : place_of(word, labels);
-        text += (text.empty() ? "" : ", ") + (place ? labels.names[*place] : word);
-    }
+    if (labels.type == ProblemType::regression)
+        for (const auto& word : cell->words) add(word);
+    else
+        for (const std::size_t place : places_in(*cell, labels, add)) add(labels.names[place]);
     return text;
 }
 
@@ -244,8 +280,7 @@ std::vector<std::size_t> class_counts(const Table& table, std::span<const RowInd
     const Reader reader(table, roles);
     for (const RowIndex row : rows)
         if (const auto cell = reader.cell(row))
-            for (const auto& word : cell->words)
-                if (const auto place = place_of(word, labels)) ++counts[*place];
+            for (const std::size_t place : places_in(*cell, labels, [](const std::string&) {})) ++counts[place];
     return counts;
 }
 

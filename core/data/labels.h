@@ -15,6 +15,8 @@ namespace qlora::data {
 struct Labels {
     recipe::ProblemType type = recipe::ProblemType::single_label;
     std::vector<std::string> names;  // of classes; of a regression "value", or "value 1", "value 2", ...
+    // What cells of classes hold: their names; their places among the names; or a 0 or 1 for each name.
+    enum class Cells { names, places, flags } cells = Cells::names;
     bool operator==(const Labels&) const = default;
 };
 
@@ -24,9 +26,10 @@ struct LabelOptions {
     std::vector<std::string> model_names{};  // of a model that classifies already; empty: none
 };
 
-// The labels of `rows` (those to train on). Text and truth values are classes, in the order of the alphabet; whole numbers
-// are classes in their order when there are at most 100 different ones; lists hold any number of classes; other numbers, and
-// lists of them, are values to be told (regression). Numbers written as text count as numbers. Where every label is one of
+// The labels of `rows`. Text and truth values are classes, in the order of the alphabet; whole numbers are classes in their
+// order when there are at most 100 different ones; lists hold any number of classes, or, where all are of one length and hold
+// but 0 and 1, a flag for each class; other numbers, and lists of them, are values to be told (regression), also where a few
+// cells hold something else: reading those is an error. Numbers written as text count as numbers. Where every label is one of
 // the model's names (in any case of letters), or a place in their list, the model's own order is kept.
 // Throws input_error "data.labels" naming what is wrong with all of them (a single class, more than 1,000, several kinds),
 // or "data.label" naming a row.

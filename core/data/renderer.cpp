@@ -180,9 +180,9 @@ struct Renderer::State {
 
     Sample read_and_answered(const Example& example) const {
         const auto [asked, answered] = apart(example);
-        Sample sample{.ids = cut(asked), .trained = {}, .full_length = asked.tokens.ids.size()};
+        Sample sample{.ids = cut(asked), .trained = {}, .full_length = std::max(asked.tokens.ids.size(), answered.tokens.ids.size())};
         sample.answer = cut(answered);
-        sample.truncated = sample.ids.size() < sample.full_length || sample.answer.size() < answered.tokens.ids.size();
+        sample.truncated = sample.ids.size() < asked.tokens.ids.size() || sample.answer.size() < answered.tokens.ids.size();
         sample.trained.resize(sample.ids.size());
         return sample;
     }

@@ -61,7 +61,7 @@ RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer:
     if (options.validation.empty()) run.validation = {run.train.table, std::move(split.validation)};
     if (test.empty()) run.test = {run.train.table, std::move(split.test)};
 
-    data::RenderOptions render = data::render_options(recipe, *run.train.table, run.roles, run.train.rows, model_labels);
+    data::RenderOptions render = data::render_options(recipe, *run.train.table, run.roles, data::all_rows(*run.train.table), model_labels);
     run.labels = render.labels;
     std::shared_ptr<OwnedRenderer> owned(new OwnedRenderer{tokenizer, {*tokenizer, run.roles, render}});
     run.renderer = std::shared_ptr<const data::Renderer>(owned, &owned->renderer);

@@ -149,6 +149,17 @@ std::vector<CatalogueModel> models() {
     return all;
 }
 
+std::vector<ReadyRecipe> recipes() {
+    std::vector<ReadyRecipe> all;
+    for (const auto& [file, path] : entries(resources_folder() / "recipes")) {
+        if (path.extension() != ".json") continue;
+        const Json json = read_json_file(path);
+        all.push_back({JsonObject(json, path.string()).string("name", file), path});
+    }
+    std::ranges::sort(all, {}, &ReadyRecipe::name);
+    return all;
+}
+
 std::vector<CatalogueData> datasets() {
     std::vector<CatalogueData> all;
     fs::path shipped = resources_folder() / "datasets", list = shipped / "catalogue.json";

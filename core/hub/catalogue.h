@@ -24,15 +24,23 @@ struct CatalogueModel {
 struct CatalogueData {
     std::string id;  // "banking-support"
     std::string name, description, licence;
-    std::string layout;                    // "prompt/completion", "text", "messages"; "" when unknown
+    std::string layout;                    // "prompt/completion", "text", "text/label", "messages"; "" when unknown
     std::filesystem::path path, held_out;  // held_out: empty when there is none
     std::int64_t rows = 0;                 // 0: unknown
     bool available = false;                // on disk
 };
 
+// A recipe that comes with the program, ready to run with the catalogue's models and data.
+struct ReadyRecipe {
+    std::string name;  // for people
+    std::filesystem::path path;
+};
+
 // Known ones first, then the user's own, each by id. A broken catalogue.json throws input_error.
 std::vector<CatalogueModel> models();
 std::vector<CatalogueData> datasets();
+// Those of resources/recipes, by name.
+std::vector<ReadyRecipe> recipes();
 
 // A path that exists, else a catalogue id, to what lies on disk, absolute; throws input_error
 // "model.not_found" or "data.not_found" naming what was given, the known ids, and what to do. A folder that

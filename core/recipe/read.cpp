@@ -15,7 +15,7 @@ std::string advice(const std::string& key) {
         {"bf16", "say \"compute\": \"bf16\""},
         {"fp16", "say \"compute\": \"fp16\""},
         {"bias", "biases are not trained; leave it out"},
-        {"modules_to_save", "only adapters are trained; leave it out"},
+        {"modules_to_save", "a classifier is trained whole by itself; leave it out"},
         {"eval_strategy", "say \"evaluate.every\": a number of steps, or 0 for the end of each epoch"},
         {"save_strategy", "say \"train.checkpoint_every\": a number of steps, or 0 for the end only"},
         {"per_device_eval_batch_size", "evaluation chooses its own batches; leave it out"},

@@ -27,6 +27,9 @@ void check_task(const Recipe& recipe, std::vector<Problem>& problems) {
                                           {"data.columns.completion", data.columns.completion},
                                           {"data.columns.messages", data.columns.messages}})
             if (!column.empty()) refuse(key, "\"" + column + "\"", "name data.columns.text and data.columns.label instead");
+    if (classifies && !data.columns.system.empty())
+        refuse("data.columns.system", "\"" + data.columns.system + "\"", "a classifier reads the text alone");
+    if (classifies && !data.system_prompt.empty()) refuse("data.system_prompt", "a text", "a classifier reads the text alone");
     if (recipe.task == Task::seq2seq && !data.columns.text.empty())
         refuse("data.columns.text", "\"" + data.columns.text + "\"", "name data.columns.prompt and data.columns.completion instead");
     if (recipe.task != Task::causal_lm && data.packing)

@@ -21,11 +21,11 @@ def call(*arguments):
 
 
 def train():
-    arguments = ["train", here / "banking-support.json", "--out", run]
+    arguments = ["train", here.parent / "recipes/banking-support.json", "--out", run]
     if (run / "checkpoints").exists():
         if (run / "metrics.json").exists() and json.loads((run / "metrics.json").read_text())["reason"] == "completed":
             return  # the figures below are measured again all the same
-        arguments = ["train", here / "banking-support.json", "--resume", run]
+        arguments = ["train", here.parent / "recipes/banking-support.json", "--resume", run]
     process = subprocess.Popen([qlora, *map(str, arguments), "--json"], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         event = json.loads(line)

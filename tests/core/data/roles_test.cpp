@@ -22,6 +22,8 @@ std::string words(const ColumnRoles& roles) {
     switch (roles.layout) {
         case Layout::text:
             return "text " + roles.text;
+        case Layout::labelled:
+            return "tell " + roles.label + " from " + roles.text;
         case Layout::messages:
             return "messages " + roles.messages + (roles.system.empty() ? "" : " system " + roles.system);
         case Layout::prompt_completion:

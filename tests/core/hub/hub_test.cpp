@@ -52,11 +52,22 @@ class HubTest : public QObject {
 
     void an_empty_home_has_the_known_model_which_is_not_there() {
         auto models = hub::models();
-        QCOMPARE(models.size(), 1u);
+        QCOMPARE(models.size(), 2u);
         QCOMPARE(models[0].id, "smollm2-135m");
-        QVERIFY(!models[0].available && models[0].path.empty());
+        QCOMPARE(models[1].id, "all-minilm-l6-v2");
+        for (const auto& model : models) QVERIFY(!model.available && model.path.empty());
         QVERIFY(hub::datasets().empty());
         QVERIFY(QString::fromStdString(message_of("smollm2-135m")).contains("./dev setup"));
+    }
+
+    void ready_recipes_name_models_and_data_of_the_catalogue() {
+        const auto recipes = hub::recipes();
+        QVERIFY(recipes.size() >= 3);
+        for (const auto& ready : recipes) {
+            const Json json = read_json_file(ready.path);
+            QVERIFY(!ready.name.empty() && ready.name == json["name"]);
+            QVERIFY(std::ranges::any_of(hub::models(), [&](const auto& model) { return model.id == json["model"]; }));
+        }
     }
 
     void prepared_models_and_the_users_own_are_listed() {
@@ -70,13 +81,13 @@ class HubTest : public QObject {
         write("home/models/no-model/readme.md");
         write("home/models/.hidden.gguf");
         auto models = hub::models();
-        QCOMPARE(models.size(), 2u);
-        QVERIFY(models[0].available);
+        QCOMPARE(models.size(), 3u);
+        QVERIFY(models[0].available && !models[1].available);
         QCOMPARE(models[0].name, "SmolLM2 135M Instruct");
         QCOMPARE(models[0].path, root() / "wheels/SmolLM2.gguf");
         QCOMPARE(models[0].bytes, 7);
-        QCOMPARE(models[1].id, "mine");
-        QCOMPARE(models[1].bytes, 6);
+        QCOMPARE(models[2].id, "mine");
+        QCOMPARE(models[2].bytes, 6);
         QCOMPARE(hub::resolve_model("mine"), root() / "home/models/mine");
         QCOMPARE(hub::resolve_model("smollm2-135m"), root() / "wheels/SmolLM2.gguf");
     }
