@@ -11,6 +11,8 @@
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QToolButton>
+#include <QTreeView>
 
 #include "core/base/error.h"
 #include "tests/ui/recorded_engine.h"
@@ -21,6 +23,7 @@
 #include "ui/pages/live_page.h"
 #include "ui/pages/train_page.h"
 #include "ui/pages/train_preview.h"
+#include "ui/pages/train_targets.h"
 #include "ui/shell/command_palette.h"
 #include "ui/shell/latency_probe.h"
 #include "ui/theme/theme.h"
@@ -113,6 +116,37 @@ class MainWindowTest : public QObject {
         QVERIFY(studio.window.draft().plan()->peak_bytes > before);
         QVERIFY(!studio.window.draft().set("train.batch_size", -1));
         QCOMPARE(studio.window.draft().recipe().train.batch_size, 32);
+    }
+    void layers_are_picked_in_the_models_tree_by_keys_alone() {
+        Studio studio(*theme_, settings());
+        studio.window.draft().set("method.target_modules", Json::array({"q_proj"}));
+        studio.window.train_page()->go_to_field("method.target_modules");
+        auto* field = studio.window.findChild<FieldEditor*>("method.target_modules");
+        auto* open = field->findChild<QToolButton*>();
+        open->setFocus();
+        QTest::keyClick(open, Qt::Key_Space);
+        auto* picker = studio.window.findChild<TargetPicker*>();
+        QVERIFY(picker && picker->isVisible());
+        QCOMPARE(picker->tree().chosen(), std::size_t(30));
+        auto* view = picker->findChild<QTreeView*>();
+        QCOMPARE(picker->focusWidget(), view);
+        QTest::keyClick(view, Qt::Key_Down);   // the first kind, checked
+        QTest::keyClick(view, Qt::Key_Right);  // opened
+        QTest::keyClick(view, Qt::Key_Down);
+        QTest::keyClick(view, Qt::Key_Space);  // its first layer is taken out
+        QCOMPARE(picker->tree().chosen(), std::size_t(29));
+        QTest::keyClick(view, Qt::Key_Space);  // and in again
+        QCOMPARE(picker->entries(), std::vector<std::string>{"q_proj"});
+        picker->tree().choose_none();
+        QPushButton* use = nullptr;
+        for (auto* button : picker->findChildren<QPushButton*>())
+            if (button->text() == "Use these layers") use = button;
+        QVERIFY(!use->isEnabled() && !use->toolTip().isEmpty());
+        picker->tree().choose_attention();
+        use->click();
+        QCOMPARE(studio.window.draft().recipe().method.target_modules,
+                 (std::vector<std::string>{"q_proj", "k_proj", "v_proj", "o_proj"}));
+        QCOMPARE(field->value().dump(), std::string(R"(["q_proj","k_proj","v_proj","o_proj"])"));
     }
     void nothing_starts_while_a_field_is_mistyped() {
         Studio studio(*theme_, settings());
