@@ -4,6 +4,7 @@
 #include <QHeaderView>
 #include <QLabel>
 #include <QPushButton>
+#include <QStyledItemDelegate>
 #include <QTreeView>
 #include <QVBoxLayout>
 
@@ -19,7 +20,23 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-constexpr int width_px = 640, height_px = 560, number_width = 132;
+constexpr int width_px = 640, height_px = 560, number_width = 132, row_height = 26;
+
+// Lines with room; the current one is tinted as a whole rather than framed.
+class LineDelegate : public QStyledItemDelegate {
+  public:
+    using QStyledItemDelegate::QStyledItemDelegate;
+    QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+        return {QStyledItemDelegate::sizeHint(option, index).width(), row_height};
+    }
+
+  protected:
+    void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override {
+        QStyledItemDelegate::initStyleOption(option, index);
+        option->state &= ~QStyle::State_HasFocus;
+        if (index.column() == TargetTree::layer_column) option->text.prepend(u' ');  // away from the check box
+    }
+};
 
 QString one_line(const std::vector<std::string>& entries) {
     QStringList names;
@@ -56,6 +73,7 @@ TargetPicker::TargetPicker(const nn::ModelInfo& model, std::int64_t rank, const 
     view_ = make<QTreeView>(this);
     view_->setModel(tree_);
     view_->setAccessibleName(tr("Layers of the model"));
+    view_->setItemDelegate(make<LineDelegate>(view_));
     view_->setUniformRowHeights(true);
     view_->setSelectionBehavior(QAbstractItemView::SelectRows);
     view_->header()->setStretchLastSection(false);

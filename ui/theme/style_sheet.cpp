@@ -95,7 +95,7 @@ QAbstractItemView:focus { border-color: @accent; }
 QHeaderView { background: @card; border: none; }
 QHeaderView::section { background: @card; color: @dim; border: none; border-bottom: 1px solid @line; padding: 6px 8px;
     font-size: 12px; text-align: left; }
-QTableView::item, QTreeView::item, QListView::item { padding: 4px 8px; }
+QTableView::item, QListView::item { padding: 4px 8px; }
 QTableCornerButton::section { background: @card; border: none; }
 
 QMenu { background: @card; border: 1px solid @edge; padding: 4px; }
