@@ -1,8 +1,11 @@
 #include "ui/shell/main_window.h"
 
 #include <QApplication>
+#include <QClipboard>
 #include <QDir>
 #include <QDropEvent>
+#include <QFileInfo>
+#include <QLabel>
 #include <QLineEdit>
 #include <QListView>
 #include <QMimeData>
@@ -11,6 +14,8 @@
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QToolButton>
+#include <QTreeView>
 
 #include "core/base/error.h"
 #include "tests/ui/recorded_engine.h"
@@ -21,12 +26,14 @@
 #include "ui/pages/live_page.h"
 #include "ui/pages/train_page.h"
 #include "ui/pages/train_preview.h"
+#include "ui/pages/train_targets.h"
 #include "ui/shell/command_palette.h"
 #include "ui/shell/latency_probe.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/card.h"
 #include "ui/widgets/error_panel.h"
 #include "ui/widgets/field_editor.h"
+#include "ui/widgets/notice_row.h"
 
 using namespace qlora;
 using namespace qlora::ui;
@@ -113,6 +120,37 @@ class MainWindowTest : public QObject {
         QVERIFY(studio.window.draft().plan()->peak_bytes > before);
         QVERIFY(!studio.window.draft().set("train.batch_size", -1));
         QCOMPARE(studio.window.draft().recipe().train.batch_size, 32);
+    }
+    void layers_are_picked_in_the_models_tree_by_keys_alone() {
+        Studio studio(*theme_, settings());
+        studio.window.draft().set("method.target_modules", Json::array({"q_proj"}));
+        studio.window.train_page()->go_to_field("method.target_modules");
+        auto* field = studio.window.findChild<FieldEditor*>("method.target_modules");
+        auto* open = field->findChild<QToolButton*>();
+        open->setFocus();
+        QTest::keyClick(open, Qt::Key_Space);
+        auto* picker = studio.window.findChild<TargetPicker*>();
+        QVERIFY(picker && picker->isVisible());
+        QCOMPARE(picker->tree().chosen(), std::size_t(30));
+        auto* view = picker->findChild<QTreeView*>();
+        QCOMPARE(picker->focusWidget(), view);
+        QTest::keyClick(view, Qt::Key_Down);   // the first kind, checked
+        QTest::keyClick(view, Qt::Key_Right);  // opened
+        QTest::keyClick(view, Qt::Key_Down);
+        QTest::keyClick(view, Qt::Key_Space);  // its first layer is taken out
+        QCOMPARE(picker->tree().chosen(), std::size_t(29));
+        QTest::keyClick(view, Qt::Key_Space);  // and in again
+        QCOMPARE(picker->entries(), std::vector<std::string>{"q_proj"});
+        picker->tree().choose_none();
+        QPushButton* use = nullptr;
+        for (auto* button : picker->findChildren<QPushButton*>())
+            if (button->text() == "Use these layers") use = button;
+        QVERIFY(!use->isEnabled() && !use->toolTip().isEmpty());
+        picker->tree().choose_attention();
+        use->click();
+        QCOMPARE(studio.window.draft().recipe().method.target_modules,
+                 (std::vector<std::string>{"q_proj", "k_proj", "v_proj", "o_proj"}));
+        QCOMPARE(field->value().dump(), std::string(R"(["q_proj","k_proj","v_proj","o_proj"])"));
     }
     void nothing_starts_while_a_field_is_mistyped() {
         Studio studio(*theme_, settings());
@@ -235,6 +273,46 @@ class MainWindowTest : public QObject {
         drop(studio.window, other);
         QCOMPARE(studio.window.draft().recipe().model, model.toStdString());
     }
+    void a_dropped_model_that_is_refused_says_why_on_its_card() {
+        Studio studio(*theme_, settings());
+        Card* card = studio.window.train_page()->cards()[0];
+        card->set_unfolded(false, false);
+        studio.engine.model_error = input_error("model.config", folder_->path().toStdString() + "/config.json",
+                                                "a model folder needs a config.json; there is none", "Choose another folder.");
+        studio.window.show_page(Page::runs);
+        drop(studio.window, folder_->path());
+        QCOMPARE(studio.window.draft().recipe().model, folder_->path().toStdString());
+        QCOMPARE(studio.window.page(), Page::train);
+        auto* error = card->findChild<ErrorPanel*>();
+        QVERIFY(error->isVisible());
+        QVERIFY(error->details().contains("needs a config.json") && error->details().contains("Choose another folder."));
+        for (auto* button : error->findChildren<QPushButton*>())
+            if (button->text() == "Copy details") button->click();
+        QCOMPARE(QApplication::clipboard()->text(), error->details());
+        studio.engine.model_error.reset();
+        drop(studio.window, QFileInfo(folder_->path()).path());
+        QVERIFY(!error->isVisible());
+    }
+    void what_of_a_model_is_not_used_stands_on_its_card() {
+        Studio studio(*theme_, settings());
+        Card* card = studio.window.train_page()->cards()[0];
+        studio.engine.model.notices = {"The pooler is not read: nothing here uses it."};
+        studio.engine.model.encoder_layers = 12;
+        studio.engine.model.chat_template = false;
+        studio.window.draft().choose_model("/models/other");
+        QTest::qWait(50);  // the new rows are shown
+        QStringList texts;
+        for (const auto* label : card->findChildren<QLabel*>())
+            if (label->isVisible()) texts << label->text();
+        QVERIFY(texts.contains("The pooler is not read: nothing here uses it."));
+        const QString facts = texts.join('\n');
+        for (const char* fact : {"Llama", "135M parameters", "8k context", "Q4_1", "12 + 30 layers", "no chat template",
+                                 "byte-level BPE", "Apache-2.0"})
+            QVERIFY2(facts.contains(fact), fact);
+        studio.engine.model.notices.clear();
+        studio.window.draft().choose_model("/models/third");
+        QVERIFY(QTest::qWaitFor([&] { return card->findChildren<NoticeRow*>().isEmpty(); }));
+    }
     void everything_that_takes_the_focus_has_a_name() {
         Studio studio(*theme_, settings());
         studio.window.train_page()->set_advanced(true);
@@ -273,6 +351,7 @@ class MainWindowTest : public QObject {
         shoot(studio, "train", Page::train);
         studio.window.train_page()->set_advanced(true);
         shoot(studio, "train-advanced", Page::train);
+        shoot_picker(studio);
         studio.window.train_page()->set_advanced(false);
         studio.window.train_page()->choose_data();
         shoot(studio, "train-choose", Page::train);
@@ -307,13 +386,29 @@ class MainWindowTest : public QObject {
         return path;
     }
 
+    void shoot_picker(Studio& studio) {
+        studio.window.findChild<FieldEditor*>("method.target_modules")->findChild<QToolButton*>()->click();
+        auto* picker = studio.window.findChild<TargetPicker*>();
+        auto* view = picker->findChild<QTreeView*>();
+        picker->tree().choose({"q_proj", "v_proj", "model.layers.4.mlp.up_proj"});
+        view->expand(picker->tree().index(0, 0));
+        view->expand(picker->tree().index(2, 0, picker->tree().index(0, 0)));
+        shoot(*picker, "train-targets");
+        picker->reject();
+    }
+
     void shoot(Studio& studio, const QString& name, Page page) {
         studio.window.show_page(page);
+        QCOMPARE(studio.window.size(), QSize(1280, 720));
+        shoot(studio.window, name);
+    }
+
+    void shoot(QWidget& widget, const QString& name) {
         for (const auto scheme : {theme::Scheme::light, theme::Scheme::dark}) {
             theme_->set_scheme(scheme);
             QTest::qWait(qEnvironmentVariableIsSet("QLORA_SHOTS") ? 800 : 120);
-            const QImage image = studio.window.grab().toImage();
-            QCOMPARE(image.size(), QSize(1280, 720));
+            const QImage image = widget.grab().toImage();
+            QCOMPARE(image.size(), widget.size());
             const QString folder = qEnvironmentVariable("QLORA_SHOTS");
             if (!folder.isEmpty())
                 QVERIFY(image.save(QDir(folder).filePath(

@@ -122,6 +122,13 @@ RecordedEngine::RecordedEngine() {
     model.chat_template = true;
     model.licence = "Apache-2.0";
     model.file_bytes = 98 * mega;
+    for (int block = 0; block < 30; ++block) {
+        const std::string at = "model.layers." + std::to_string(block) + ".";
+        for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"})
+            model.linears.push_back({at + name, 576, name[10] == 'k' || name[10] == 'v' ? 192 : 576});
+        for (const char* name : {"mlp.gate_proj", "mlp.up_proj"}) model.linears.push_back({at + name, 576, 1536});
+        model.linears.push_back({at + "mlp.down_proj", 1536, 576});
+    }
     data.source = "banking-support";
     data.name = "Banking support";
     data.columns = {"question", "answer"};

@@ -142,6 +142,15 @@ void RecipeDraft::recompute() {
     emit facts_changed();
 }
 
+std::optional<plan::Plan> RecipeDraft::plan_of(const recipe::Recipe& recipe) const {
+    if (!model_) return {};
+    try {
+        return engine_.make_plan(recipe, *model_, data_, machine_);
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 QString RecipeDraft::missing() const {
     if (recipe_.model.empty()) return tr("Choose a model");
     if (model_error_) return tr("Choose another model");

@@ -40,6 +40,8 @@ class RecipeDraft : public QObject {
 
     // The plan of the recipe as it stands; empty while the model is not known.
     const std::optional<plan::Plan>& plan() const { return plan_; }
+    // The plan of another recipe on the same model, data and machine; empty where there is none.
+    std::optional<plan::Plan> plan_of(const recipe::Recipe& recipe) const;
     // Problems of the recipe as a whole.
     const std::vector<recipe::Problem>& problems() const { return problems_; }
     // What is missing before it can start, for the button; empty: nothing.

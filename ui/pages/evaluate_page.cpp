@@ -22,6 +22,12 @@ namespace qlora::ui {
 
 using namespace Qt::StringLiterals;
 
+namespace {
+
+constexpr int figures_view = 0;
+
+}  // namespace
+
 EvaluatePage::EvaluatePage(ChatService& chat, RunsService& runs, QWidget* parent)
     : QWidget(parent), chat_service_(chat), runs_service_(runs), model_(make<RunsModel>(this)) {
     auto* column = make<QVBoxLayout>(this);
@@ -94,11 +100,11 @@ void EvaluatePage::connect_services() {
     });
     connect(&chat_service_, &ChatService::piece, this, [this] { progress_->end(); });
     connect(&chat_service_, &ChatService::trained, this, [this](const evaluate::Report& report) {
-        if (!reports_.contains({run_, steps_})) scoreboard_->set_report(report);
+        if (!reports_.contains({run_, steps_})) show_report(report);
     });
     connect(&chat_service_, &ChatService::measured, this, [this](const evaluate::Report& report) {
         reports_[{run_, steps_}] = report;
-        scoreboard_->set_report(report);
+        show_report(report);
         set_measuring(false);
     });
     connect(&chat_service_, &ChatService::cancelled, this, [this] { set_measuring(false); });
@@ -147,9 +153,16 @@ void EvaluatePage::run_chosen() {
     chat_service_.release();
     set_measuring(false);
     const auto known = reports_.find({run_, steps_});
-    scoreboard_->set_report(known == reports_.end() ? evaluate::Report{} : known->second);
+    show_report(known == reports_.end() ? evaluate::Report{} : known->second);
     chat_->set_run(entry ? QString::fromStdString(entry->run.name) : QString());
     if (entry) chat_service_.choose(entry->run.folder);
+    refresh();
+}
+
+void EvaluatePage::show_report(const evaluate::Report& report) {
+    scoreboard_->set_report(report);
+    talks_ = report.task != recipe::Task::classification;
+    if (!talks_) view_->set_current(figures_view);
     refresh();
 }
 
@@ -175,7 +188,7 @@ void EvaluatePage::set_busy(const QString& why_not) {
 void EvaluatePage::refresh() {
     const bool any = model_->rowCount() > 0;
     runs_->setVisible(any);
-    view_->setVisible(any);
+    view_->setVisible(any && talks_);
     scoreboard_->set_blocked(!busy_.isEmpty()       ? busy_
                              : measuring_           ? tr("The run is being measured.")
                              : chat_->answering()   ? tr("The models are answering in the chat.")

@@ -42,6 +42,7 @@ class EvaluatePage : public QWidget {
     void connect_services();
     void take(const std::vector<RunEntry>& entries);
     void run_chosen();
+    void show_report(const evaluate::Report& report);
     void measure();
     void set_measuring(bool measuring);
     void refresh();
@@ -54,6 +55,7 @@ class EvaluatePage : public QWidget {
     std::int64_t run_ = 0, steps_ = 0;  // run_ 0: none
     QString wanted_, busy_;             // wanted_: the folder asked for before it was listed
     bool measuring_ = false;
+    bool talks_ = true;  // a classifier does not: there is no chat with it
 
     QComboBox* runs_;
     SegmentedControl* view_;

@@ -1,5 +1,6 @@
 #pragma once
-// Held-out perplexity of base and tuned model in big figures, and example answers side by side.
+// Held-out figures of base and tuned model as their task has them, and example answers side by side: for a classifier its
+// classes and predictions.
 
 #include <QWidget>
 
@@ -11,7 +12,9 @@ class QStackedWidget;
 
 namespace qlora::ui {
 
+class ContenderCard;
 class ElidedLabel;
+class EvaluateClasses;
 class EvaluationModel;
 class NumberBox;
 
@@ -29,21 +32,17 @@ class EvaluateScoreboard : public QWidget {
     void measure_requested();
 
   private:
-    struct Figure {
-        QWidget* card;
-        QLabel* value;
-        ElidedLabel* detail;
-    };
-    Figure make_figure(const QString& name, const QString& help);
-    void show_contender(const Figure& figure, const evaluate::Contender* contender);
+    void compare(const evaluate::Contender* base, const evaluate::Contender* tuned, const std::string& key);
     void refresh();
 
     EvaluationModel* model_;
     QString blocked_;
-    Figure base_, tuned_, ratio_;
+    ContenderCard *base_, *tuned_, *against_;
     QStackedWidget* stack_;
+    EvaluateClasses* classes_;
     NumberBox* answers_;
     ElidedLabel* note_;
+    QLabel *hint_, *answers_label_;
     QPushButton* measure_;
 };
 

@@ -12,6 +12,7 @@
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/error_panel.h"
 #include "ui/widgets/make.h"
+#include "ui/widgets/notice_row.h"
 
 namespace qlora::ui {
 
@@ -35,6 +36,8 @@ TrainModelCard::TrainModelCard(RecipeDraft& draft, Dialogs& dialogs, QWidget* pa
     row->addStretch(1);
     note_ = make<ElidedLabel>(QString(), this);
     note_->setProperty("look", "dim");
+    notices_ = make<QVBoxLayout>();
+    notices_->setSpacing(4);
     error_ = make<ErrorPanel>(this);
 
     chooser_ = make<QWidget>(this);
@@ -54,6 +57,7 @@ TrainModelCard::TrainModelCard(RecipeDraft& draft, Dialogs& dialogs, QWidget* pa
 
     body()->addLayout(row);
     body()->addWidget(note_);
+    body()->addLayout(notices_);
     body()->addWidget(error_);
     body()->addWidget(chooser_);
 
@@ -87,32 +91,52 @@ void TrainModelCard::refresh() {
     refresh_choices();
     const auto& model = draft_.model();
     const QString asked = QString::fromStdString(draft_.recipe().model);
-    error_->setVisible(false);
-    if (draft_.model_error()) {
+    const bool failed = draft_.model_error().has_value();
+    error_->setVisible(failed);
+    // What keeps a run from starting is not folded away; the user may fold it again.
+    if (failed && !failed_) set_unfolded(true, false);
+    failed_ = failed;
+    QStringList chips, note, notices;
+    if (failed) {
         error_->show_error(*draft_.model_error());
         name_->set_text(format::path(asked));
-        chips_->set_chips({});
-        note_->set_text({});
     } else if (model) {
         name_->set_text(QString::fromStdString(model->name));
         QString family = QString::fromStdString(model->family);
         if (!family.isEmpty()) family[0] = family[0].toUpper();
-        QStringList chips{family, tr("%1 parameters").arg(format::parameters(model->parameters)),
-                          tr("%1 context").arg(format::tokens(model->context)),
-                          QString::fromStdString(model->dtype), format::bytes(model->file_bytes)};
-        chips_->set_chips(chips);
-        QStringList note{QString::fromStdString(model->format), tr("%1 layers").arg(model->layers),
-                         QString::fromStdString(model->tokenizer),
-                         model->chat_template ? tr("chat template") : tr("no chat template")};
-        if (!model->licence.empty()) note << QString::fromStdString(model->licence);
-        note_->set_text(note.join(QStringLiteral(" · ")));
+        chips = {family, tr("%1 parameters").arg(format::parameters(model->parameters)),
+                 tr("%1 context").arg(format::tokens(model->context)),
+                 QString::fromStdString(model->quantization.empty() ? model->dtype : model->quantization),
+                 format::bytes(model->file_bytes)};
+        const QString layers = model->encoder_layers > 0 && model->layers > 0
+                                   ? tr("%1 + %2 layers").arg(model->encoder_layers).arg(model->layers)
+                                   : tr("%1 layers").arg(model->encoder_layers + model->layers);
+        note = {QString::fromStdString(model->format), layers, QString::fromStdString(model->tokenizer),
+                model->chat_template ? tr("chat template") : tr("no chat template"),
+                model->licence.empty() ? tr("licence not named") : QString::fromStdString(model->licence)};
+        note.removeAll(QString());
+        for (const auto& notice : model->notices) notices << QString::fromStdString(notice);
     } else {
         name_->set_text(asked.isEmpty() ? tr("No model chosen") : format::path(asked));
-        chips_->set_chips({});
-        note_->set_text(asked.isEmpty() ? tr("Choose a ready model, or bring a folder or a .gguf file.")
-                                        : tr("Reading its headers…"));
+        note << (asked.isEmpty() ? tr("Choose a ready model, or bring a folder or a .gguf file.")
+                                 : tr("Reading its headers…"));
     }
+    chips_->set_chips(chips);
+    note_->set_text(note.join(QStringLiteral(" · ")));
+    note_->setVisible(!note.isEmpty());
+    show_notices(notices);
     set_summary(unfolded() ? QString() : name_->full_text());
+}
+
+void TrainModelCard::show_notices(const QStringList& notices) {
+    if (notices == shown_notices_) return;
+    shown_notices_ = notices;
+    while (QLayoutItem* item = notices_->takeAt(0)) {
+        std::unique_ptr<QLayoutItem> owned(item);
+        if (item->widget()) item->widget()->deleteLater();
+    }
+    for (const QString& notice : notices)
+        notices_->addWidget(make<NoticeRow>(NoticeRow::Weight::info, notice, this));
 }
 
 void TrainModelCard::refresh_choices() {

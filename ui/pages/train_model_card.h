@@ -1,10 +1,12 @@
 #pragma once
-// The Train page's Model card: what is chosen, its facts, and a chooser that unfolds.
+// The Train page's Model card: what is chosen, its facts and what of it is not used and why, the whole error of a model
+// that is refused, and a chooser that unfolds.
 
 #include "ui/widgets/card.h"
 
 class QLabel;
 class QPushButton;
+class QVBoxLayout;
 
 namespace qlora::ui {
 
@@ -24,6 +26,7 @@ class TrainModelCard : public Card {
   private:
     void refresh();
     void refresh_choices();
+    void show_notices(const QStringList& notices);
 
     RecipeDraft& draft_;
     Dialogs& dialogs_;
@@ -33,6 +36,9 @@ class TrainModelCard : public Card {
     QWidget* chooser_;
     ChoiceList* choices_;
     ErrorPanel* error_;
+    QVBoxLayout* notices_;
+    QStringList shown_notices_;
+    bool failed_ = false;
 };
 
 }  // namespace qlora::ui

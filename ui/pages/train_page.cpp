@@ -2,12 +2,14 @@
 
 #include <QHBoxLayout>
 #include <QScrollArea>
+#include <QToolButton>
 
 #include "ui/models/recipe_draft.h"
 #include "ui/pages/train_data_card.h"
 #include "ui/pages/train_form.h"
 #include "ui/pages/train_model_card.h"
 #include "ui/pages/train_preview.h"
+#include "ui/pages/train_targets.h"
 #include "ui/theme/tokens.h"
 #include "ui/widgets/card.h"
 #include "ui/widgets/elided_label.h"
@@ -68,6 +70,16 @@ QWidget* TrainPage::make_cards() {
         Keys{"precision", "double_quantization", "quantization_block", "compute", "task", "method."}, Keys{},
         method);
     method->body()->addWidget(method_form);
+    pick_targets_ = method_form->editor("method.target_modules")
+                        ->add_button(QStringLiteral("method"), tr("Choose among the model's layers"));
+    connect(pick_targets_, &QToolButton::clicked, this, &TrainPage::pick_targets);
+    const auto allow_picking = [this] {
+        const bool known = draft_.model().has_value();
+        pick_targets_->setEnabled(known);
+        pick_targets_->setToolTip(known ? tr("Choose among the model's layers") : tr("Choose a model first"));
+    };
+    connect(&draft_, &RecipeDraft::facts_changed, this, allow_picking);
+    allow_picking();
     auto* training = make<Card>(QStringLiteral("train.training"), tr("Training"), QStringLiteral("settings"),
                                 Card::Folding::foldable, this);
     auto* training_form = make<TrainForm>(
@@ -122,6 +134,22 @@ void TrainPage::choose_model() {
 }
 void TrainPage::choose_data() {
     data_->open_chooser();
+}
+
+void TrainPage::pick_targets() {
+    const recipe::Recipe& recipe = draft_.recipe();
+    auto* picker = make<TargetPicker>(
+        *draft_.model(), recipe.method.rank, recipe.method.target_modules,
+        [this](const std::vector<std::string>& entries) {
+            recipe::Recipe other = draft_.recipe();
+            other.method.target_modules = entries;
+            return draft_.plan_of(other);
+        },
+        this);
+    picker->setAttribute(Qt::WA_DeleteOnClose);
+    connect(picker, &QDialog::accepted, this,
+            [this, picker] { draft_.set("method.target_modules", Json(picker->entries())); });
+    picker->open();
 }
 
 void TrainPage::go_to_field(const std::string& key) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 class QScrollArea;
+class QToolButton;
 
 namespace qlora::ui {
 
@@ -43,6 +44,7 @@ class TrainPage : public QWidget {
   private:
     QWidget* make_heading();
     QWidget* make_cards();
+    void pick_targets();
 
     RecipeDraft& draft_;
     Dialogs& dialogs_;
@@ -53,6 +55,7 @@ class TrainPage : public QWidget {
     TrainDataCard* data_;
     std::vector<Card*> cards_;
     std::vector<TrainForm*> forms_;
+    QToolButton* pick_targets_;
     TrainPreview* preview_;
 };
 

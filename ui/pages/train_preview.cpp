@@ -148,8 +148,6 @@ void TrainPreview::refresh_notices() {
     if (draft_.plan())
         for (const auto& notice : draft_.plan()->notices) notices << QString::fromStdString(notice);
     if (draft_.data()) notices << draft_.data()->notices;
-    if (draft_.model())
-        for (const auto& notice : draft_.model()->notices) notices << QString::fromStdString(notice);
     for (const auto& problem : draft_.problems()) {
         const QString hint = QString::fromStdString(problem.hint.empty() ? problem.expected : problem.hint);
         notices << tr("%1: %2").arg(QString::fromStdString(problem.field), hint);

@@ -1,14 +1,12 @@
 #include "ui/shell/drop.h"
 
-#include <QDir>
 #include <QFileInfo>
 
 namespace qlora::ui {
 
 Dropped classify_drop(const QString& path) {
     const QFileInfo info(path);
-    if (info.isDir())
-        return QDir(path).exists(QStringLiteral("config.json")) ? Dropped::model : Dropped::nothing;
+    if (info.isDir()) return Dropped::model;  // one that is none says so on the Model card
     if (!info.isFile()) return Dropped::nothing;
     static const QStringList tables{"jsonl", "ndjson", "json", "csv", "tsv", "parquet", "txt", "md"};
     const QString suffix = info.suffix().toLower();

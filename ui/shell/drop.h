@@ -1,5 +1,5 @@
 #pragma once
-// What a dropped path is, by its looks alone: a model folder, a .gguf file, or a data set.
+// What a dropped path is, by its looks alone: a folder or a .gguf file is a model, a table a data set.
 
 #include <QString>
 

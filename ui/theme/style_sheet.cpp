@@ -69,9 +69,15 @@ QComboBox QAbstractItemView { background: @card; border: 1px solid @edge; paddin
 QComboBox QAbstractItemView::item { min-height: 26px; padding: 0 6px; border-radius: 4px; }
 QCheckBox { spacing: 8px; background: transparent; padding: 3px; border: 1px solid transparent; border-radius: 6px; }
 QCheckBox:focus { border-color: @accent; }
-QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid @edge; border-radius: 4px; background: @card; }
-QCheckBox::indicator:hover { border-color: @accent; }
-QCheckBox::indicator:checked { background: @accent; border-color: @accent; image: url(:/theme/check-@scheme.svg); }
+QCheckBox::indicator, QTreeView::indicator { width: 16px; height: 16px; border: 1px solid @edge; border-radius: 4px;
+    background: @card; }
+QCheckBox::indicator:hover, QTreeView::indicator:hover { border-color: @accent; }
+QCheckBox::indicator:checked, QTreeView::indicator:checked { background: @accent; border-color: @accent;
+    image: url(:/theme/check-@scheme.svg); }
+QTreeView::indicator:indeterminate { background: @accent; border-color: @accent; image: url(:/theme/dash-@scheme.svg); }
+QTreeView::branch { background: transparent; }
+QTreeView::branch:has-children:closed { image: url(:/theme/right-@scheme.svg); }
+QTreeView::branch:has-children:open { image: url(:/theme/down-@scheme.svg); }
 
 QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; border: none; }
 QScrollBar:vertical { width: 10px; background: transparent; margin: 0; }
@@ -89,7 +95,7 @@ QAbstractItemView:focus { border-color: @accent; }
 QHeaderView { background: @card; border: none; }
 QHeaderView::section { background: @card; color: @dim; border: none; border-bottom: 1px solid @line; padding: 6px 8px;
     font-size: 12px; text-align: left; }
-QTableView::item, QTreeView::item, QListView::item { padding: 4px 8px; }
+QTableView::item, QListView::item { padding: 4px 8px; }
 QTableCornerButton::section { background: @card; border: none; }
 
 QMenu { background: @card; border: 1px solid @edge; padding: 4px; }

@@ -44,7 +44,12 @@ QString choice_text(const std::string& key, const std::string& value) {
         {"int4", FieldEditor::tr("INT4 (4 bit)")},    {"native", FieldEditor::tr("As in the file")},
         {"auto", FieldEditor::tr("Automatic")},       {"linear", FieldEditor::tr("Linear")},
         {"cosine", FieldEditor::tr("Cosine")},        {"constant", FieldEditor::tr("Constant")},
-        {"lora", FieldEditor::tr("LoRA")},
+        {"lora", FieldEditor::tr("LoRA")},            {"causal-lm", FieldEditor::tr("Chat / text")},
+        {"classification", FieldEditor::tr("Classification")},
+        {"seq2seq", FieldEditor::tr("Sequence to sequence")},
+        {"single_label_classification", FieldEditor::tr("One class a row")},
+        {"multi_label_classification", FieldEditor::tr("Any number of labels")},
+        {"regression", FieldEditor::tr("A number")},
     };
     const auto known = words.find(value);
     return known == words.end() ? text_of(value) : known->second;
@@ -83,24 +88,27 @@ FieldEditor::FieldEditor(const recipe::Field& field, QWidget* parent)
     input_->setAccessibleName(text_of(field.label));
     input_->setAccessibleDescription(text_of(field.help));
     label_->setBuddy(input_);
-    if (field.type == Type::path) {
-        auto* row = make<QHBoxLayout>();
-        row->setSpacing(4);
-        auto* browse = make<QToolButton>(this);
-        browse->setIcon(theme::icon(QStringLiteral("folder")));
-        browse->setAccessibleName(tr("Choose %1").arg(text_of(field.label)));
-        connect(browse, &QToolButton::clicked, this, [this] { emit browse_requested(text_of(field_.key)); });
-        row->addWidget(input_, 1);
-        row->addWidget(browse);
-        column->addLayout(row);
-    } else {
-        column->addWidget(input_);
-    }
+    input_row_ = make<QHBoxLayout>();
+    input_row_->setSpacing(4);
+    input_row_->addWidget(input_, 1);
+    column->addLayout(input_row_);
+    if (field.type == Type::path)
+        connect(add_button(QStringLiteral("folder"), tr("Choose %1").arg(text_of(field.label))), &QToolButton::clicked, this,
+                [this] { emit browse_requested(text_of(field_.key)); });
     column->addWidget(help_);
     input_->installEventFilter(this);
     installEventFilter(this);
     show_(value_);
     show_help_line();
+}
+
+QToolButton* FieldEditor::add_button(const QString& icon, const QString& accessible_name) {
+    auto* button = make<QToolButton>(this);
+    button->setIcon(theme::icon(icon));
+    button->setAccessibleName(accessible_name);
+    button->setToolTip(accessible_name);
+    input_row_->addWidget(button);
+    return button;
 }
 
 void FieldEditor::build_text() {

@@ -6,7 +6,9 @@
 
 #include "core/recipe/fields.h"
 
+class QHBoxLayout;
 class QLabel;
+class QToolButton;
 
 namespace qlora::ui {
 
@@ -26,6 +28,8 @@ class FieldEditor : public QWidget {
     // A contradiction with other fields, found by recipe::validate; empty: none.
     void set_problem(const QString& problem);
     QWidget* input() const { return input_; }
+    // A button at the right of the input; the page says what it does.
+    QToolButton* add_button(const QString& icon, const QString& accessible_name);
 
   signals:
     void edited(const QString& key);     // value() is new and valid
@@ -50,6 +54,7 @@ class FieldEditor : public QWidget {
     Json value_;
     QString own_problem_, problem_;
     QWidget* input_ = nullptr;
+    QHBoxLayout* input_row_;
     QLabel* label_;
     ElidedLabel* help_;
     std::function<void(const Json&)> show_;
