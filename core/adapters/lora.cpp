@@ -70,7 +70,7 @@ double LoraConfig::scale(std::int64_t r, double a) const {
 void Lora::build(nn::Model& model) {
     const auto& saved = config_.target_options.saved;
     const auto names = linear_names(model);
-    expect_known(saved, names, model.embedding_name);
+    if (!config_.target_options.lenient) expect_known(saved, names, model.embedding_name);
     const auto targets = select_targets(names, config_.target_modules, config_.target_options);
     fan_in_fan_out_ = model.config.family == "gpt2";
     std::vector<nn::Linear*> adapted, whole;
@@ -101,7 +101,7 @@ void Lora::build(nn::Model& model) {
     torch::NoGradGuard no_grad;
     Views views(values_, gradients_);
     auto keep = [&](std::string name, const Tensor& tensor) {
-        tensors_.push_back({std::move(name), tensor});
+        tensors_.push_back({std::move(name), tensor, false});
         return tensor;
     };
     for (std::size_t i = 0; i < adapted.size(); ++i) {
@@ -124,6 +124,7 @@ void Lora::build(nn::Model& model) {
     for (nn::Linear* target : whole) {
         auto trained = std::make_shared<nn::TrainedLinear>();
         trained->weight = keep(in_file(target->name, "weight"), views.next({target->weight.rows(), target->weight.cols()}));
+        tensors_.back().transposed = fan_in_fan_out_ && !is_head(target->name);
         trained->weight.detach().copy_(target->weight.dequantized());
         if (target->bias.defined()) {
             trained->bias = keep(in_file(target->name, "bias"), views.next({target->bias.numel()}));

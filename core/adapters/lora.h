@@ -67,6 +67,7 @@ class Lora {
     struct Named {
         std::string name;
         torch::Tensor tensor;
+        bool transposed = false;  // in the file (GPT-2's Conv1D)
     };
     const std::vector<Named>& tensors() const { return tensors_; }
 

@@ -53,6 +53,10 @@ void refuse_unsupported(const JsonObject& config) {
     for (const auto& [key, value] : config.raw().items())
         if (((key.starts_with("use_") && key != "use_rslora" && key != "use_dora") || key.ends_with("_config")) && !off(key.c_str()))
             config.fail(key.c_str(), "nothing: this variant of LoRA is not supported yet");
+    // These start from a changed base, which the file does not say.
+    if (config.has("init_lora_weights") && config.value("init_lora_weights").is_string())
+        if (const auto start = config.string("init_lora_weights"); start != "gaussian" && start != "orthogonal")
+            config.fail("init_lora_weights", "true, false, \"gaussian\" or \"orthogonal\": others change the base too");
     if (config.string("bias", "none") != "none") config.fail("bias", "\"none\": trained biases are not supported yet");
 }
 
@@ -114,6 +118,7 @@ LoraConfig read_config(const fs::path& folder) {
     constexpr std::int64_t largest_rank = 1 << 16;
     constexpr double largest_alpha = 1e9;
     LoraConfig config;
+    config.target_options.lenient = true;
     config.rank = object.integer("r", 1, largest_rank);
     config.alpha = object.number("lora_alpha", -largest_alpha, largest_alpha);
     config.dropout = object.number("lora_dropout", 0, 0.999, 0);
@@ -148,12 +153,14 @@ void Lora::restore(const fs::path& folder) {
             missing += "\n  missing: " + named.name;
             continue;
         }
-        formats::expect_shape(*view, named.tensor.sizes(), where);
+        const Tensor target = named.transposed ? named.tensor.detach().t() : named.tensor.detach();
+        formats::expect_shape(*view, target.sizes(), where);
         formats::expect_finite(*view, where);
-        named.tensor.detach().copy_(read_tensor(*view, where));
+        target.copy_(read_tensor(*view, where));
     }
     for (const auto* view : file.tensors())
-        if (!known.contains(view->name)) unexpected += "\n  unexpected: " + view->name;
+        // Of an adapted head PEFT writes the base's weight too.
+        if (!known.contains(view->name) && !view->name.ends_with(".base_layer.weight")) unexpected += "\n  unexpected: " + view->name;
     file.check();
     if (!missing.empty() || !unexpected.empty())
         throw input_error("adapter.tensors", where, "the adapter does not fit this model:" + missing + unexpected,
@@ -215,9 +222,13 @@ void Lora::save(const fs::path& folder) const {
     for (const auto& [name, rank] : config_.rank_pattern) config["rank_pattern"][name] = rank;
     for (const auto& [name, alpha] : config_.alpha_pattern) config["alpha_pattern"][name] = whole_if_possible(alpha);
     std::vector<formats::TensorView> tensors;
-    for (const auto& [name, tensor] : tensors_)
-        tensors.push_back({name, formats::DType::f32, tensor.sizes().vec(),
-                           {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+    std::vector<Tensor> turned;  // alive until they are written
+    for (const auto& [name, tensor, transposed] : tensors_) {
+        turned.push_back(transposed ? tensor.detach().t().contiguous() : tensor);
+        const Tensor& stored = turned.back();
+        tensors.push_back({name, formats::DType::f32, stored.sizes().vec(),
+                           {static_cast<const std::byte*>(stored.const_data_ptr()), stored.nbytes()}});
+    }
     formats::write_safetensors(folder / weights_file, tensors, {{"format", "pt"}});
     write_atomically(folder / config_file, config.dump(2) + "\n");
 }

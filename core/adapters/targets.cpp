@@ -94,7 +94,7 @@ std::vector<std::string> select_targets(const std::vector<std::string>& names, c
                 found = true;
                 if (may(names[i])) chosen[i] = true;
             }
-        if (!found)
+        if (!found && !(options.lenient && entries.size() > 1))
             throw input_error("adapter.targets", where, "\"" + entry + "\" matches no linear layer of this model",
                               "Use all-linear, or some of: " + known_modules(names) + ".");
     }
@@ -102,7 +102,7 @@ std::vector<std::string> select_targets(const std::vector<std::string>& names, c
     for (std::size_t i = 0; i < names.size(); ++i)
         if (chosen[i]) targets.push_back(names[i]);
     if (targets.empty())
-        throw input_error("adapter.targets", where, "every layer that it matches is excluded or trained whole",
+        throw input_error("adapter.targets", where, "no linear layer of this model is left to adapt: none is matched, or all are excluded or trained whole",
                           "Use all-linear, or some of: " + known_modules(names) + ".");
     return targets;
 }

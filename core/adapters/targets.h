@@ -12,6 +12,7 @@ struct TargetOptions {
     std::vector<std::string> saved{};            // modules_to_save: never targets
     std::optional<std::vector<std::int64_t>> layers{};  // layers_to_transform, of those in layers_pattern (empty: any list)
     std::vector<std::string> layers_pattern{};
+    bool lenient = false;  // an entry may select nothing while another selects something, as in adapters from elsewhere
 };
 
 // The modules of `names` that `entries` select, in the order of `names`. An entry selects a module when the name

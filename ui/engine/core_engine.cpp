@@ -1,6 +1,7 @@
 #include "ui/engine/core_engine.h"
 
 #include <QFileInfo>
+#include <algorithm>
 #include <mutex>
 #include <thread>
 
@@ -24,6 +25,18 @@ std::string run_name(const recipe::Recipe& recipe) {
     const auto stem = [](const std::string& path) { return std::filesystem::path(path).stem().string(); };
     return stem(recipe.data.train) + " " + stem(recipe.model) + " " +
            std::string(recipe::name(recipe.precision)) + " r" + std::to_string(recipe.method.rank);
+}
+
+Catalogue catalogue_on_disk() {
+    Catalogue catalogue{hub::models(), hub::datasets(), {}};
+    auto ready = [](const auto& list, const std::string& id) {
+        return std::any_of(list.begin(), list.end(), [&](const auto& entry) { return entry.id == id && entry.available; });
+    };
+    for (const auto& known : hub::recipes()) {
+        const auto recipe = recipe::load(known.path);
+        if (ready(catalogue.models, recipe.model) && ready(catalogue.datasets, recipe.data.train)) catalogue.recipes.push_back(recipe);
+    }
+    return catalogue;
 }
 
 }  // namespace
@@ -59,7 +72,7 @@ CoreEngine::~CoreEngine() {
 
 void CoreEngine::read_catalogue() {
     catalogue_task_.start([this](Worker& worker) {
-        worker.post([this, catalogue = Catalogue{hub::models(), hub::datasets()}] {
+        worker.post([this, catalogue = catalogue_on_disk()] {
             emit catalogue_ready(catalogue);
         });
     });

@@ -21,6 +21,7 @@ namespace qlora::ui {
 struct Catalogue {
     std::vector<hub::CatalogueModel> models;
     std::vector<hub::CatalogueData> datasets;
+    std::vector<recipe::Recipe> recipes{};  // ready ones whose model and data are there
 };
 
 // What the Data card and the planner want to know of the data set a recipe names.

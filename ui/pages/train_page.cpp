@@ -1,6 +1,7 @@
 #include "ui/pages/train_page.h"
 
 #include <QHBoxLayout>
+#include <QMenu>
 #include <QScrollArea>
 #include <QToolButton>
 
@@ -50,6 +51,15 @@ QWidget* TrainPage::make_heading() {
     row->setContentsMargins(0, 0, 12, 0);
     row->addWidget(plain_label(tr("Train"), "title", heading));
     row->addStretch(1);
+    examples_ = make<QToolButton>(heading);
+    examples_->setText(tr("Examples"));
+    examples_->setToolTip(tr("Recipes that are ready to start"));
+    examples_->setPopupMode(QToolButton::InstantPopup);
+    examples_->setFocusPolicy(Qt::StrongFocus);
+    examples_->setMenu(make<QMenu>(examples_));
+    connect(&draft_, &RecipeDraft::facts_changed, this, &TrainPage::list_examples);
+    list_examples();
+    row->addWidget(examples_);
     level_ = make<SegmentedControl>(tr("Settings shown"), QStringList{tr("Simple"), tr("Advanced")}, heading);
     connect(level_, &SegmentedControl::changed, this, [this](int index) {
         for (TrainForm* form : forms_) form->set_advanced(index == 1);
@@ -57,6 +67,19 @@ QWidget* TrainPage::make_heading() {
     });
     row->addWidget(level_);
     return heading;
+}
+
+// A menu once the catalogue has told which recipes there are; the same list is not made twice.
+void TrainPage::list_examples() {
+    const auto& catalogue = draft_.catalogue();
+    const std::size_t count = catalogue ? catalogue->recipes.size() : 0;
+    examples_->setVisible(count > 0);
+    if (std::size_t(examples_->menu()->actions().size()) == count) return;
+    examples_->menu()->clear();
+    for (const auto& recipe : catalogue->recipes) {
+        auto* action = examples_->menu()->addAction(QString::fromStdString(recipe.name).replace(QLatin1Char('&'), QLatin1String("&&")));
+        connect(action, &QAction::triggered, this, [this, recipe] { emit example_chosen(recipe); });
+    }
 }
 
 QWidget* TrainPage::make_cards() {

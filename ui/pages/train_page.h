@@ -4,7 +4,10 @@
 #include <QWidget>
 #include <vector>
 
+#include "core/recipe/recipe.h"
+
 class QScrollArea;
+class QToolButton;
 class QToolButton;
 
 namespace qlora::ui {
@@ -40,15 +43,18 @@ class TrainPage : public QWidget {
     void start_requested();
     void look_at_data_requested();
     void advanced_changed(bool advanced);
+    void example_chosen(const qlora::recipe::Recipe& recipe);
 
   private:
     QWidget* make_heading();
+    void list_examples();
     QWidget* make_cards();
     void pick_targets();
 
     RecipeDraft& draft_;
     Dialogs& dialogs_;
     SegmentedControl* level_;
+    QToolButton* examples_;
     ErrorPanel* error_;
     QScrollArea* scroll_;
     TrainModelCard* model_;

@@ -104,6 +104,12 @@ void MainWindow::make_pages() {
         stack_->addWidget(page);
 
     connect(train_, &TrainPage::start_requested, this, &MainWindow::start_run);
+    connect(train_, &TrainPage::example_chosen, this, [this](const recipe::Recipe& example) {
+        const recipe::Recipe before = draft_->recipe();
+        draft_->set_recipe(example);
+        toast_->offer_undo(tr("The recipe is \"%1\" now.").arg(QString::fromStdString(example.name)),
+                           [this, before] { draft_->set_recipe(before); });
+    });
     connect(train_, &TrainPage::look_at_data_requested, this, [this] { show_page(Page::data); });
     connect(draft_, &RecipeDraft::edited, this, [this] { data_->set_recipe(draft_->recipe()); });
     connect(data_, &DataPage::data_edited, this, [this](const recipe::Data& data) {

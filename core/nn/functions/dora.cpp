@@ -26,7 +26,8 @@ Tensor adapted_row_norms(const quant::Weight& weight, const LowRank& branch) {
     Tensor across = quant::matmul_transposed(a, weight).t();
     Tensor squares = (across * b).sum(1).mul_(2 * branch.scale);
     squares.add_((at::mm(b, at::mm(a, a.t())) * b).sum(1), branch.scale * branch.scale);
-    return squares.add_(branch.base_square_norms).clamp_min_(0).sqrt_();
+    // Never 0: a row of zeros stays one, whatever its magnitude.
+    return squares.add_(branch.base_square_norms).clamp_min_(1e-30).sqrt_();
 }
 
 namespace {

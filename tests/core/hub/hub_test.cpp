@@ -4,6 +4,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/home.h"
+#include "core/base/json.h"
 #include "core/hub/catalogue.h"
 
 using namespace qlora;
@@ -64,7 +65,7 @@ class HubTest : public QObject {
         const auto recipes = hub::recipes();
         QVERIFY(recipes.size() >= 3);
         for (const auto& ready : recipes) {
-            const Json json = read_json_file(ready.path);
+            const qlora::Json json = qlora::read_json_file(ready.path);
             QVERIFY(!ready.name.empty() && ready.name == json["name"]);
             QVERIFY(std::ranges::any_of(hub::models(), [&](const auto& model) { return model.id == json["model"]; }));
         }
