@@ -112,6 +112,60 @@ class DataPageTest : public QObject {
         QCOMPARE(page.findChild<TokenStrip*>()->count(), 1);
     }
 
+    void a_classifier_learns_from_texts_with_labels() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        auto recipe = recipe_on("a.jsonl");
+        page.set_recipe(recipe);
+        page.show();
+        auto* roles = page.findChild<DataRoles*>();
+        const auto box = [&](const QString& name) {
+            for (auto* found : roles->findChildren<QComboBox*>())
+                if (found->accessibleName() == name) return found;
+            return static_cast<QComboBox*>(nullptr);
+        };
+        QCOMPARE(box("Rows are")->count(), 3);
+        QVERIFY(!box("Label")->isVisible());
+        const auto asked = service.asked.size();
+        recipe.task = recipe::Task::classification;
+        page.set_recipe(recipe);
+        QCOMPARE(service.asked.size(), asked + 1);
+        emit service.opened({"set", "Reviews", "/tmp/r.csv", 3,
+                             {{"review", data::ColumnKind::string}, {"stars", data::ColumnKind::number}, {"tags", data::ColumnKind::list}},
+                             {}});
+        DatasetRoles resolved;
+        resolved.roles.layout = data::ColumnRoles::Layout::labelled;
+        resolved.roles.text = "review";
+        resolved.roles.label = "stars";
+        emit service.resolved(resolved);
+        QCOMPARE(box("Rows are")->count(), 1);
+        QCOMPARE(box("Rows are")->currentText(), "Texts with labels");
+        QVERIFY(box("Text")->isVisible() && box("Label")->isVisible() && !box("Prompt")->isVisible());
+        QCOMPARE(box("Label")->currentText(), "stars");
+        QVERIFY(box("Label")->findText("tags") > 0);
+        QCOMPARE(box("Text")->findText("tags"), -1);
+        QCOMPARE(page.findChild<QTableView*>()->model()->headerData(1, Qt::Horizontal).toString(), "stars (label)");
+        QSignalSpy edited(&page, &DataPage::data_edited);
+        box("Label")->setCurrentIndex(box("Label")->findText("tags"));
+        emit box("Label")->activated(box("Label")->currentIndex());
+        QCOMPARE(edited.count(), 1);
+        const auto columns = edited[0][0].value<recipe::Data>().columns;
+        QCOMPARE(columns.text, std::string("review"));
+        QCOMPARE(columns.label, std::string("tags"));
+        data::DatasetReport report;
+        report.rows = 3;
+        report.tokens = 40;
+        report.classes = {{"1", 2}, {"5", 1}};
+        emit service.reported(report);
+        bool counted = false;
+        for (const auto* label : page.findChildren<QLabel*>()) counted |= label->isVisible() && label->text() == "Classes: 1 2, 5 1";
+        QVERIFY(counted);
+        recipe.task = recipe::Task::seq2seq;
+        page.set_recipe(recipe);
+        QCOMPARE(box("Rows are")->currentText(), "Question and answer");
+    }
+
     void a_role_chosen_by_the_user_goes_into_the_recipe() {
         PlayedDatasets service;
         AnsweredDialogs dialogs;

@@ -4,6 +4,8 @@
 #include <QCheckBox>
 #include <QDir>
 #include <QLabel>
+#include <QListView>
+#include <QPlainTextEdit>
 #include <QSignalSpy>
 #include <QTableView>
 #include <QTest>
@@ -16,6 +18,7 @@
 #include "ui/pages/evaluate_confusion.h"
 #include "ui/pages/evaluate_page.h"
 #include "ui/pages/evaluate_scoreboard.h"
+#include "ui/pages/evaluate_try.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/segmented_control.h"
 
@@ -23,6 +26,15 @@ using namespace qlora;
 using namespace qlora::ui;
 
 namespace {
+
+class TriedChat : public QuietChat {
+  public:
+    void ask(const std::vector<evaluate::Message>& base, const std::vector<evaluate::Message>& tuned,
+             const evaluate::GenerateOptions&) override {
+        asked = {base.at(0).content, tuned.at(0).content};
+    }
+    std::vector<std::string> asked;
+};
 
 using Matrix = std::vector<std::vector<std::int64_t>>;
 
@@ -319,8 +331,8 @@ class EvaluateTasksTest : public QObject {
         QCOMPARE(model.index(0, 2).data().toString(), "(none)");
     }
 
-    void there_is_no_chat_with_a_classifier() {
-        QuietChat chat;
+    void a_classifier_is_tried_on_a_text_instead_of_a_chat() {
+        TriedChat chat;
         QuietRuns runs;
         RunEntry entry;
         entry.run.id = 1;
@@ -329,16 +341,54 @@ class EvaluateTasksTest : public QObject {
         entry.has_adapter = true;
         runs.entries = {entry};
         EvaluatePage page(chat, runs);
+        page.resize(1140, 640);
         page.show();
-        auto* view = named<SegmentedControl>(page, "View");
-        QVERIFY(view->isVisible());
-        view->set_current(1);
         emit chat.measured(support_report());
-        QVERIFY(!view->isVisible());
-        QCOMPARE(view->current(), 0);
-        QVERIFY(page.findChild<EvaluateScoreboard*>()->isVisible());
+        auto* view = named<SegmentedControl>(page, "View");
+        view->set_current(1);
+        auto* text = named<QPlainTextEdit>(page, "Text to classify");
+        QVERIFY(text->isVisible() && !named<QPlainTextEdit>(page, "Prompt")->isVisible());
+        text->setFocus();
+        QTest::keyClicks(text, "my card is gone");
+        QTest::keyClick(text, Qt::Key_Return);
+        QCOMPARE(chat.asked, (std::vector<std::string>{"my card is gone", "my card is gone"}));
+        auto* tuned = named<QListView>(page, "What the tuned model says");
+        QVERIFY(!tuned->isVisible());
+        emit chat.answered(Side::base, {"", {{"card stolen", 0.31}, {"card lost", 0.29}}});
+        emit chat.answered(Side::tuned, {"", {{"card lost", 0.968}, {"card stolen", 0.0321}, {"exchange rate wrong", 0}}});
+        emit chat.chat_ended();
+        QVERIFY(tuned->isVisible());
+        QCOMPARE(tuned->model()->index(0, 0).data(Qt::AccessibleTextRole).toString(), "card lost: 96.8 %");
+        QCOMPARE(named<QListView>(page, "What the base model says")->model()->index(0, 0).data().toString(), "card stolen");
+        shoot(page, "evaluate-try");
+        // Another task, another view; answers to a chat are not taken for labels.
         emit chat.measured(translation_report());
-        QVERIFY(view->isVisible());
+        QVERIFY(named<QPlainTextEdit>(page, "Prompt")->isVisible() && !text->isVisible());
+    }
+
+    void a_try_that_ends_without_an_answer_says_so() {
+        TriedChat chat;
+        EvaluateTry pane(chat);
+        pane.show();
+        QSignalSpy answering(&pane, &EvaluateTry::answering_changed);
+        pane.ask("text");
+        QVERIFY(pane.answering());
+        emit chat.chat_ended();
+        QVERIFY(!pane.answering());
+        QCOMPARE(answering.count(), 2);
+        QVERIFY(shows(pane, "No answer."));
+        pane.set_blocked("A run is going");
+        pane.ask("again");
+        QVERIFY(!pane.answering());
+    }
+
+    void values_have_no_bars() {
+        LabelScoresModel model;
+        model.set_scores({{"value", 3.5}}, true);
+        QCOMPARE(model.index(0).data(LabelScoresModel::ScoreTextRole).toString(), "3.50");
+        QVERIFY(std::isnan(model.index(0).data(LabelScoresModel::ShareRole).toDouble()));
+        model.set_scores({{"yes", 0.25}}, false);
+        QCOMPARE(model.index(0).data(LabelScoresModel::ShareRole).toDouble(), 0.25);
     }
 
     void a_metric_without_a_name_is_shown_by_its_key() {

@@ -2,6 +2,7 @@
 
 #include <QApplication>
 #include <QClipboard>
+#include <QComboBox>
 #include <QDir>
 #include <QDropEvent>
 #include <QFileInfo>
@@ -16,14 +17,17 @@
 #include <QTest>
 #include <QToolButton>
 #include <QTreeView>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "tests/ui/recorded_engine.h"
 #include "tests/ui/recorded_services.h"
 #include "ui/charts/loss_chart.h"
+#include "ui/charts/quality_chart.h"
 #include "ui/models/live_run.h"
 #include "ui/models/recipe_draft.h"
 #include "ui/pages/live_page.h"
+#include "ui/pages/live_side.h"
 #include "ui/pages/train_page.h"
 #include "ui/pages/train_preview.h"
 #include "ui/pages/train_targets.h"
@@ -312,6 +316,62 @@ class MainWindowTest : public QObject {
         studio.engine.model.notices.clear();
         studio.window.draft().choose_model("/models/third");
         QVERIFY(QTest::qWaitFor([&] { return card->findChildren<NoticeRow*>().isEmpty(); }));
+    }
+    void another_task_guesses_the_columns_anew() {
+        Studio studio(*theme_, settings());
+        RecipeDraft& draft = studio.window.draft();
+        auto* task = studio.window.train_page()->findChild<FieldEditor*>("task");
+        QVERIFY(task && task->isVisibleTo(studio.window.train_page()));
+        auto* box = qobject_cast<QComboBox*>(task->input());
+        QCOMPARE(box->currentText(), "Chat / text");
+        draft.set("data.columns.prompt", "question");
+        draft.set("data.columns.completion", "answer");
+        box->setCurrentIndex(box->findText("Classification"));
+        emit box->activated(box->currentIndex());
+        QCOMPARE(draft.recipe().task, recipe::Task::classification);
+        QCOMPARE(draft.recipe().data.columns, recipe::Columns());
+        QVERIFY(draft.problems().empty());
+        draft.set("data.columns.label", "sentiment");
+        draft.set("data.problem_type", "regression");
+        box->setCurrentIndex(box->findText("Sequence to sequence"));
+        emit box->activated(box->currentIndex());
+        QCOMPARE(draft.recipe().data.columns, recipe::Columns());
+        QVERIFY(draft.problems().empty());
+    }
+    void a_classifiers_run_shows_its_quality_and_labels() {
+        Studio studio(*theme_, settings());
+        studio.window.resize(1280, 720);
+        studio.start_button()->click();
+        auto* quality = studio.window.live_page()->findChild<QualityChart*>();
+        studio.engine.play();
+        QVERIFY(!quality->isVisible());
+        studio.window.live_run().begin({}, "/runs/reviews-1");
+        for (auto event : studio.engine.events) {
+            if (auto* evaluated = std::get_if<train::Evaluated>(&event)) {
+                const double share = 0.9 - 0.5 * std::exp(-double(evaluated->step) / 40);
+                evaluated->metrics = {{"accuracy", share}, {"macro_f1", share - 0.05}};
+                evaluated->samples = {{"Warm and very funny.", "positive", "negative", "positive"},
+                                      {"Not one laugh in two hours.", "negative", "negative", "positive"}};
+            }
+            studio.window.live_run().take(event);
+        }
+        QVERIFY(QTest::qWaitFor([&] { return quality->isVisible(); }));
+        QCOMPARE(quality->curves(), std::size_t(2));
+        quality->redraw_now();
+        QCOMPARE(quality->drawn_points(0), std::size_t(6));
+        QStringList texts;
+        QStringList marks;
+        for (const auto* label : studio.window.live_page()->findChild<LiveAnswers*>()->findChildren<QLabel*>()) {
+            texts << label->text();
+            if (!label->accessibleName().isEmpty() && label->text().isEmpty()) marks << label->accessibleName();
+        }
+        QVERIFY(texts.contains("Warm and very funny.") && texts.contains("In the data") && !texts.contains("Question"));
+        QCOMPARE(marks, (QStringList{"right", "wrong", "wrong", "right"}));
+        shoot(studio, "live-classify", Page::live);
+        // Another run without such figures has the room back.
+        studio.window.live_run().begin({}, "/runs/other");
+        QVERIFY(!quality->isVisible());
+        QCOMPARE(quality->curves(), std::size_t(0));
     }
     void everything_that_takes_the_focus_has_a_name() {
         Studio studio(*theme_, settings());

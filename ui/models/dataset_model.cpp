@@ -120,6 +120,7 @@ QString DatasetModel::role_of(const std::string& column) const {
     if (column == roles_.messages) return tr("messages");
     if (column == roles_.system) return tr("system");
     if (column == roles_.text) return tr("text");
+    if (column == roles_.label) return tr("label");
     return {};
 }
 

@@ -20,10 +20,16 @@ QString contender_text(const std::string& name) {
     return text(name);
 }
 
+bool tells_numbers(const evaluate::Report& report) {
+    return std::ranges::any_of(report.contenders, [](const evaluate::Contender& contender) {
+        return contender.regression || contender.metrics.contains("mean_absolute_error");
+    });
+}
+
 void PredictionsModel::set_report(const evaluate::Report& report) {
     beginResetModel();
     report_ = report;
-    numbers_ = std::ranges::any_of(report.contenders, [](const auto& contender) { return contender.regression.has_value(); });
+    numbers_ = tells_numbers(report);
     endResetModel();
 }
 

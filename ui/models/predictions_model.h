@@ -34,6 +34,8 @@ class PredictionsModel : public QAbstractTableModel {
     bool numbers_ = false;  // regression: nothing is right or wrong
 };
 
+// A regression's: what it says is a number, more or less near.
+bool tells_numbers(const evaluate::Report& report);
 // "base", "tuned" for people.
 QString contender_text(const std::string& name);
 

@@ -64,6 +64,11 @@ bool RecipeDraft::set(const std::string& key, const Json& value) {
     recipe::Recipe changed = recipe_;
     if (!field || !field->set(changed, value)) return false;
     if (changed == recipe_) return true;
+    // Another task learns from other columns: they are guessed anew.
+    if (changed.task != recipe_.task) {
+        changed.data.columns = {};
+        changed.data.problem_type = recipe::ProblemType::automatic;
+    }
     recipe_ = std::move(changed);
     ask_later_.start();
     recompute();
@@ -116,9 +121,10 @@ void RecipeDraft::ask() {
         model_pending_ = !model.isEmpty();
         if (model_pending_) engine_.inspect_model(model);
     }
-    if (other_model || asked_data_ != recipe_.data) {
+    if (other_model || asked_data_ != recipe_.data || asked_task_ != recipe_.task) {
         const bool other_file = !asked_data_ || asked_data_->train != recipe_.data.train;
         asked_data_ = recipe_.data;
+        asked_task_ = recipe_.task;
         if (other_file) data_.reset();  // else the old figures stay until the new ones are here
         data_error_.reset();
         data_pending_ = !recipe_.data.train.empty();

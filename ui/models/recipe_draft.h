@@ -20,7 +20,7 @@ class RecipeDraft : public QObject {
 
     const recipe::Recipe& recipe() const { return recipe_; }
     void set_recipe(const recipe::Recipe& recipe);
-    // Sets one field of the table; false (and nothing changes) when the value is not allowed.
+    // Sets one field of the table, and with the task the columns back to guessing; false (and nothing changes) when the value is not allowed.
     bool set(const std::string& key, const Json& value);
     // A field holds text that is no value: the last valid value stays, but nothing starts meanwhile.
     void mark_invalid(const std::string& key, bool invalid);
@@ -67,6 +67,7 @@ class RecipeDraft : public QObject {
     Machine machine_;
     QString asked_model_;
     std::optional<recipe::Data> asked_data_;
+    recipe::Task asked_task_ = recipe::Task::causal_lm;
     bool model_pending_ = false, data_pending_ = false;
     QTimer ask_later_;
 };

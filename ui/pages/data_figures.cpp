@@ -21,6 +21,7 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
+constexpr qsizetype most_classes = 8;
 constexpr std::size_t most_sentences = 3;
 constexpr int mark_px = 14;
 
@@ -66,6 +67,9 @@ DataFigures::DataFigures(QWidget* parent) : QWidget(parent) {
         grid->addWidget(values_[figure], line++, 2);
     }
     column->addLayout(grid);
+    classes_ = wrapped_label({}, "dim");
+    classes_->hide();
+    column->addWidget(classes_);
     sentences_ = make<QVBoxLayout>();
     sentences_->setSpacing(theme::half_grid);
     column->addLayout(sentences_);
@@ -94,6 +98,7 @@ void DataFigures::changeEvent(QEvent* event) {
 
 void DataFigures::clear() {
     for (int figure = 0; figure < figure_count; ++figure) set_figure(Figure(figure), u"–"_s);
+    set_classes({});
     set_sentences({});
     chart_->clear_points();
     chart_->set_marks(u"limit"_s, {}, [] { return QColor(); }, Qt::DashLine);
@@ -118,9 +123,20 @@ void DataFigures::set_report(const data::DatasetReport& report, bool has_held_ou
     set_figure(leaks, has_held_out ? count(report.leaks.size()) : u"–"_s, !report.leaks.empty());
     set_figure(mean_tokens, format::figure(report.mean_tokens));
     set_figure(longest, count(report.longest));
-    set_figure(trained, report.tokens > 0 ? format::percent(double(report.trained_tokens) / double(report.tokens)) : u"–"_s);
+    // A class is learned from a whole text: no token has a loss of its own.
+    set_figure(trained, report.tokens > 0 && report.trained_tokens > 0 ? format::percent(double(report.trained_tokens) / double(report.tokens)) : u"–"_s);
+    set_classes(report.classes);
     set_sentences(report.sentences);
     chart_->set_histogram(report.lengths);
+}
+
+void DataFigures::set_classes(const std::vector<std::pair<std::string, std::size_t>>& classes) {
+    QStringList named;
+    for (const auto& [name, rows] : classes) named << u"%1 %2"_s.arg(QString::fromStdString(name), count(rows));
+    const qsizetype more = named.size() - most_classes;
+    if (more > 0) named = named.mid(0, most_classes) << tr("and %1 more").arg(more);
+    classes_->setText(tr("Classes: %1").arg(named.join(u", ")));
+    classes_->setVisible(!classes.empty());
 }
 
 void DataFigures::set_sentences(const std::vector<std::string>& sentences) {

@@ -31,12 +31,14 @@ class DataFigures : public QWidget {
     enum Figure { rows, kept, duplicates, empty, dropped, truncated, leaks, mean_tokens, longest, trained, figure_count };
     // An amount that is not good to have is marked with a sign and a colour.
     void set_figure(Figure figure, const QString& text, bool warn = false);
+    void set_classes(const std::vector<std::pair<std::string, std::size_t>>& classes);
     void set_sentences(const std::vector<std::string>& sentences);
 
     void draw_mark(int figure);
 
     std::array<QLabel*, figure_count> values_, marks_;
     std::array<bool, figure_count> warned_{};
+    QLabel* classes_;
     QVBoxLayout* sentences_;
     LengthChart* chart_;
 };

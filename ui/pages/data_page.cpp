@@ -238,8 +238,9 @@ void DataPage::size_columns() {
 }
 
 void DataPage::set_recipe(const recipe::Recipe& recipe) {
-    const bool same = recipe.data == recipe_.data && recipe.model == recipe_.model;
+    const bool same = recipe.data == recipe_.data && recipe.model == recipe_.model && recipe.task == recipe_.task;
     recipe_ = recipe;
+    roles_->set_task(recipe.task);
     if (same) return;
     stale_ = true;
     if (isVisible()) read();

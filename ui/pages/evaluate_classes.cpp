@@ -168,13 +168,12 @@ void EvaluateClasses::set_report(const evaluate::Report& report) {
     rows_->horizontalHeader()->setSectionResizeMode(PredictionsModel::text_column, QHeaderView::Stretch);
     for (int section = PredictionsModel::expected_column; section < predictions_->columnCount(); ++section)
         rows_->horizontalHeader()->resizeSection(section, label_width);
-    numbers_ = false;
+    numbers_ = tells_numbers(report);
     {
         const QSignalBlocker quiet(contender_);
         contender_->clear();
         for (std::size_t i = 0; i < report.contenders.size(); ++i) {
             const auto& contender = report.contenders[i];
-            numbers_ = numbers_ || contender.regression;
             if (contender.classification || contender.multi_label)
                 contender_->addItem(contender_text(contender.name), int(i));
         }

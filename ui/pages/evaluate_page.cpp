@@ -8,8 +8,10 @@
 #include <QVBoxLayout>
 #include <utility>
 
+#include "ui/models/predictions_model.h"
 #include "ui/pages/evaluate_chat.h"
 #include "ui/pages/evaluate_scoreboard.h"
+#include "ui/pages/evaluate_try.h"
 #include "ui/theme/tokens.h"
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/empty_state.h"
@@ -21,12 +23,6 @@
 namespace qlora::ui {
 
 using namespace Qt::StringLiterals;
-
-namespace {
-
-constexpr int figures_view = 0;
-
-}  // namespace
 
 EvaluatePage::EvaluatePage(ChatService& chat, RunsService& runs, QWidget* parent)
     : QWidget(parent), chat_service_(chat), runs_service_(runs), model_(make<RunsModel>(this)) {
@@ -47,8 +43,12 @@ EvaluatePage::EvaluatePage(ChatService& chat, RunsService& runs, QWidget* parent
     views_ = make<QStackedWidget>();
     scoreboard_ = make<EvaluateScoreboard>();
     chat_ = make<EvaluateChat>(chat_service_);
+    try_ = make<EvaluateTry>(chat_service_);
+    talk_ = make<QStackedWidget>();
+    talk_->addWidget(chat_);
+    talk_->addWidget(try_);
     views_->addWidget(scoreboard_);
-    views_->addWidget(chat_);
+    views_->addWidget(talk_);
     stack_->addWidget(views_);
     column->addWidget(stack_, 1);
     connect_services();
@@ -81,22 +81,15 @@ QWidget* EvaluatePage::make_heading() {
 void EvaluatePage::connect_services() {
     connect(&runs_service_, &RunsService::listed, this, &EvaluatePage::take);
     connect(scoreboard_, &EvaluateScoreboard::measure_requested, this, &EvaluatePage::measure);
-    connect(chat_, &EvaluateChat::answering_changed, this, [this](bool answering) {
-        if (answering) {
-            error_->clear();
-            progress_->begin(tr("Loading the model"), false);
-        } else {
-            progress_->end();
-        }
-        refresh();
-    });
+    connect(chat_, &EvaluateChat::answering_changed, this, &EvaluatePage::take_answering);
+    connect(try_, &EvaluateTry::answering_changed, this, &EvaluatePage::take_answering);
     connect(progress_, &ProgressStrip::cancelled, this, [this] {
         if (measuring_) chat_service_.cancel_measuring();
-        if (chat_->answering()) chat_service_.stop_chat();
+        if (answering()) chat_service_.stop_chat();
     });
     connect(&chat_service_, &ChatService::progressed, progress_, &ProgressStrip::set_progress);
     connect(&chat_service_, &ChatService::loading, this, [this](const QString& what, double done, double total) {
-        if (chat_->answering()) progress_->set_progress(what, done, total);
+        if (answering()) progress_->set_progress(what, done, total);
     });
     connect(&chat_service_, &ChatService::piece, this, [this] { progress_->end(); });
     connect(&chat_service_, &ChatService::trained, this, [this](const evaluate::Report& report) {
@@ -154,17 +147,32 @@ void EvaluatePage::run_chosen() {
     set_measuring(false);
     const auto known = reports_.find({run_, steps_});
     show_report(known == reports_.end() ? evaluate::Report{} : known->second);
-    chat_->set_run(entry ? QString::fromStdString(entry->run.name) : QString());
+    const QString name = entry ? QString::fromStdString(entry->run.name) : QString();
+    chat_->set_run(name);
+    try_->set_run(name);
     if (entry) chat_service_.choose(entry->run.folder);
     refresh();
 }
 
 void EvaluatePage::show_report(const evaluate::Report& report) {
     scoreboard_->set_report(report);
-    talks_ = report.task != recipe::Task::classification;
-    if (!talks_) view_->set_current(figures_view);
+    const bool classifies = report.task == recipe::Task::classification;
+    talk_->setCurrentIndex(classifies);
+    view_->set_text(1, classifies ? tr("Try a text") : tr("Chat"));
+    try_->set_values(tells_numbers(report));
+}
+
+void EvaluatePage::take_answering(bool answering) {
+    if (answering) {
+        error_->clear();
+        progress_->begin(tr("Loading the model"), false);
+    } else {
+        progress_->end();
+    }
     refresh();
 }
+
+bool EvaluatePage::answering() const { return chat_->answering() || try_->answering(); }
 
 void EvaluatePage::measure() {
     error_->clear();
@@ -175,7 +183,7 @@ void EvaluatePage::measure() {
 
 void EvaluatePage::set_measuring(bool measuring) {
     measuring_ = measuring;
-    if (!measuring && !chat_->answering()) progress_->end();
+    if (!measuring && !answering()) progress_->end();
     refresh();
 }
 
@@ -188,12 +196,14 @@ void EvaluatePage::set_busy(const QString& why_not) {
 void EvaluatePage::refresh() {
     const bool any = model_->rowCount() > 0;
     runs_->setVisible(any);
-    view_->setVisible(any && talks_);
+    view_->setVisible(any);
     scoreboard_->set_blocked(!busy_.isEmpty()       ? busy_
                              : measuring_           ? tr("The run is being measured.")
-                             : chat_->answering()   ? tr("The models are answering in the chat.")
+                             : answering()          ? tr("The models are answering.")
                                                     : QString());
-    chat_->set_blocked(!busy_.isEmpty() ? busy_ : measuring_ ? tr("The run is being measured.") : QString());
+    const QString blocked = !busy_.isEmpty() ? busy_ : measuring_ ? tr("The run is being measured.") : QString();
+    chat_->set_blocked(blocked);
+    try_->set_blocked(blocked);
 }
 
 void EvaluatePage::showEvent(QShowEvent* event) {

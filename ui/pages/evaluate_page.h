@@ -1,5 +1,6 @@
 #pragma once
-// What a run taught the model: held-out figures, example answers, and a chat with base and tuned model side by side.
+// What a run taught the model: held-out figures, example answers, and a chat with base and tuned model side by side; with
+// a classifier, a text of one's own instead.
 
 #include <QWidget>
 #include <map>
@@ -17,6 +18,7 @@ namespace qlora::ui {
 class ErrorPanel;
 class EvaluateChat;
 class EvaluateScoreboard;
+class EvaluateTry;
 class ProgressStrip;
 class SegmentedControl;
 
@@ -45,6 +47,8 @@ class EvaluatePage : public QWidget {
     void show_report(const evaluate::Report& report);
     void measure();
     void set_measuring(bool measuring);
+    void take_answering(bool answering);
+    bool answering() const;
     void refresh();
 
     ChatService& chat_service_;
@@ -55,7 +59,6 @@ class EvaluatePage : public QWidget {
     std::int64_t run_ = 0, steps_ = 0;  // run_ 0: none
     QString wanted_, busy_;             // wanted_: the folder asked for before it was listed
     bool measuring_ = false;
-    bool talks_ = true;  // a classifier does not: there is no chat with it
 
     QComboBox* runs_;
     SegmentedControl* view_;
@@ -63,7 +66,9 @@ class EvaluatePage : public QWidget {
     ErrorPanel* error_;
     QStackedWidget *stack_, *views_;
     EvaluateScoreboard* scoreboard_;
+    QStackedWidget* talk_;  // the second view: a chat, or a text to classify
     EvaluateChat* chat_;
+    EvaluateTry* try_;
 };
 
 }  // namespace qlora::ui

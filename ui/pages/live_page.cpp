@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "ui/charts/loss_chart.h"
 #include "ui/charts/memory_chart.h"
+#include "ui/charts/quality_chart.h"
 #include "ui/charts/series_chart.h"
 #include "ui/dialogs/dialogs.h"
 #include "ui/format/format.h"
@@ -65,7 +66,7 @@ LivePage::LivePage(LiveRun& run, Dialogs& dialogs, QWidget* parent)
     auto* column = make<QVBoxLayout>(this);
     column->setContentsMargins(0, 0, 0, 0);
     column->addWidget(stack_);
-    for (Chart* chart : std::initializer_list<Chart*>{loss_, rate_, norm_, speed_, memory_})
+    for (Chart* chart : std::initializer_list<Chart*>{loss_, quality_, rate_, norm_, speed_, memory_})
         connect(chart, &Chart::export_requested, this,
                 [this, chart](const QString& suffix) { save_chart(chart, suffix); });
     connect(&run, &LiveRun::restarted, this, &LivePage::restart);
@@ -127,21 +128,31 @@ QWidget* LivePage::make_heading() {
 QWidget* LivePage::make_charts() {
     auto* charts = make<QWidget>(this);
     loss_ = make<LossChart>(charts);
+    quality_ = make<QualityChart>(charts);
     rate_ = make<SeriesChart>(tr("Learning rate"), QString(), charts);
     norm_ = make<SeriesChart>(tr("Gradient norm"), QString(), charts);
     speed_ = make<SeriesChart>(tr("Speed"), tr("tok/s"), charts);
     speed_->set_y_from_zero(true);
-    auto* grid = make<QGridLayout>(charts);
-    grid->setContentsMargins(0, 0, 0, 0);
-    grid->setSpacing(10);
-    grid->addWidget(framed(loss_, charts), 0, 0, 1, 3);
-    grid->addWidget(framed(rate_, charts), 1, 0);
-    grid->addWidget(framed(norm_, charts), 1, 1);
-    grid->addWidget(framed(speed_, charts), 1, 2);
-    grid->setRowStretch(0, 9);
-    grid->setRowStretch(1, 5);
-    for (int column = 0; column < 3; ++column) grid->setColumnStretch(column, 1);
+    loss_frame_ = framed(loss_, charts);
+    quality_frame_ = framed(quality_, charts);
+    charts_ = make<QGridLayout>(charts);
+    charts_->setContentsMargins(0, 0, 0, 0);
+    charts_->setSpacing(10);
+    charts_->addWidget(framed(rate_, charts), 1, 0);
+    charts_->addWidget(framed(norm_, charts), 1, 1);
+    charts_->addWidget(framed(speed_, charts), 1, 2);
+    charts_->setRowStretch(0, 9);
+    charts_->setRowStretch(1, 5);
+    for (int column = 0; column < 3; ++column) charts_->setColumnStretch(column, 1);
+    show_quality(false);
     return charts;
+}
+
+// Runs that measure more than a loss have a chart for it beside the loss.
+void LivePage::show_quality(bool shown) {
+    charts_->addWidget(loss_frame_, 0, 0, 1, shown ? 2 : 3);
+    if (shown) charts_->addWidget(quality_frame_, 0, 2);
+    quality_frame_->setVisible(shown);
 }
 
 QWidget* LivePage::make_side() {
@@ -174,6 +185,8 @@ void LivePage::set_predicted_peak(std::int64_t bytes) {
 
 void LivePage::restart() {
     loss_->clear();
+    quality_->clear();
+    show_quality(false);
     for (SeriesChart* chart : {rate_, norm_, speed_}) chart->clear_points();
     for (Chart* chart : std::initializer_list<Chart*>{loss_, rate_, norm_, speed_, memory_}) chart->fit();
     memory_->clear();
@@ -199,8 +212,11 @@ void LivePage::advance() {
     const auto& evaluations = run_.evaluations();
     evaluations_shown_ = std::min(evaluations_shown_, evaluations.size());
     for (; evaluations_shown_ < evaluations.size(); ++evaluations_shown_) {
-        loss_->add_validation(evaluations[evaluations_shown_].step, evaluations[evaluations_shown_].loss);
-        answers_->add(evaluations[evaluations_shown_]);
+        const auto& evaluation = evaluations[evaluations_shown_];
+        loss_->add_validation(evaluation.step, evaluation.loss);
+        quality_->add(evaluation.step, evaluation.metrics);
+        if (quality_->curves() > 0 && quality_frame_->isHidden()) show_quality(true);
+        answers_->add(evaluation);
         loss_->set_best(run_.best_step());
     }
     if (checkpoints_shown_ != run_.checkpoints().size()) {

@@ -4,6 +4,7 @@
 
 #include <QWidget>
 
+class QGridLayout;
 class QLabel;
 class QProgressBar;
 class QPushButton;
@@ -20,6 +21,7 @@ class LiveHealth;
 class LiveRun;
 class LossChart;
 class MemoryChart;
+class QualityChart;
 class SegmentedControl;
 class SeriesChart;
 
@@ -49,6 +51,7 @@ class LivePage : public QWidget {
     QWidget* make_heading();
     QWidget* make_charts();
     QWidget* make_side();
+    void show_quality(bool shown);
     void restart();
     void advance();
     void refresh_controls();
@@ -62,7 +65,10 @@ class LivePage : public QWidget {
     QProgressBar* progress_;
     QPushButton *pause_, *stop_, *evaluate_;
     ErrorPanel* error_;
+    QGridLayout* charts_;
+    QWidget *loss_frame_, *quality_frame_;
     LossChart* loss_;
+    QualityChart* quality_;
     SeriesChart *rate_, *norm_, *speed_;
     MemoryChart* memory_;
     SegmentedControl* side_choice_;

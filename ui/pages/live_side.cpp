@@ -2,10 +2,13 @@
 
 #include <QComboBox>
 #include <QFrame>
+#include <QGridLayout>
 #include <QHBoxLayout>
 #include <QLabel>
 
 #include "ui/format/format.h"
+#include "ui/theme/icons.h"
+#include "ui/theme/tokens.h"
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/make.h"
 #include "ui/widgets/notice_row.h"
@@ -116,14 +119,56 @@ void LiveAnswers::show_evaluation(int index) {
     auto* column = make<QVBoxLayout>(content);
     column->setContentsMargins(0, 0, 6, 0);
     column->setSpacing(6);
-    for (const auto& sample : evaluations_[std::size_t(index)].samples) {
-        column->addWidget(quote(tr("Question"), sample.prompt, "inset", content));
-        column->addWidget(quote(tr("Tuned model"), sample.tuned, "card", content));
-        column->addWidget(quote(tr("Base model"), sample.base, "card", content));
-        column->addWidget(quote(tr("Answer in the data"), sample.expected, "inset", content));
-    }
+    const auto& evaluation = evaluations_[std::size_t(index)];
+    const bool numbers = evaluation.metrics.contains("mean_absolute_error");
+    const bool labels = numbers || evaluation.metrics.contains("accuracy") || evaluation.metrics.contains("micro_f1");
+    for (const auto& sample : evaluation.samples)
+        if (labels)
+            add_labels(sample, numbers, *column);
+        else
+            add_answers(sample, *column);
     column->addStretch(1);
     scroll_->setWidget(content);
+}
+
+void LiveAnswers::add_answers(const train::Sample& sample, QVBoxLayout& column) {
+    QWidget* content = column.parentWidget();
+    column.addWidget(quote(tr("Question"), sample.prompt, "inset", content));
+    column.addWidget(quote(tr("Tuned model"), sample.tuned, "card", content));
+    column.addWidget(quote(tr("Base model"), sample.base, "card", content));
+    column.addWidget(quote(tr("Answer in the data"), sample.expected, "inset", content));
+}
+
+// A text, and under it its label and what the models take it for, with a tick or a cross.
+void LiveAnswers::add_labels(const train::Sample& sample, bool numbers, QVBoxLayout& column) {
+    QWidget* content = column.parentWidget();
+    column.addWidget(quote(tr("Text"), sample.prompt, "inset", content));
+    auto* frame = make<QFrame>(content);
+    frame->setProperty("look", "card");
+    auto* grid = make<QGridLayout>(frame);
+    grid->setContentsMargins(10, 6, 10, 8);
+    grid->setVerticalSpacing(4);
+    grid->setColumnStretch(2, 1);
+    const auto add = [&](const QString& caption, const std::string& label, bool judged) {
+        const int row = grid->rowCount();
+        const QString words = QString::fromStdString(label).trimmed();
+        grid->addWidget(plain_label(caption, "dim", frame), row, 0);
+        auto* text = wrapped_label(words.isEmpty() ? tr("(none)") : words, nullptr, frame);
+        text->setTextInteractionFlags(Qt::TextSelectableByMouse);
+        grid->addWidget(text, row, 2);
+        if (!judged) return;
+        const bool right = words == QString::fromStdString(sample.expected).trimmed();
+        auto* mark = make<QLabel>(frame);
+        mark->setPixmap(theme::icon_pixmap(right ? QStringLiteral("check") : QStringLiteral("close"),
+                                           right ? theme::current().good : theme::current().bad, 16, devicePixelRatioF()));
+        mark->setAccessibleName(right ? tr("right") : tr("wrong"));
+        mark->setToolTip(mark->accessibleName());
+        grid->addWidget(mark, row, 1);
+    };
+    add(tr("In the data"), sample.expected, false);
+    add(tr("Tuned model"), sample.tuned, !numbers);
+    add(tr("Base model"), sample.base, !numbers && !sample.base.empty());
+    column.addWidget(frame);
 }
 
 }  // namespace qlora::ui

@@ -33,6 +33,8 @@ class LiveAnswers : public QWidget {
 
   private:
     void show_evaluation(int index);
+    void add_answers(const train::Sample& sample, QVBoxLayout& column);
+    void add_labels(const train::Sample& sample, bool numbers, QVBoxLayout& column);
 
     std::vector<train::Evaluated> evaluations_;
     QComboBox* choice_;

@@ -88,6 +88,13 @@ void SegmentedControl::set_icons(const QStringList& icons) {
     }
 }
 
+void SegmentedControl::set_text(int index, const QString& text) {
+    QAbstractButton* segment = group_->button(index);
+    segment->setText(text);
+    segment->setAccessibleName(text);
+    segment->updateGeometry();
+}
+
 int SegmentedControl::current() const { return group_->checkedId(); }
 
 void SegmentedControl::set_current(int index) {

@@ -13,6 +13,7 @@ class SegmentedControl : public QWidget {
     SegmentedControl(const QString& accessible_name, const QStringList& choices, QWidget* parent = nullptr);
     // Icons instead of words; the words become tooltips and accessible names.
     void set_icons(const QStringList& icons);
+    void set_text(int index, const QString& text);
     int current() const;
     void set_current(int index);  // emits changed() when it is new
 
