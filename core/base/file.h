@@ -25,6 +25,10 @@ class MappedFile {
     std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
     void check() const;
 
+    // Gives back the memory of pages that have been read; reading them again costs a fault. `bytes` may be any part of any
+    // live mapping; others are left alone. A page that only begins in `bytes` stays.
+    static void forget(std::span<const std::byte> bytes) noexcept;
+
   private:
     std::filesystem::path path_;
     const std::byte* data_ = nullptr;

@@ -97,6 +97,18 @@ MappedFile::~MappedFile() {
     if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::forget(std::span<const std::byte> bytes) noexcept {
+    const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()), end = begin + bytes.size();
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    for (const Slot& slot : slots) {
+        const std::uintptr_t first = slot.begin.load();
+        if (first == 0 || begin < first || end > slot.end.load()) continue;
+        const std::uintptr_t from = begin & ~(page - 1), to = end & ~(page - 1);
+        if (to > from) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+        return;
+    }
+}
+
 void MappedFile::check() const {
     if (slot_ >= 0 && slots[static_cast<std::size_t>(slot_)].lost.load())
         throw failure("file.truncated", path_.string(), "the file was cut short while it was being read",

@@ -2,6 +2,8 @@
 
 #include "core/base/checked.h"
 #include "core/base/error.h"
+#include "core/formats/file_kind.h"
+#include "core/nn/bitsandbytes.h"
 #include "core/nn/families/families.h"
 
 namespace qlora::nn {
@@ -123,10 +125,7 @@ ModelFiles ModelFiles::open(const fs::path& path) {
         const auto type = object.string("model_type");
         files.family_ = &find_family(config.string(), "model_type", type, [&](const Family& f) { return f.name == type; });
         files.config_ = files.family_->from_config(object);
-        if (object.has("quantization_config"))
-            throw input_error("model.quantization", config.string(),
-                              "this checkpoint is already quantized (quantization_config); that is not supported yet",
-                              "Choose the unquantized model, or a GGUF file.");
+        expect_bitsandbytes(object);
         if (object.has("auto_map"))
             files.notices_.push_back("The model brings code of its own (auto_map). It is never run.");
         files.tensors_ = std::make_unique<formats::ShardedTensors>(path);
@@ -167,8 +166,9 @@ void ModelFiles::find_head() {
     if (family_->tied_unless_stored) config_.tied_embeddings = !find(weight_of(family_->head));
     const auto stored = names.out.module.empty() ? std::nullopt : find(weight_of(names.out));
     if (stored && stored->shape.size() == 2 && stored->shape[0] > 0) {
+        const auto packed = bitsandbytes_layer(*this, weight_of(names.out));
         head.kind = HeadConfig::Kind::classifier;
-        head.labels = label_names(stored->shape[0]);
+        head.labels = label_names(packed ? packed->rows : stored->shape[0]);
         if (head.size() == 1) head.problem = recipe::ProblemType::regression;
         if (json_.contains("problem_type") && json_["problem_type"].is_string())
             for (auto type : {recipe::ProblemType::single_label, recipe::ProblemType::multi_label, recipe::ProblemType::regression})

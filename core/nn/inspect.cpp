@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/hub/catalogue.h"
+#include "core/nn/bitsandbytes.h"
 #include "core/nn/load.h"
 #include "core/nn/model_info.h"
 
@@ -28,11 +29,30 @@ std::string model_name(const ModelFiles& files) {
     return stem.empty() ? files.path().parent_path().filename().string() : stem.string();
 }
 
+// A tensor by what it stands for: of packed ones the type is the form, "nf4", and the shape that of the matrix.
+struct Described {
+    std::string type;
+    std::vector<std::int64_t> shape;
+    std::int64_t elements = 0, bytes = 0;
+};
+
+std::vector<Described> describe(const ModelFiles& files) {
+    std::vector<Described> list;
+    for (const StoredTensor& tensor : files.all()) {
+        if (is_bitsandbytes_part(tensor.name)) continue;
+        const auto bytes = static_cast<std::int64_t>(tensor.data.size());
+        const auto packed = tensor.name.ends_with(".weight") ? bitsandbytes_layer(files, {tensor.name, ""}) : std::nullopt;
+        if (packed) list.push_back({std::string(recipe::name(packed->precision)), {packed->rows, packed->cols}, packed->rows * packed->cols, bytes});
+        else list.push_back({tensor.type_name(), tensor.shape, tensor.elements(), bytes});
+    }
+    return list;
+}
+
 // The most frequent stored type, by elements, of the matrices.
-std::string main_type(const std::vector<StoredTensor>& tensors) {
+std::string main_type(const std::vector<Described>& tensors) {
     std::map<std::string, std::int64_t> elements;
     for (const auto& tensor : tensors)
-        if (tensor.shape.size() == 2) elements[tensor.type_name()] += tensor.elements();
+        if (tensor.shape.size() == 2) elements[tensor.type] += tensor.elements;
     auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
     return most == elements.end() ? "" : most->first;
 }
@@ -48,17 +68,18 @@ ModelInfo inspect(const std::string& model) {
     info.name = model_name(files);
     info.family = family.name;
     info.format = files.gguf() != nullptr ? "GGUF" : "safetensors";
-    const auto tensors = files.all();
+    const auto tensors = describe(files);
     info.dtype = main_type(tensors);
+    info.quantization = bitsandbytes_form(files);
     if (files.gguf() != nullptr && info.dtype.starts_with("Q")) info.quantization = "GGUF " + info.dtype;
     double rest_bytes = 0, rest_elements = 0;
     for (const auto& tensor : tensors) {
-        info.parameters += tensor.elements();
-        ++info.tensor_types[tensor.type_name()];
+        info.parameters += tensor.elements;
+        ++info.tensor_types[tensor.type];
         const bool in_block = tensor.shape.size() == 2 && tensor.shape[0] != c.vocabulary;
         if (in_block) continue;
-        rest_bytes += static_cast<double>(tensor.data.size());
-        rest_elements += static_cast<double>(tensor.elements());
+        rest_bytes += static_cast<double>(tensor.bytes);
+        rest_elements += static_cast<double>(tensor.elements);
     }
     if (rest_elements > 0) info.rest_bits = 8 * rest_bytes / rest_elements;
     info.layers = c.layers;

@@ -7,8 +7,11 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/memory/meters.h"
+#include "core/nn/bitsandbytes.h"
+#include "kernels/half.h"
 
 namespace qlora::nn {
 
@@ -74,34 +77,91 @@ class Loader {
         auto type = scalar_type(std::get<formats::DType>(stored.type), files_.path().string(), stored.name);
         Tensor values = torch::empty(stored.shape, type);
         std::memcpy(values.data_ptr(), stored.data.data(), stored.data.size());
+        MappedFile::forget(stored.data);
         return type == torch::kFloat64 ? values.to(torch::kFloat32) : values;
+    }
+
+    void expect_finite(const Tensor& values, const std::string& name) const {
+        if (!std::isfinite(values.sum().item<float>()) && !at::isfinite(values).all().item<bool>()) not_finite(name);
     }
 
     Tensor to_float(const StoredTensor& stored) const {
         Tensor values;
-        if (auto* format = std::get_if<kernels::BlockFormat>(&stored.type)) {
+        if (std::holds_alternative<kernels::BlockFormat>(stored.type)) {
             values = torch::empty(stored.shape, torch::kFloat32);
-            const std::int64_t elements = kernels::block_elements(*format), bytes = kernels::block_bytes(*format);
-            at::parallel_for(0, stored.elements() / elements, 64, [&](std::int64_t begin, std::int64_t end) {
-                kernels::dequantize(*format, stored.data.data() + begin * bytes, (end - begin) * elements,
-                                    values.data_ptr<float>() + begin * elements);
-            });
+            expand(stored, 0, stored.elements(), values.data_ptr<float>());
         } else {
             values = stored_dense(stored).to(torch::kFloat32);
         }
-        if (!std::isfinite(values.sum().item<float>()) && !at::isfinite(values).all().item<bool>()) not_finite(stored.name);
+        expect_finite(values, stored.name);
         return values;
+    }
+
+    // Elements [begin, end) in fp32; of packed ones whole blocks. The file's pages are given back.
+    void expand(const StoredTensor& stored, std::int64_t begin, std::int64_t end, float* out) const {
+        constexpr std::int64_t chunk = 4096;
+        const auto* format = std::get_if<kernels::BlockFormat>(&stored.type);
+        const auto type = format == nullptr ? scalar_type(std::get<formats::DType>(stored.type), files_.path().string(), stored.name)
+                                            : torch::kFloat32;
+        const std::int64_t elements = format == nullptr ? 1 : kernels::block_elements(*format);
+        const std::int64_t bytes = format == nullptr ? static_cast<std::int64_t>(c10::elementSize(type)) : kernels::block_bytes(*format);
+        const std::byte* data = stored.data.data();
+        at::parallel_for(begin / elements, end / elements, std::max<std::int64_t>(1, 4 * chunk / elements), [&](std::int64_t from, std::int64_t to) {
+            float* target = out + from * elements - begin;
+            if (format != nullptr) return kernels::dequantize(*format, data + from * bytes, (to - from) * elements, target);
+            std::array<std::uint16_t, chunk> halves;  // safetensors align nothing
+            for (std::int64_t i = from; i < to; i += chunk) {
+                const std::int64_t count = std::min(chunk, to - i);
+                const auto size = static_cast<std::size_t>(count * bytes);
+                if (type == torch::kFloat32) {
+                    std::memcpy(target + (i - from), data + i * bytes, size);
+                } else if (type == torch::kFloat64) {
+                    for (std::int64_t k = 0; k < count; ++k) {
+                        double value;
+                        std::memcpy(&value, data + (i + k) * bytes, sizeof(value));
+                        target[i - from + k] = static_cast<float>(value);
+                    }
+                } else {
+                    std::memcpy(halves.data(), data + i * bytes, size);
+                    if (type == torch::kFloat16) kernels::f16_to_f32(halves.data(), count, target + (i - from));
+                    else kernels::bf16_to_f32(halves.data(), count, target + (i - from));
+                }
+            }
+        });
+        MappedFile::forget(stored.data.subspan(static_cast<std::size_t>(begin / elements * bytes), static_cast<std::size_t>((end - begin) / elements * bytes)));
+    }
+
+    // In the wanted precision, row tile by row tile.
+    quant::Weight quantized(const StoredTensor& stored, Precision precision) const {
+        const std::int64_t cols = stored.shape[1];
+        auto read = [&](std::int64_t begin, std::int64_t end, float* out) {
+            control_.check();
+            expand(stored, begin * cols, end * cols, out);
+            expect_finite(torch::from_blob(out, {end - begin, cols}, torch::kFloat32), stored.name);
+        };
+        return quant::Weight::quantized(stored.shape[0], cols, read, precision, precision_.blocks);
+    }
+
+    // A matrix that bitsandbytes quantized: as stored where that is what is wanted.
+    std::optional<quant::Weight> prequantized(const TensorName& name, std::int64_t rows, std::int64_t cols, std::int64_t block,
+                                              Precision wanted) const {
+        auto weight = read_bitsandbytes(files_, name, rows, cols, block);
+        if (!weight || wanted == Precision::native || weight->form() == recipe::name(wanted)) return weight;
+        auto read = [&](std::int64_t begin, std::int64_t end, float* out) { weight->expand(begin, end, out); };
+        return quant::Weight::quantized(rows, cols, read, wanted, precision_.blocks);
     }
 
     // Embedding and head.
     quant::Weight stored_weight(const StoredTensor& stored) const {
-        if (float_precision()) return quant::Weight::quantized(to_float(stored), precision_.precision);
-        return as_stored(stored);
+        return float_precision() ? quantized(stored, precision_.precision) : as_stored(stored);
     }
 
     quant::Weight as_stored(const StoredTensor& stored) const {
-        if (auto* format = std::get_if<kernels::BlockFormat>(&stored.type))
-            return quant::Weight::packed(*format, stored.shape[0], stored.shape[1], stored.data.data());
+        if (auto* format = std::get_if<kernels::BlockFormat>(&stored.type)) {
+            auto weight = quant::Weight::packed(*format, stored.shape[0], stored.shape[1], stored.data.data());
+            MappedFile::forget(stored.data);
+            return weight;
+        }
         return quant::Weight::dense(stored_dense(stored));
     }
 
@@ -139,18 +199,22 @@ class Loader {
             StoredTensor stored = files_.at(tensor, shape, block);
             if (reorder) {
                 rows = reordered(stored, plan.rotary_heads);
+                MappedFile::forget(stored.data);
                 stored.data = rows;
             }
             return stored;
         };
         Linear layer;
         layer.name = transformers_name(with_block(plan.name.module, block));
-        StoredTensor stored = fetch(weight_of(plan.name), transposed ? std::vector{plan.in, plan.out} : std::vector{plan.out, plan.in});
-        if (precision_.precision == Precision::native) {
-            layer.weight = transposed ? quant::Weight::dense(stored_dense(stored).t().contiguous()) : as_stored(stored);
+        if (auto packed = prequantized(weight_of(plan.name), plan.out, plan.in, block, precision_.precision)) {
+            layer.weight = std::move(*packed);
+        } else if (transposed) {
+            const StoredTensor stored = fetch(weight_of(plan.name), {plan.in, plan.out});
+            const Tensor values = precision_.precision == Precision::native ? stored_dense(stored) : scratch_float(stored);
+            layer.weight = quant::Weight::quantized(values.t().contiguous(), precision_.precision, precision_.blocks);
         } else {
-            Tensor values = scratch_float(stored);
-            layer.weight = quant::Weight::quantized(transposed ? values.t().contiguous() : values, precision_.precision, precision_.blocks);
+            const StoredTensor stored = fetch(weight_of(plan.name), {plan.out, plan.in});
+            layer.weight = precision_.precision == Precision::native ? as_stored(stored) : quantized(stored, precision_.precision);
         }
         if (plan.bias) layer.bias = to_float(fetch(bias_of(plan.name), {plan.out}));
         return layer;
@@ -197,8 +261,10 @@ class Loader {
         }
         model.config.head.kind = HeadConfig::Kind::language_model;
         model.head = {family.head.module, model.embedding, {}, nullptr};
-        if (!c.tied_embeddings)
-            model.head.weight = stored_weight(files_.at(weight_of(family.head), {{c.vocabulary, c.hidden}}));
+        if (c.tied_embeddings) return;
+        const TensorName name = weight_of(family.head);
+        const auto packed = prequantized(name, c.vocabulary, c.hidden, 0, float_precision() ? precision_.precision : Precision::native);
+        model.head.weight = packed ? *packed : stored_weight(files_.at(name, {{c.vocabulary, c.hidden}}));
     }
 
     [[noreturn]] void wrong_task(recipe::Task task) const {
@@ -236,7 +302,8 @@ class Loader {
     Linear plain_linear(const LinearName& name, std::int64_t in, std::int64_t out, bool bias) const {
         Linear layer;
         layer.name = name.module;
-        layer.weight = quant::Weight::dense(to_float(files_.at(weight_of(name), {{out, in}})));
+        const auto packed = prequantized(weight_of(name), out, in, 0, Precision::fp32);
+        layer.weight = packed ? *packed : quant::Weight::dense(to_float(files_.at(weight_of(name), {{out, in}})));
         if (bias) layer.bias = to_float(files_.at(bias_of(name), {{out}}));
         return layer;
     }
@@ -278,6 +345,14 @@ class Loader {
 };
 
 }  // namespace
+
+std::string requantization_notice(const ModelFiles& files, Precision precision) {
+    const std::string stored = bitsandbytes_form(files);
+    if (stored.empty() || precision == Precision::native) return "";
+    const std::string wanted(recipe::name(precision)), kind = stored.substr(stored.find(' ') + 1);
+    if (kind.substr(0, kind.find(',')) == wanted) return "";
+    return "The model is stored as " + stored + ": what that lost stays lost in " + wanted + ". Choose the precision native to keep it as it is.";
+}
 
 Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress, const HeadWish& wish) {
     torch::NoGradGuard no_grad;

@@ -3,9 +3,12 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "core/base/error.h"
+#include "core/memory/meters.h"
 #include "kernels/half.h"
 
 namespace qlora::quant {
@@ -47,6 +50,25 @@ void convert_row(const Tensor& values, std::int64_t begin, std::int64_t count, f
     else kernels::bf16_to_f32(half, count, out);
 }
 
+// Elements of a tile of rows on its way to a packed form: it stays in cache, and a matrix is never whole in fp32.
+constexpr std::int64_t row_tile_elements = std::int64_t{1} << 20;
+
+// Calls f(first row, fp32 tile) for tiles that begin at multiples of `unit` rows.
+void for_each_row_tile(std::int64_t rows, std::int64_t cols, std::int64_t unit, const RowReader& read,
+                       const std::function<void(std::int64_t, const Tensor&)>& f) {
+    const std::int64_t tile_rows = std::min(rows, std::max<std::int64_t>(1, row_tile_elements / cols / unit) * unit);
+    Tensor buffer;
+    {
+        memory::TagScope scope(MemoryTag::scratch);
+        buffer = torch::empty({tile_rows, cols}, torch::kFloat32);
+    }
+    for (std::int64_t begin = 0; begin < rows; begin += tile_rows) {
+        const std::int64_t count = std::min(tile_rows, rows - begin);
+        read(begin, begin + count, buffer.data_ptr<float>());
+        f(begin, buffer.narrow(0, 0, count));
+    }
+}
+
 }  // namespace
 
 Weight Weight::dense(Tensor values) {
@@ -59,30 +81,47 @@ Weight Weight::dense(Tensor values) {
 }
 
 Weight Weight::quantized(const Tensor& values, Precision precision, const BlockOptions& options) {
-    switch (precision) {
-        case Precision::fp32:
-        case Precision::native: return dense(values);
-        case Precision::fp16: return dense(values.to(torch::kFloat16));
-        case Precision::bf16: return dense(values.to(torch::kBFloat16));
-        default: break;
+    if (precision == Precision::fp32 || precision == Precision::native) return dense(values);
+    const float* x = values.const_data_ptr<float>();
+    const std::int64_t cols = values.size(1);
+    auto read = [&](std::int64_t begin, std::int64_t end, float* out) {
+        std::memcpy(out, x + begin * cols, static_cast<std::size_t>((end - begin) * cols) * sizeof(float));
+    };
+    return quantized(values.size(0), cols, read, precision, options);
+}
+
+Weight Weight::quantized(std::int64_t rows, std::int64_t cols, const RowReader& read, Precision precision, const BlockOptions& options) {
+    if (precision == Precision::fp32 || precision == Precision::native) {
+        Tensor values = torch::empty({rows, cols}, torch::kFloat32);
+        read(0, rows, values.data_ptr<float>());
+        return dense(values);
+    }
+    if (precision == Precision::fp16 || precision == Precision::bf16) {
+        Tensor values = torch::empty({rows, cols}, precision == Precision::fp16 ? torch::kFloat16 : torch::kBFloat16);
+        for_each_row_tile(rows, cols, 1, read, [&](std::int64_t begin, const Tensor& tile) { values.narrow(0, begin, tile.size(0)).copy_(tile); });
+        return dense(values);
     }
     Weight weight;
-    weight.rows_ = values.size(0);
-    weight.cols_ = values.size(1);
+    weight.rows_ = rows;
+    weight.cols_ = cols;
     weight.form_ = recipe::name(precision);
     Blockwise b;
     b.code = code_of(precision);
     const bool four_bit = kernels::four_bit(b.code);
-    b.block = four_bit ? options.block : weight.cols_;
-    const std::int64_t n = values.numel(), blocks = kernels::block_count(n, b.block);
+    b.block = four_bit ? options.block : cols;
+    const std::int64_t n = rows * cols, blocks = kernels::block_count(n, b.block);
     b.packed = byte_tensor(kernels::packed_bytes(b.code, n));
     Tensor absmax = torch::empty({blocks}, torch::kFloat32);
-    const float* x = values.data_ptr<float>();
     auto* packed = b.packed.data_ptr<std::uint8_t>();
     float* scales = absmax.data_ptr<float>();
-    at::parallel_for(0, blocks, grain(b.block), [&](std::int64_t begin, std::int64_t end) {
-        const std::int64_t first = begin * b.block, count = std::min(end * b.block, n) - first;
-        kernels::quantize(b.code, x + first, count, b.block, packed + (four_bit ? first / 2 : first), scales + begin);
+    // Tiles begin where a block does.
+    for_each_row_tile(rows, cols, b.block / std::gcd(cols, b.block), read, [&](std::int64_t row, const Tensor& tile) {
+        const float* x = tile.const_data_ptr<float>();
+        const std::int64_t start = row * cols, size = tile.numel();
+        at::parallel_for(0, kernels::block_count(size, b.block), grain(b.block), [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t first = begin * b.block, count = std::min(end * b.block, size) - first, at = start + first;
+            kernels::quantize(b.code, x + first, count, b.block, packed + (four_bit ? at / 2 : at), scales + at / b.block);
+        });
     });
     if (four_bit && options.double_quantization) {
         b.absmax_codes = byte_tensor(blocks);
@@ -92,6 +131,50 @@ Weight Weight::quantized(const Tensor& values, Precision precision, const BlockO
     } else {
         b.absmax = absmax;
     }
+    weight.storage_ = std::move(b);
+    return weight;
+}
+
+Weight Weight::prequantized(const Prequantized& parts, const std::string& file, const std::string& tensor) {
+    auto refuse = [&](const char* code, const std::string& what) {
+        throw input_error(code, file, "the tensor \"" + tensor + "\": " + what, "The file is damaged; download it again.");
+    };
+    Blockwise b;
+    b.code = code_of(parts.precision);
+    b.block = parts.block;
+    b.offset = parts.offset;
+    const bool four_bit = kernels::four_bit(b.code), power = b.block > 0 && (b.block & (b.block - 1)) == 0;
+    if (four_bit ? !power || b.block < 32 || b.block > 4096 : b.block != parts.cols)
+        refuse("weight.block", std::string("expected blocks of ") + (four_bit ? "a power of two from 32 to 4096" : "one row") +
+                                   ", got " + std::to_string(b.block) + " elements");
+    auto expect_size = [&](const char* what, std::int64_t expected, std::int64_t got) {
+        if (expected != got)
+            refuse("weight.size", std::string("expected ") + std::to_string(expected) + " " + what + ", got " + std::to_string(got));
+    };
+    auto expect_finite = [&](const char* what, const Tensor& values) {
+        if (!std::isfinite(values.sum().item<float>()) && !at::isfinite(values).all().item<bool>())
+            refuse("weight.absmax", std::string("its ") + what + " holds NaN or infinite values");
+    };
+    const std::int64_t n = parts.rows * parts.cols, blocks = kernels::block_count(n, b.block);
+    expect_size("packed bytes", kernels::packed_bytes(b.code, n), static_cast<std::int64_t>(parts.packed.size()));
+    if (parts.absmax.defined()) {
+        expect_size("scales", blocks, parts.absmax.numel());
+        expect_finite("absmax", parts.absmax);
+        b.absmax = parts.absmax.to(torch::kFloat32).contiguous();
+    } else {
+        expect_size("scales", blocks, parts.absmax_codes.numel());
+        expect_size("nested scales", kernels::block_count(blocks, kernels::nested_block), parts.nested_absmax.numel());
+        expect_finite("nested absmax", parts.nested_absmax);
+        if (!std::isfinite(b.offset)) refuse("weight.absmax", "the offset of its scales is not finite");
+        b.absmax_codes = parts.absmax_codes.contiguous();
+        b.nested_absmax = parts.nested_absmax.to(torch::kFloat32).contiguous();
+    }
+    b.packed = byte_tensor(static_cast<std::int64_t>(parts.packed.size()));
+    std::memcpy(b.packed.data_ptr(), parts.packed.data(), parts.packed.size());
+    Weight weight;
+    weight.rows_ = parts.rows;
+    weight.cols_ = parts.cols;
+    weight.form_ = recipe::name(parts.precision);
     weight.storage_ = std::move(b);
     return weight;
 }

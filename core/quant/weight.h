@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,6 +22,19 @@ struct BlockOptions {
     bool double_quantization = true;  // 4-bit only: absmax in 8 bit with a nested absmax per 256
 };
 
+// A matrix that something else quantized, in the parts of bitsandbytes 0.50.
+struct Prequantized {
+    recipe::Precision precision;        // nf4, fp4 or int8
+    std::int64_t rows = 0, cols = 0, block = 64;  // of int8 one block is one row
+    std::span<const std::byte> packed;  // copied
+    torch::Tensor absmax{};             // fp32, one a block; undefined when doubly quantized:
+    torch::Tensor absmax_codes{}, nested_absmax{};  // uint8, one a block; fp32, one per 256 of those
+    float offset = 0;
+};
+
+// Fills `out` with rows [begin, end) of a matrix in fp32, row-major.
+using RowReader = std::function<void(std::int64_t begin, std::int64_t end, float* out)>;
+
 // Immutable once made; any thread may read. Copies share the storage.
 class Weight {
   public:
@@ -30,6 +44,12 @@ class Weight {
     static Weight dense(torch::Tensor values);
     // Quantizes an fp32 [rows, cols] tensor to int8, nf4, fp4 or int4; dense for the float precisions.
     static Weight quantized(const torch::Tensor& values, recipe::Precision precision, const BlockOptions& options = {});
+    // The same, of a matrix that is never whole in fp32: `read` is called for tiles of rows from the first to the last.
+    static Weight quantized(std::int64_t rows, std::int64_t cols, const RowReader& read, recipe::Precision precision,
+                            const BlockOptions& options = {});
+    // Takes the parts as they are. Throws input_error "weight.block", "weight.size" or "weight.absmax" naming `file` and
+    // `tensor` for a block that is no power of two in 32..4096, parts whose sizes do not fit, scales that are not finite.
+    static Weight prequantized(const Prequantized& parts, const std::string& file, const std::string& tensor);
     // Copies the packed rows of a GGUF tensor; `bytes` holds rows * cols elements.
     static Weight packed(kernels::BlockFormat format, std::int64_t rows, std::int64_t cols, const std::byte* bytes);
 

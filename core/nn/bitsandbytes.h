@@ -1,0 +1,41 @@
+#pragma once
+// Checkpoints that bitsandbytes quantized, as transformers' save_pretrained writes them. A 4-bit layer is the packed
+// "weight" with "weight.absmax", "weight.quant_map", a JSON text in "weight.quant_state.bitsandbytes__nf4" (or __fp4) and,
+// doubly quantized, "weight.nested_absmax" and "weight.nested_quant_map" (QuantState.as_dict of bitsandbytes 0.50); an
+// LLM.int8 layer is an int8 "weight" with "SCB", the absmax of its rows (Linear8bitLt). Which layers are quantized follows
+// from the tensors alone. All functions: any thread; input_error names file, tensor and field.
+
+#include <optional>
+
+#include "core/nn/files.h"
+#include "core/quant/weight.h"
+
+namespace qlora::nn {
+
+// What the tensors beside a layer's weight say about it.
+struct BitsAndBytesLayer {
+    recipe::Precision precision;      // nf4, fp4 or int8
+    std::int64_t rows, cols, block;   // elements; of int8 one block is one row
+    bool double_quantization = false;
+    float offset = 0;                 // of the absmax when doubly quantized
+};
+
+// Throws input_error "model.quantization" unless quantization_config (of config.json) names bitsandbytes.
+void expect_bitsandbytes(const JsonObject& config);
+
+// Nothing where the layer is stored plainly or the tensor is absent. `weight`: the name of its "weight" tensor in the
+// files. Reads no weights.
+std::optional<BitsAndBytesLayer> bitsandbytes_layer(const ModelFiles& files, const TensorName& weight, std::int64_t block = 0);
+
+// The matrix as it is stored, never quantized anew. Nothing where it is stored plainly. Only bitsandbytes' own levels
+// are accepted.
+std::optional<quant::Weight> read_bitsandbytes(const ModelFiles& files, const TensorName& weight, std::int64_t rows, std::int64_t cols,
+                                               std::int64_t block = 0);
+
+// Whether a tensor is not a weight but belongs to a quantized one: "....weight.absmax", "....SCB".
+bool is_bitsandbytes_part(const std::string& name);
+
+// "bitsandbytes nf4, double quantization" for people; empty for a plain model. The most frequent kind, by elements.
+std::string bitsandbytes_form(const ModelFiles& files);
+
+}  // namespace qlora::nn
