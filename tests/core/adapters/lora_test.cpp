@@ -199,9 +199,12 @@ class LoraTest : public QObject {
         AdapterCopy unmatched, missing, extra, shape, no_config;
         unmatched.edit_config("target_modules", "[\"nothing\"]");
         QCOMPARE(code(unmatched), "adapter.targets");
-        AdapterCopy unsaved;
-        unsaved.edit_config("modules_to_save", "[\"input_layernorm\"]");
-        QCOMPARE(code(unsaved), "adapter.modules_to_save");
+        LoraConfig norms;
+        norms.target_options.saved = {"input_layernorm"};
+        QCOMPARE(code_of([&] { auto m = tiny(); Lora::attach(m, norms, 1); }), "adapter.modules_to_save");
+        AdapterCopy pissa;
+        pissa.edit_config("init_lora_weights", "\"pissa\"");
+        QCOMPARE(code(pissa), "json.field");
         missing.edit_tensors([](auto& tensors) { tensors.pop_back(); });
         QCOMPARE(code(missing), "adapter.tensors");
         extra.edit_tensors([](auto& tensors) {

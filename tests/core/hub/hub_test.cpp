@@ -62,6 +62,7 @@ class HubTest : public QObject {
     }
 
     void ready_recipes_name_models_and_data_of_the_catalogue() {
+        qunsetenv("QLORA_RESOURCES");
         const auto recipes = hub::recipes();
         QVERIFY(recipes.size() >= 3);
         for (const auto& ready : recipes) {
