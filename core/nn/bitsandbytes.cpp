@@ -2,11 +2,12 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 
-#include "core/base/checked.h"
 #include "core/base/error.h"
 #include "kernels/quantize.h"
 
@@ -18,6 +19,7 @@ using torch::Tensor;
 namespace {
 
 constexpr std::int64_t largest_dimension = std::int64_t{1} << 31;
+const std::string form_prefix = "bitsandbytes ";
 constexpr const char* state_name = ".quant_state.bitsandbytes__";
 constexpr const char* damaged = "The file is damaged or half converted; save the model again.";
 
@@ -159,10 +161,11 @@ std::optional<quant::Weight> read_bitsandbytes(const ModelFiles& files, const Te
     return quant::Weight::prequantized(parts, files.path().string(), weight->name);
 }
 
-bool is_bitsandbytes_part(const std::string& name) {
-    for (const char* suffix : {".weight.absmax", ".weight.quant_map", ".weight.nested_absmax", ".weight.nested_quant_map", ".SCB", ".weight_format"})
-        if (name.ends_with(suffix)) return true;
-    return name.find(std::string(".weight") + state_name) != std::string::npos;
+std::optional<std::string> module_of_bitsandbytes_part(const std::string& name) {
+    for (const std::string suffix : {".weight.absmax", ".weight.quant_map", ".weight.nested_absmax", ".weight.nested_quant_map", ".SCB", ".weight_format"})
+        if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
+    const auto state = name.find(std::string(".weight") + state_name);
+    return state == std::string::npos ? std::nullopt : std::optional(name.substr(0, state));
 }
 
 std::string bitsandbytes_form(const ModelFiles& files) {
@@ -174,7 +177,17 @@ std::string bitsandbytes_form(const ModelFiles& files) {
                 static_cast<double>(layer->rows) * static_cast<double>(layer->cols);
     }
     const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
-    return most == elements.end() ? "" : "bitsandbytes " + most->first;
+    return most == elements.end() ? "" : form_prefix + most->first;
+}
+
+bool stays_as_stored(const std::string& form, Precision precision) {
+    return precision == Precision::native || (form + ",").starts_with(form_prefix + std::string(recipe::name(precision)) + ",");
+}
+
+std::string requantization_notice(const std::string& form, Precision precision) {
+    if (!form.starts_with(form_prefix) || stays_as_stored(form, precision)) return "";
+    return "The model is stored as " + form + " and loaded anew in " + std::string(recipe::name(precision)) +
+           ": what it lost stays lost. Choose the precision native to keep it as it is.";
 }
 
 }  // namespace qlora::nn
