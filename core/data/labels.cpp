@@ -135,15 +135,20 @@ ProblemType problem_of(const Survey& found) {
     return found.any_list ? ProblemType::multi_label : ProblemType::single_label;
 }
 
+// The place that a whole number gives among names that are words; among names that are numbers it could only be a name.
+std::optional<std::size_t> numbered_place(const std::string& word, const std::vector<std::string>& names) {
+    const auto number = number_in(word);
+    if (!number || !is_whole(*number) || *number < 0 || *number >= static_cast<double>(names.size())) return {};
+    if (std::ranges::any_of(names, [](const std::string& name) { return number_in(name).has_value(); })) return {};
+    return static_cast<std::size_t>(*number);
+}
+
 // The model's names where the rows use them, else the rows' own.
 std::vector<std::string> class_names(const Survey& found, const std::vector<std::string>& model_names) {
     if (!model_names.empty()) {
         std::set<std::string> known;
         for (const auto& name : model_names) known.insert(lower(name));
-        const auto is_place = [&](const std::string& word) {
-            const auto number = number_in(word);
-            return number && is_whole(*number) && *number >= 0 && *number < static_cast<double>(model_names.size());
-        };
+        const auto is_place = [&](const std::string& word) { return numbered_place(word, model_names).has_value(); };
         const auto is_name = [&](const std::string& word) { return known.contains(lower(word)); };
         if (std::ranges::all_of(found.words, is_name) || std::ranges::all_of(found.words, is_place)) return model_names;
     }
@@ -158,10 +163,7 @@ std::optional<std::size_t> place_of(const std::string& word, const Labels& label
     if (equal == labels.names.end())
         equal = std::ranges::find_if(labels.names, [&](const std::string& name) { return lower(name) == lower(word); });
     if (equal != labels.names.end()) return static_cast<std::size_t>(equal - labels.names.begin());
-    const auto number = number_in(word);
-    if (number && is_whole(*number) && *number >= 0 && *number < static_cast<double>(labels.names.size()))
-        return static_cast<std::size_t>(*number);
-    return {};
+    return numbered_place(word, labels.names);
 }
 
 std::string listed(const std::vector<std::string>& names) {
