@@ -152,7 +152,10 @@ void name_classes(Labels& labels, const Survey& found, const std::vector<std::st
     if (!model_names.empty()) {
         std::set<std::string> known;
         for (const auto& name : model_names) known.insert(lower(name));
+        // Among names that are numbers a number could only be a name.
+        const bool numbered = std::ranges::any_of(model_names, [](const std::string& name) { return number_in(name).has_value(); });
         const auto is_place = [&](const std::string& word) {
+            if (numbered) return false;
             const auto number = number_in(word);
             return number && is_whole(*number) && *number >= 0 && *number < static_cast<double>(model_names.size());
         };
