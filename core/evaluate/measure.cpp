@@ -146,12 +146,9 @@ std::string answer(const LoadedModel& model, const Part& part, const data::Rende
 std::vector<data::RowIndex> pick_questions(const Part& part, const data::Renderer& renderer, std::int64_t count) {
     std::vector<data::RowIndex> rows;
     if (renderer.roles().layout == data::ColumnRoles::Layout::text) return rows;
-    const auto all = static_cast<std::int64_t>(part.rows.size());
-    count = std::min(count, all);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const auto row = part.rows[static_cast<std::size_t>(i * all / count)];
+    if (count <= 0) return rows;
+    for (const auto row : spread(part.rows, count))
         if (!renderer.prompt_text(*part.table, row).empty()) rows.push_back(row);
-    }
     return rows;
 }
 

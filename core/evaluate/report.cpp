@@ -82,8 +82,7 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
     report.labels = model->network.config.head.labels;
     report.split = options.split;
     Part part = wanted_part(data, report.split);
-    if (options.max_rows > 0 && static_cast<std::int64_t>(part.rows.size()) > options.max_rows)
-        part.rows.resize(static_cast<std::size_t>(options.max_rows));
+    part.rows = spread(part.rows, options.max_rows);
     if (part.empty())
         throw input_error("evaluate.empty", "data." + report.split, "there are no " + report.split + " rows",
                           "Name a file in data." + report.split + ", or a fraction to hold out.");

@@ -32,6 +32,14 @@ struct OwnedRenderer {
 
 }  // namespace
 
+std::vector<data::RowIndex> spread(const std::vector<data::RowIndex>& rows, std::int64_t count) {
+    const auto all = static_cast<std::int64_t>(rows.size());
+    if (count <= 0 || count >= all) return rows;
+    std::vector<data::RowIndex> chosen;
+    for (std::int64_t i = 0; i < count; ++i) chosen.push_back(rows[static_cast<std::size_t>(i * all / count)]);
+    return chosen;
+}
+
 RunData open_data(const recipe::Recipe& recipe, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                   const std::vector<std::string>& model_labels, Control& control, const Progress& progress) {
     RunData run;

@@ -29,6 +29,9 @@ struct RunData {
     std::vector<std::string> notices;
 };
 
+// At most `count` of the rows (0: all), spread evenly: files are often sorted, and their first rows all of a kind.
+std::vector<data::RowIndex> spread(const std::vector<data::RowIndex>& rows, std::int64_t count);
+
 // Opens the recipe's tables and parts them: given validation and test files are taken whole, what is missing is split off
 // the training rows by the recipe's seed. A catalogue set's own held-out part is its test part.
 // `model_labels`: of a model that classifies already. Throws input_error naming file and row.

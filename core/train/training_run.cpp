@@ -124,8 +124,7 @@ void TrainingRun::load() {
     train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads);
     if (!data_.validation.empty()) {
         auto& rows = data_.validation.rows;
-        if (recipe_.evaluate.max_rows > 0 && static_cast<std::int64_t>(rows.size()) > recipe_.evaluate.max_rows)
-            rows.resize(static_cast<std::size_t>(recipe_.evaluate.max_rows));
+        rows = evaluate::spread(rows, recipe_.evaluate.max_rows);
         validation_ = data::prepare(*data_.validation.table, rows, *data_.renderer, &control_, progress, options_.threads);
         questions_ = evaluate::pick_questions(data_.validation, *data_.renderer, recipe_.evaluate.samples);
     }

@@ -135,6 +135,13 @@ void Chart::set_marks(const QString& kind, std::vector<Mark> marks, std::functio
     schedule();
 }
 
+void Chart::set_y_label(const QString& label) {
+    if (label == y_label_) return;
+    y_label_ = label;
+    plot_->yAxis->setLabel(label);
+    plot_->replot(QCustomPlot::rpQueuedReplot);
+}
+
 void Chart::set_log_scale(bool log) {
     log_ = log;
     plot_->yAxis->setScaleType(log ? QCPAxis::stLogarithmic : QCPAxis::stLinear);

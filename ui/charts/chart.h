@@ -54,6 +54,7 @@ class Chart : public QWidget {
     };
     void set_marks(const QString& kind, std::vector<Mark> marks, std::function<QColor()> color, Qt::PenStyle dash);
 
+    void set_y_label(const QString& label);
     void set_log_scale(bool log);
     bool log_scale() const { return log_; }
     void set_smoothing(double weight);  // of the past, 0 (none) to 0.99

@@ -216,6 +216,7 @@ void LivePage::advance() {
         loss_->add_validation(evaluation.step, evaluation.loss);
         quality_->add(evaluation.step, evaluation.metrics);
         if (quality_->curves() > 0 && quality_frame_->isHidden()) show_quality(true);
+        loss_->set_y_label(evaluation.metrics.contains("perplexity") ? tr("nats / token") : tr("loss a row"));
         answers_->add(evaluation);
         loss_->set_best(run_.best_step());
     }

@@ -124,7 +124,7 @@ void LiveAnswers::show_evaluation(int index) {
     const bool labels = numbers || evaluation.metrics.contains("accuracy") || evaluation.metrics.contains("micro_f1");
     for (const auto& sample : evaluation.samples)
         if (labels)
-            add_labels(sample, numbers, *column);
+            add_labels(sample, numbers, evaluation.step > 0, *column);
         else
             add_answers(sample, *column);
     column->addStretch(1);
@@ -140,7 +140,7 @@ void LiveAnswers::add_answers(const train::Sample& sample, QVBoxLayout& column) 
 }
 
 // A text, and under it its label and what the models take it for, with a tick or a cross.
-void LiveAnswers::add_labels(const train::Sample& sample, bool numbers, QVBoxLayout& column) {
+void LiveAnswers::add_labels(const train::Sample& sample, bool numbers, bool trained, QVBoxLayout& column) {
     QWidget* content = column.parentWidget();
     column.addWidget(quote(tr("Text"), sample.prompt, "inset", content));
     auto* frame = make<QFrame>(content);
@@ -166,7 +166,7 @@ void LiveAnswers::add_labels(const train::Sample& sample, bool numbers, QVBoxLay
         grid->addWidget(mark, row, 1);
     };
     add(tr("In the data"), sample.expected, false);
-    add(tr("Tuned model"), sample.tuned, !numbers);
+    if (trained) add(tr("Tuned model"), sample.tuned, !numbers);
     add(tr("Base model"), sample.base, !numbers && !sample.base.empty());
     column.addWidget(frame);
 }

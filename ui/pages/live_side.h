@@ -34,7 +34,8 @@ class LiveAnswers : public QWidget {
   private:
     void show_evaluation(int index);
     void add_answers(const train::Sample& sample, QVBoxLayout& column);
-    void add_labels(const train::Sample& sample, bool numbers, QVBoxLayout& column);
+    // `trained`: a tuned model has answered too; `numbers`: labels are values, neither right nor wrong.
+    void add_labels(const train::Sample& sample, bool numbers, bool trained, QVBoxLayout& column);
 
     std::vector<train::Evaluated> evaluations_;
     QComboBox* choice_;
