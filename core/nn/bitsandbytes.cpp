@@ -2,11 +2,12 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 
-#include "core/base/checked.h"
 #include "core/base/error.h"
 #include "kernels/quantize.h"
 
@@ -18,6 +19,7 @@ using torch::Tensor;
 namespace {
 
 constexpr std::int64_t largest_dimension = std::int64_t{1} << 31;
+const std::string form_prefix = "bitsandbytes ";
 constexpr const char* state_name = ".quant_state.bitsandbytes__";
 constexpr const char* damaged = "The file is damaged or half converted; save the model again.";
 
@@ -174,7 +176,17 @@ std::string bitsandbytes_form(const ModelFiles& files) {
                 static_cast<double>(layer->rows) * static_cast<double>(layer->cols);
     }
     const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
-    return most == elements.end() ? "" : "bitsandbytes " + most->first;
+    return most == elements.end() ? "" : form_prefix + most->first;
+}
+
+bool stays_as_stored(const std::string& form, Precision precision) {
+    return precision == Precision::native || (form + ",").starts_with(form_prefix + std::string(recipe::name(precision)) + ",");
+}
+
+std::string requantization_notice(const std::string& form, Precision precision) {
+    if (!form.starts_with(form_prefix) || stays_as_stored(form, precision)) return "";
+    return "The model is stored as " + form + " and loaded anew in " + std::string(recipe::name(precision)) +
+           ": what it lost stays lost. Choose the precision native to keep it as it is.";
 }
 
 }  // namespace qlora::nn

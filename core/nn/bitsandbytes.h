@@ -38,4 +38,11 @@ bool is_bitsandbytes_part(const std::string& name);
 // "bitsandbytes nf4, double quantization" for people; empty for a plain model. The most frequent kind, by elements.
 std::string bitsandbytes_form(const ModelFiles& files);
 
+// Whether a model of this form, loaded in `precision`, stays as it is stored: native, or the form it has. For a plain
+// model only native.
+bool stays_as_stored(const std::string& form, recipe::Precision precision);
+
+// For people: that loading quantizes anew what is stored quantized by bitsandbytes; empty where it does not.
+std::string requantization_notice(const std::string& form, recipe::Precision precision);
+
 }  // namespace qlora::nn

@@ -1,5 +1,7 @@
 #include "core/nn/files.h"
 
+#include <algorithm>
+
 #include "core/base/checked.h"
 #include "core/base/error.h"
 #include "core/formats/file_kind.h"
@@ -54,6 +56,28 @@ kernels::BlockFormat block_format(const formats::GgufTensor& tensor, const std::
                       "the tensor \"" + tensor.name + "\": expected F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, "
                       "Q5_K or Q6_K, got " + formats::name(tensor.type),
                       "Choose another quantization of this model.");
+}
+
+// A folder without safetensors: says what of what lies there to open instead, or why it is not opened.
+void expect_safetensors(const fs::path& folder) {
+    std::vector<std::string> ggufs;
+    fs::path pickle;
+    std::error_code ignored;
+    for (fs::directory_iterator it(folder, ignored), end; it != end; it.increment(ignored)) {
+        const fs::path& file = it->path();
+        if (file.extension() == ".safetensors" || file.filename() == "adapter_config.json") return;
+        if (file.extension() == ".gguf") ggufs.push_back(file.filename().string());
+        else if (formats::has_pickle_name(file) && !file.filename().string().starts_with("training_args")) pickle = file;
+    }
+    std::sort(ggufs.begin(), ggufs.end());
+    if (!ggufs.empty()) {
+        std::string names;
+        for (std::size_t i = 0; i < std::min<std::size_t>(ggufs.size(), 5); ++i) names += (i > 0 ? ", " : "") + ggufs[i];
+        if (ggufs.size() > 5) names += ", ...";
+        throw input_error("model.gguf_folder", folder.string(), "expected a folder with safetensors, got one with GGUF files: " + names,
+                          "Choose the file " + (folder / ggufs.front()).string() + (ggufs.size() > 1 ? " or another of them." : "."));
+    }
+    if (!pickle.empty()) formats::expect_kind(formats::FileKind::safetensors, {}, pickle);
 }
 
 }  // namespace
@@ -114,6 +138,7 @@ ModelFiles ModelFiles::open(const fs::path& path) {
                                      });
         files.config_ = files.family_->from_gguf(*files.gguf_);
     } else {
+        expect_safetensors(path);
         const fs::path config = path / "config.json";
         if (!fs::exists(config))
             throw input_error("model.config", config.string(), "a model folder needs a config.json; there is none",

@@ -37,7 +37,9 @@ torch::ScalarType scalar_type(formats::DType dtype, const std::string& where, co
 class Loader {
   public:
     Loader(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress)
-        : files_(files), config_(files.config()), precision_(precision), control_(control), progress_(progress) {}
+        : files_(files), config_(files.config()), precision_(precision), control_(control), progress_(progress) {
+        if (stays_as_stored(bitsandbytes_form(files), precision.precision)) precision_.precision = Precision::native;
+    }
 
     Model load(const HeadWish& wish) {
         memory::TagScope scope(MemoryTag::weights);
@@ -142,11 +144,11 @@ class Loader {
         return quant::Weight::quantized(stored.shape[0], cols, read, precision, precision_.blocks);
     }
 
-    // A matrix that bitsandbytes quantized: as stored where that is what is wanted.
+    // A matrix that bitsandbytes quantized; nothing where it is plain.
     std::optional<quant::Weight> prequantized(const TensorName& name, std::int64_t rows, std::int64_t cols, std::int64_t block,
                                               Precision wanted) const {
         auto weight = read_bitsandbytes(files_, name, rows, cols, block);
-        if (!weight || wanted == Precision::native || weight->form() == recipe::name(wanted)) return weight;
+        if (!weight || wanted == Precision::native) return weight;
         auto read = [&](std::int64_t begin, std::int64_t end, float* out) { weight->expand(begin, end, out); };
         return quant::Weight::quantized(rows, cols, read, wanted, precision_.blocks);
     }
@@ -337,7 +339,7 @@ class Loader {
 
     const ModelFiles& files_;
     const ModelConfig& config_;
-    const LoadPrecision& precision_;
+    LoadPrecision precision_;
     Control& control_;
     const Progress& progress_;
     bool bare_ = false;        // no head: transformers' names lack the family's prefix
@@ -345,14 +347,6 @@ class Loader {
 };
 
 }  // namespace
-
-std::string requantization_notice(const ModelFiles& files, Precision precision) {
-    const std::string stored = bitsandbytes_form(files);
-    if (stored.empty() || precision == Precision::native) return "";
-    const std::string wanted(recipe::name(precision)), kind = stored.substr(stored.find(' ') + 1);
-    if (kind.substr(0, kind.find(',')) == wanted) return "";
-    return "The model is stored as " + stored + ": what that lost stays lost in " + wanted + ". Choose the precision native to keep it as it is.";
-}
 
 Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress, const HeadWish& wish) {
     torch::NoGradGuard no_grad;

@@ -26,15 +26,13 @@ struct HeadWish {
 };
 
 // The linear layers of the blocks take `precision`. Embedding and head follow the float precisions and otherwise stay
-// as stored, as QLoRA keeps them; norms, biases and classifiers are fp32. What bitsandbytes quantized stays as it is where
-// `precision` is native or names the form it has, whatever its blocks; otherwise it is dequantized and quantized anew.
+// as stored, as QLoRA keeps them; norms, biases and classifiers are fp32. A model that bitsandbytes quantized stays as it
+// is stored, its plain layers included, where `precision` is native or names the form it has, whatever its blocks;
+// otherwise its layers are dequantized and quantized anew.
 // Memory is at most the result, a tile of rows in fp32 and the pages of the file that one tensor takes.
 // Throws input_error naming file and tensor; stopped() through `control`.
 Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress = {},
            const HeadWish& wish = {});
-
-// For people: that loading quantizes anew what is stored quantized by bitsandbytes; empty when it does not.
-std::string requantization_notice(const ModelFiles& files, recipe::Precision precision);
 
 // The tokenizer that lies with the model. An id without an embedding row is refused when a text uses it.
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& files);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/nn/bitsandbytes.h"
 #include "core/plan/memory_model.h"
 
 namespace qlora::plan {
@@ -77,6 +78,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
     if (recipe.data.max_length > model.context)
         plan.notices.push_back("The limit of " + std::to_string(recipe.data.max_length) + " tokens is above the model's context of " +
                                std::to_string(model.context) + ".");
+    if (const auto lost = nn::requantization_notice(model.quantization, recipe.precision); !lost.empty()) plan.notices.push_back(lost);
     if (!plan.fits) plan.notices.push_back("It needs more memory than there is free. Try a smaller batch or shorter rows.");
 
     plan.sentence = "Teach " + model.name + " in " +

@@ -3,6 +3,7 @@
 
 #include <QTemporaryDir>
 #include <QtTest>
+#include <fstream>
 #include <set>
 
 #include "core/base/checked.h"
@@ -173,6 +174,38 @@ class BaseTest : public QObject {
         QCOMPARE(::truncate(file.c_str(), 4096), 0);
         QCOMPARE(char(mapped.bytes()[900000]), '\0');
         QCOMPARE(code_of([&] { mapped.check(); }), "file.truncated");
+    }
+
+    void pages_of_a_mapped_file_can_be_forgotten_and_read_again() {
+        const std::size_t size = std::size_t{64} << 20;
+        auto file = path("large");
+        write_atomically(file, [&](FileWriter& writer) {
+            for (std::size_t i = 0; i < size; i += std::size_t{1} << 20) writer.write(std::string(std::size_t{1} << 20, char('a' + (i >> 20) % 26)));
+        });
+        MappedFile mapped(file);
+        auto resident = [] {
+            std::ifstream in("/proc/self/statm");
+            long all, pages;
+            in >> all >> pages;
+            return pages * ::sysconf(_SC_PAGESIZE);
+        };
+        auto sum = [&] {
+            std::size_t total = 0;
+            for (std::byte b : mapped.bytes()) total += static_cast<std::size_t>(b);
+            return total;
+        };
+        const long before = resident();
+        const std::size_t once = sum();
+        const long read = resident();
+        QVERIFY(read - before > 48L << 20);
+        MappedFile::forget(mapped.bytes());
+        QVERIFY(read - resident() > 48L << 20);
+        QCOMPARE(sum(), once);
+        mapped.check();
+        // Memory that is no mapping of a file keeps what it holds.
+        const std::string other(1 << 20, 'x');
+        MappedFile::forget(std::as_bytes(std::span(other)));
+        QCOMPARE(other, std::string(1 << 20, 'x'));
     }
 };
 

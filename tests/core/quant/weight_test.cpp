@@ -1,7 +1,12 @@
 #include "tests/torch_tests.h"
 
+#include <cmath>
+#include <cstring>
+#include <map>
+
 #include "core/memory/meters.h"
 #include "core/quant/weight.h"
+#include "kernels/quantize.h"
 
 using namespace qlora;
 using namespace qlora::quant;
@@ -55,6 +60,86 @@ class WeightTest : public QObject {
         QVERIFY(relative(matmul_transposed(row, weight), row.mm(dense.t())) < 1e-5);
         const Tensor ids = torch::tensor({7, 2047, 0, 7}, torch::kInt64);
         QVERIFY(torch::equal(weight.gather(ids), dense.index_select(0, ids)));
+    }
+
+    void quantized_by_tiles_of_rows_it_is_what_the_kernels_make_of_the_whole_data() {
+        QTest::addColumn<int>("precision");
+        QTest::addColumn<int>("columns");
+        QTest::addColumn<int>("block");
+        for (auto precision : {Precision::nf4, Precision::fp4, Precision::int4, Precision::int8})
+            for (auto [columns, block] : {std::pair{676, 64}, {1024, 64}, {677, 4096}, {33, 32}})
+                QTest::addRow("%s, %d columns, blocks of %d", std::string(recipe::name(precision)).c_str(), columns, block)
+                    << int(precision) << columns << block;
+    }
+    void quantized_by_tiles_of_rows_it_is_what_the_kernels_make_of_the_whole() {
+        QFETCH(int, precision);
+        QFETCH(int, columns);
+        QFETCH(int, block);
+        const auto kind = static_cast<Precision>(precision);
+        const auto code = kind == Precision::nf4 ? kernels::Code::nf4 : kind == Precision::fp4 ? kernels::Code::fp4
+                          : kind == Precision::int4 ? kernels::Code::int4 : kernels::Code::int8;
+        const std::int64_t rows = (std::int64_t{5} << 19) / columns + 3;
+        const std::int64_t unit = code == kernels::Code::int8 ? columns : block;
+        const Tensor values = torch::randn({rows, columns});
+        Tensor packed = torch::empty({kernels::packed_bytes(code, values.numel())}, torch::kUInt8);
+        Tensor absmax = torch::empty({kernels::block_count(values.numel(), unit)});
+        kernels::quantize(code, values.data_ptr<float>(), values.numel(), unit, packed.data_ptr<std::uint8_t>(), absmax.data_ptr<float>());
+
+        std::int64_t next = 0, tiles = 0;
+        auto read = [&](std::int64_t begin, std::int64_t end, float* out) {
+            QCOMPARE(begin, next);
+            next = end;
+            ++tiles;
+            std::memcpy(out, values.data_ptr<float>() + begin * columns, static_cast<std::size_t>((end - begin) * columns) * sizeof(float));
+        };
+        const auto parts = Weight::quantized(rows, columns, read, kind, {.block = block, .double_quantization = false}).storage();
+        QCOMPARE(next, rows);
+        QVERIFY(tiles > 1);
+        QVERIFY(torch::equal(parts[0].second, packed));
+        QVERIFY(torch::equal(parts[1].second, absmax));
+        const auto whole = Weight::quantized(values, kind, {.block = block, .double_quantization = false}).storage();
+        QVERIFY(torch::equal(whole[0].second, packed));
+    }
+
+    void parts_quantized_elsewhere_are_taken_as_they_are() {
+        for (bool nested : {false, true}) {
+            const Weight made = Weight::quantized(torch::randn({30, 96}), Precision::nf4, {.block = 32, .double_quantization = nested});
+            std::map<std::string, Tensor> parts;
+            for (const auto& [name, tensor] : made.storage()) parts[name] = tensor;
+            const Tensor packed = parts["weight"];
+            Prequantized given{Precision::nf4, 30, 96, 32, {static_cast<const std::byte*>(packed.data_ptr()), packed.nbytes()}};
+            if (nested) {
+                given.absmax_codes = parts["absmax"];
+                given.nested_absmax = parts["nested_absmax"];
+                given.offset = parts["offset"].item<float>();
+            } else {
+                given.absmax = parts["absmax"];
+            }
+            const Weight taken = Weight::prequantized(given, "file", "tensor");
+            QVERIFY(torch::equal(taken.dequantized(), made.dequantized()));
+            QCOMPARE(taken.form(), std::string("nf4"));
+
+            auto refused = [&](auto edit) {
+                Prequantized changed = given;
+                edit(changed);
+                return code_of([&] { Weight::prequantized(changed, "file", "tensor"); });
+            };
+            QCOMPARE(refused([](Prequantized&) {}), std::string());
+            for (std::int64_t block : {0, -32, 16, 48, 8192})
+                QCOMPARE(refused([&](Prequantized& p) { p.block = block; }), std::string("weight.block"));
+            QCOMPARE(refused([](Prequantized& p) { p.block = 64; }), std::string("weight.size"));
+            QCOMPARE(refused([](Prequantized& p) { p.packed = p.packed.subspan(1); }), std::string("weight.size"));
+            QCOMPARE(refused([](Prequantized& p) { p.rows = 31; }), std::string("weight.size"));
+            for (float broken : {NAN, INFINITY}) {
+                QCOMPARE(refused([&](Prequantized& p) {
+                             Tensor& scales = nested ? p.nested_absmax : p.absmax;
+                             scales = scales.clone();
+                             scales[0] = broken;
+                         }),
+                         std::string("weight.absmax"));
+                if (nested) QCOMPARE(refused([&](Prequantized& p) { p.offset = broken; }), std::string("weight.absmax"));
+            }
+        }
     }
 
     void tensors_are_counted_by_tag() {
