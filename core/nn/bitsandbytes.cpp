@@ -161,10 +161,11 @@ std::optional<quant::Weight> read_bitsandbytes(const ModelFiles& files, const Te
     return quant::Weight::prequantized(parts, files.path().string(), weight->name);
 }
 
-bool is_bitsandbytes_part(const std::string& name) {
-    for (const char* suffix : {".weight.absmax", ".weight.quant_map", ".weight.nested_absmax", ".weight.nested_quant_map", ".SCB", ".weight_format"})
-        if (name.ends_with(suffix)) return true;
-    return name.find(std::string(".weight") + state_name) != std::string::npos;
+std::optional<std::string> module_of_bitsandbytes_part(const std::string& name) {
+    for (const std::string suffix : {".weight.absmax", ".weight.quant_map", ".weight.nested_absmax", ".weight.nested_quant_map", ".SCB", ".weight_format"})
+        if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
+    const auto state = name.find(std::string(".weight") + state_name);
+    return state == std::string::npos ? std::nullopt : std::optional(name.substr(0, state));
 }
 
 std::string bitsandbytes_form(const ModelFiles& files) {

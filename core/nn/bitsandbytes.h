@@ -32,8 +32,8 @@ std::optional<BitsAndBytesLayer> bitsandbytes_layer(const ModelFiles& files, con
 std::optional<quant::Weight> read_bitsandbytes(const ModelFiles& files, const TensorName& weight, std::int64_t rows, std::int64_t cols,
                                                std::int64_t block = 0);
 
-// Whether a tensor is not a weight but belongs to a quantized one: "....weight.absmax", "....SCB".
-bool is_bitsandbytes_part(const std::string& name);
+// The module whose weight a tensor belongs to that is none itself ("....weight.absmax", "....SCB"); nothing for others.
+std::optional<std::string> module_of_bitsandbytes_part(const std::string& name);
 
 // "bitsandbytes nf4, double quantization" for people; empty for a plain model. The most frequent kind, by elements.
 std::string bitsandbytes_form(const ModelFiles& files);

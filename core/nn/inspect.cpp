@@ -29,7 +29,8 @@ std::string model_name(const ModelFiles& files) {
     return stem.empty() ? files.path().parent_path().filename().string() : stem.string();
 }
 
-// A tensor by what it stands for: of packed ones the type is the form, "nf4", and the shape that of the matrix.
+// A tensor by what it stands for: of packed ones the type is the form, "nf4", the shape that of the matrix, and the bytes
+// those of its scales too.
 struct Described {
     std::string type;
     std::vector<std::int64_t> shape;
@@ -38,13 +39,24 @@ struct Described {
 
 std::vector<Described> describe(const ModelFiles& files) {
     std::vector<Described> list;
+    std::map<std::string, std::size_t> packed_at;  // by module
+    std::map<std::string, std::int64_t> scales;
     for (const StoredTensor& tensor : files.all()) {
-        if (is_bitsandbytes_part(tensor.name)) continue;
         const auto bytes = static_cast<std::int64_t>(tensor.data.size());
+        if (const auto module = module_of_bitsandbytes_part(tensor.name)) {
+            scales[*module] += bytes;
+            continue;
+        }
         const auto packed = tensor.name.ends_with(".weight") ? bitsandbytes_layer(files, {tensor.name, ""}) : std::nullopt;
-        if (packed) list.push_back({std::string(recipe::name(packed->precision)), {packed->rows, packed->cols}, packed->rows * packed->cols, bytes});
-        else list.push_back({tensor.type_name(), tensor.shape, tensor.elements(), bytes});
+        if (packed) {
+            packed_at[tensor.name.substr(0, tensor.name.size() - 7)] = list.size();
+            list.push_back({std::string(recipe::name(packed->precision)), {packed->rows, packed->cols}, packed->rows * packed->cols, bytes});
+        } else {
+            list.push_back({tensor.type_name(), tensor.shape, tensor.elements(), bytes});
+        }
     }
+    for (const auto& [module, bytes] : scales)
+        if (const auto at = packed_at.find(module); at != packed_at.end()) list[at->second].bytes += bytes;
     return list;
 }
 
@@ -72,15 +84,15 @@ ModelInfo inspect(const std::string& model) {
     info.dtype = main_type(tensors);
     info.quantization = bitsandbytes_form(files);
     if (files.gguf() != nullptr && info.dtype.starts_with("Q")) info.quantization = "GGUF " + info.dtype;
-    double rest_bytes = 0, rest_elements = 0;
+    double rest_bytes = 0, rest_elements = 0, linear_bytes = 0, linear_elements = 0;
     for (const auto& tensor : tensors) {
         info.parameters += tensor.elements;
         ++info.tensor_types[tensor.type];
         const bool in_block = tensor.shape.size() == 2 && tensor.shape[0] != c.vocabulary;
-        if (in_block) continue;
-        rest_bytes += static_cast<double>(tensor.bytes);
-        rest_elements += static_cast<double>(tensor.elements);
+        (in_block ? linear_bytes : rest_bytes) += static_cast<double>(tensor.bytes);
+        (in_block ? linear_elements : rest_elements) += static_cast<double>(tensor.elements);
     }
+    if (linear_elements > 0) info.linear_bits = 8 * linear_bytes / linear_elements;
     if (rest_elements > 0) info.rest_bits = 8 * rest_bytes / rest_elements;
     info.layers = c.layers;
     info.encoder_layers = c.encoder_layers;

@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
-#include <cmath>
+#include <array>
+#include <atomic>
+#include <bit>
 #include <cstring>
 
 #include "core/base/error.h"
@@ -32,6 +34,13 @@ torch::ScalarType scalar_type(formats::DType dtype, const std::string& where, co
     throw input_error("tensor.dtype", where,
                       "the tensor \"" + name + "\": expected F32, F16, BF16 or F64, got " + std::string(formats::name(dtype)),
                       "Choose an unquantized model.");
+}
+
+bool all_finite(const float* values, std::int64_t count) {
+    constexpr std::uint32_t exponent = 0x7F80'0000;
+    std::uint32_t broken = 0;
+    for (std::int64_t i = 0; i < count; ++i) broken |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(values[i]) & exponent) == exponent);
+    return broken == 0;
 }
 
 class Loader {
@@ -83,23 +92,14 @@ class Loader {
         return type == torch::kFloat64 ? values.to(torch::kFloat32) : values;
     }
 
-    void expect_finite(const Tensor& values, const std::string& name) const {
-        if (!std::isfinite(values.sum().item<float>()) && !at::isfinite(values).all().item<bool>()) not_finite(name);
-    }
-
     Tensor to_float(const StoredTensor& stored) const {
-        Tensor values;
-        if (std::holds_alternative<kernels::BlockFormat>(stored.type)) {
-            values = torch::empty(stored.shape, torch::kFloat32);
-            expand(stored, 0, stored.elements(), values.data_ptr<float>());
-        } else {
-            values = stored_dense(stored).to(torch::kFloat32);
-        }
-        expect_finite(values, stored.name);
+        Tensor values = torch::empty(stored.shape, torch::kFloat32);
+        expand(stored, 0, stored.elements(), values.data_ptr<float>());
         return values;
     }
 
-    // Elements [begin, end) in fp32; of packed ones whole blocks. The file's pages are given back.
+    // Elements [begin, end) in fp32; of packed ones whole blocks. Throws where one is not finite. The file's pages are given
+    // back.
     void expand(const StoredTensor& stored, std::int64_t begin, std::int64_t end, float* out) const {
         constexpr std::int64_t chunk = 4096;
         const auto* format = std::get_if<kernels::BlockFormat>(&stored.type);
@@ -108,9 +108,14 @@ class Loader {
         const std::int64_t elements = format == nullptr ? 1 : kernels::block_elements(*format);
         const std::int64_t bytes = format == nullptr ? static_cast<std::int64_t>(c10::elementSize(type)) : kernels::block_bytes(*format);
         const std::byte* data = stored.data.data();
+        std::atomic<bool> finite = true;
         at::parallel_for(begin / elements, end / elements, std::max<std::int64_t>(1, 4 * chunk / elements), [&](std::int64_t from, std::int64_t to) {
             float* target = out + from * elements - begin;
-            if (format != nullptr) return kernels::dequantize(*format, data + from * bytes, (to - from) * elements, target);
+            if (format != nullptr) {
+                kernels::dequantize(*format, data + from * bytes, (to - from) * elements, target);
+                if (!all_finite(target, (to - from) * elements)) finite = false;
+                return;
+            }
             std::array<std::uint16_t, chunk> halves;  // safetensors align nothing
             for (std::int64_t i = from; i < to; i += chunk) {
                 const std::int64_t count = std::min(chunk, to - i);
@@ -128,8 +133,10 @@ class Loader {
                     if (type == torch::kFloat16) kernels::f16_to_f32(halves.data(), count, target + (i - from));
                     else kernels::bf16_to_f32(halves.data(), count, target + (i - from));
                 }
+                if (!all_finite(target + (i - from), count)) finite = false;
             }
         });
+        if (!finite) not_finite(stored.name);
         MappedFile::forget(stored.data.subspan(static_cast<std::size_t>(begin / elements * bytes), static_cast<std::size_t>((end - begin) / elements * bytes)));
     }
 
@@ -139,7 +146,6 @@ class Loader {
         auto read = [&](std::int64_t begin, std::int64_t end, float* out) {
             control_.check();
             expand(stored, begin * cols, end * cols, out);
-            expect_finite(torch::from_blob(out, {end - begin, cols}, torch::kFloat32), stored.name);
         };
         return quant::Weight::quantized(stored.shape[0], cols, read, precision, precision_.blocks);
     }

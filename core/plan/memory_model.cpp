@@ -4,6 +4,7 @@
 
 #include "core/adapters/targets.h"
 #include "core/base/error.h"
+#include "core/nn/bitsandbytes.h"
 
 namespace qlora::plan {
 
@@ -51,11 +52,13 @@ double weight_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
     const double linears = linear_parameters(model);
     const double stored_bits = 8.0 * static_cast<double>(model.file_bytes) /
                                std::max<double>(1, static_cast<double>(model.parameters));
+    const double rest = std::max(0.0, static_cast<double>(model.parameters) - linears);
+    const bool as_stored = nn::stays_as_stored(model.quantization, recipe.precision);
     const bool as_float = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 ||
                           recipe.precision == Precision::bf16;
-    const double rest = std::max(0.0, static_cast<double>(model.parameters) - linears);
     const double rest_bits = as_float ? bits_a_weight(recipe, stored_bits) : model.rest_bits > 0 ? model.rest_bits : stored_bits;
-    return (linears * bits_a_weight(recipe, stored_bits) + rest * rest_bits) / 8;
+    const double linear_bits = as_stored && model.linear_bits > 0 ? model.linear_bits : bits_a_weight(recipe, stored_bits);
+    return (linears * linear_bits + rest * rest_bits) / 8;
 }
 
 std::int64_t adapter_parameters(const recipe::Recipe& recipe, const nn::ModelInfo& model) {

@@ -1,18 +1,13 @@
 #include <torch/torch.h>
 
 #include "core/memory/meters.h"
+#include "core/quant/scratch.h"
 #include "core/quant/weight.h"
 
 namespace qlora::quant {
 
 using torch::Tensor;
 
-namespace {
-
-// Elements of a tile: 4 MiB of fp32, which stays in a second- or third-level cache while the GEMM reads it.
-constexpr std::int64_t tile_elements = std::int64_t{1} << 20;
-
-// The thread's scratch buffer, kept from call to call.
 Tensor scratch_tile(std::int64_t rows, std::int64_t cols) {
     static thread_local Tensor buffer;
     if (!buffer.defined() || buffer.numel() < rows * cols) {
@@ -21,8 +16,6 @@ Tensor scratch_tile(std::int64_t rows, std::int64_t cols) {
     }
     return buffer.narrow(0, 0, rows * cols).view({rows, cols});
 }
-
-}  // namespace
 
 void for_each_tile(const Weight& weight, torch::ScalarType dtype,
                    const std::function<void(std::int64_t, const Tensor&)>& f) {

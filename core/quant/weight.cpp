@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "core/base/error.h"
-#include "core/memory/meters.h"
+#include "core/quant/scratch.h"
 #include "kernels/half.h"
 
 namespace qlora::quant {
@@ -50,22 +50,15 @@ void convert_row(const Tensor& values, std::int64_t begin, std::int64_t count, f
     else kernels::bf16_to_f32(half, count, out);
 }
 
-// Elements of a tile of rows on its way to a packed form: it stays in cache, and a matrix is never whole in fp32.
-constexpr std::int64_t row_tile_elements = std::int64_t{1} << 20;
-
 // Calls f(first row, fp32 tile) for tiles that begin at multiples of `unit` rows.
 void for_each_row_tile(std::int64_t rows, std::int64_t cols, std::int64_t unit, const RowReader& read,
                        const std::function<void(std::int64_t, const Tensor&)>& f) {
-    const std::int64_t tile_rows = std::min(rows, std::max<std::int64_t>(1, row_tile_elements / cols / unit) * unit);
-    Tensor buffer;
-    {
-        memory::TagScope scope(MemoryTag::scratch);
-        buffer = torch::empty({tile_rows, cols}, torch::kFloat32);
-    }
+    const std::int64_t tile_rows = std::min(rows, std::max<std::int64_t>(1, tile_elements / cols / unit) * unit);
     for (std::int64_t begin = 0; begin < rows; begin += tile_rows) {
         const std::int64_t count = std::min(tile_rows, rows - begin);
-        read(begin, begin + count, buffer.data_ptr<float>());
-        f(begin, buffer.narrow(0, 0, count));
+        const Tensor tile = scratch_tile(count, cols);
+        read(begin, begin + count, tile.data_ptr<float>());
+        f(begin, tile);
     }
 }
 

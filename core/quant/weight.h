@@ -32,7 +32,7 @@ struct Prequantized {
     float offset = 0;
 };
 
-// Fills `out` with rows [begin, end) of a matrix in fp32, row-major.
+// Fills `out` with rows [begin, end) of a matrix in fp32, row-major. Multiplies no Weight: `out` is this thread's scratch.
 using RowReader = std::function<void(std::int64_t begin, std::int64_t end, float* out)>;
 
 // Immutable once made; any thread may read. Copies share the storage.

@@ -1,5 +1,7 @@
 #include "tests/torch_tests.h"
 
+#include <algorithm>
+
 #include "core/nn/load.h"
 #include "core/plan/plan.h"
 
@@ -45,6 +47,31 @@ class PlanTest : public QObject {
         const double planned = static_cast<double>(plan([&](auto& r) { r.precision = static_cast<recipe::Precision>(precision); }).bytes[MemoryTag::weights]);
         const double real = static_cast<double>(loaded.weight_bytes());
         QVERIFY2(std::abs(planned - real) < 0.05 * real, qPrintable(QString("%1 planned, %2 loaded").arg(planned).arg(real)));
+    }
+
+    void weights_quantized_elsewhere_are_planned_as_stored_data() {
+        QTest::addColumn<QString>("model");
+        QTest::addColumn<int>("precision");
+        using recipe::Precision;
+        for (auto [model, own] : {std::pair{"nf4", Precision::nf4}, {"nf4_double_32", Precision::nf4}, {"nf4_head", Precision::nf4},
+                                  {"fp4_256", Precision::fp4}, {"int8", Precision::int8}})
+            for (auto precision : {own, Precision::native, Precision::int4, Precision::fp32})
+                QTest::addRow("%s as %s", model, std::string(recipe::name(precision)).c_str()) << model << int(precision);
+    }
+    void weights_quantized_elsewhere_are_planned_as_stored() {
+        QFETCH(QString, model);
+        QFETCH(int, precision);
+        recipe::Recipe recipe = recipe_;
+        recipe.model = golden("bitsandbytes/") + model.toStdString();
+        recipe.precision = static_cast<recipe::Precision>(precision);
+        const nn::ModelInfo info = nn::inspect(recipe.model);
+        Control control;
+        const auto loaded = nn::load(nn::ModelFiles::open(recipe.model), {recipe.precision, {}}, control);
+        const Plan plan = make_plan(recipe, info, data_, std::int64_t{24} << 30, 1e11);
+        const double planned = static_cast<double>(plan.bytes[MemoryTag::weights]), real = static_cast<double>(loaded.weight_bytes());
+        QVERIFY2(std::abs(planned - real) < 0.05 * real, qPrintable(QString("%1 planned, %2 loaded").arg(planned).arg(real)));
+        const bool said = std::any_of(plan.notices.begin(), plan.notices.end(), [](auto& n) { return n.find("bitsandbytes") != std::string::npos; });
+        QCOMPARE(said, recipe.precision == recipe::Precision::int4 || recipe.precision == recipe::Precision::fp32);
     }
 
     void every_control_moves_the_plan_the_right_way() {
