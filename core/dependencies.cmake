@@ -47,6 +47,9 @@ if(EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so)
     target_include_directories(torch SYSTEM INTERFACE ${QLORA_SITE}/nvidia/cu13/include ${QLORA_SITE}/triton/backends/nvidia/include)
     target_compile_definitions(torch INTERFACE QLORA_CUDA=1)
 endif()
-target_link_options(torch INTERFACE -Wl,--no-as-needed)
+# at::parallel_for is a template of the headers: without OpenMP it runs on one thread. At run time there is one libgomp, the
+# wheel's own.
+target_compile_options(torch INTERFACE -fopenmp)
+target_link_options(torch INTERFACE -Wl,--no-as-needed -fopenmp)
 target_link_libraries(torch INTERFACE ${TORCH_LIBRARIES} Threads::Threads)
 set(CMAKE_BUILD_RPATH ${TORCH_ROOT}/lib ${ARROW_ROOT})

@@ -44,7 +44,7 @@ std::vector<Described> describe(const ModelFiles& files) {
     for (const StoredTensor& tensor : files.all()) {
         const auto bytes = static_cast<std::int64_t>(tensor.data.size());
         if (const auto module = module_of_bitsandbytes_part(tensor.name)) {
-            scales[*module] += bytes;
+            if (tensor.name.ends_with("absmax") || tensor.name.ends_with(".SCB")) scales[*module] += bytes;  // the levels are not kept
             continue;
         }
         const auto packed = tensor.name.ends_with(".weight") ? bitsandbytes_layer(files, {tensor.name, ""}) : std::nullopt;
