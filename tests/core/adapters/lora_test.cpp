@@ -225,11 +225,8 @@ class LoraTest : public QObject {
         auto code = [&](const AdapterCopy& copy) { return code_of([&] { auto m = tiny(); Lora::load(m, copy.path()); }); };
         QCOMPARE(code(AdapterCopy()), "");
         for (auto [key, value] : {std::pair("r", "0"), {"r", "1000000000"}, {"r", "\"4\""}, {"lora_alpha", "null"},
-<<<<<<< HEAD
                                   {"use_dora", "3"}, {"use_bdlora", "true"}, {"bias", "\"all\""}, {"modules_to_save", "7"}, {"lora_alpha", "1e300"},
-=======
-                                  {"use_dora", "3"}, {"use_bdlora", "true"}, {"bias", "\"all\""}, {"modules_to_save", "7"}, {"lora_alpha", "1e300"}, {"r", "-4"}, {"r", "4.5"},
->>>>>>> cases
+                                  {"r", "-4"}, {"r", "4.5"},
                                   {"rank_pattern", "{\"q_proj\": 0}"}, {"alpha_pattern", "[1]"}, {"layers_to_transform", "\"all\""},
                                   {"peft_type", "\"IA3\""}, {"target_modules", "[]"}, {"target_modules", "[3]"}}) {
             AdapterCopy copy;
