@@ -26,6 +26,8 @@ std::string words(const ColumnRoles& roles) {
             return "tell " + roles.label + " from " + roles.text;
         case Layout::messages:
             return "messages " + roles.messages + (roles.system.empty() ? "" : " system " + roles.system);
+        case Layout::labelled:
+            return "tell " + roles.label + " from " + roles.text;
         case Layout::prompt_completion:
             break;
     }
@@ -83,6 +85,79 @@ class RolesTest : public QObject {
         QCOMPARE(QString::fromStdString(words(guess.roles)), roles);
         QVERIFY(!guess.reason.empty());
         QVERIFY(check_roles(table, guess.roles).empty());
+    }
+
+    void guesses_for_classification_data() {
+        QTest::addColumn<QString>("rows");
+        QTest::addColumn<QString>("roles");
+        auto row = [](const char* rows, const char* roles) { QTest::newRow(rows) << rows << roles; };
+        row(R"([{"text": "a", "label": 1}])", "tell label from text");
+        row(R"([{"Sentiment": "good", "Review": "a"}])", "tell Sentiment from Review");
+        row(R"([{"id": 1, "sentence": "a", "stars": 4.5}])", "tell stars from sentence");
+        row(R"([{"comment": "a", "tags": ["x", "y"]}])", "tell tags from comment");
+        row(R"([{"utterance": "a", "intent": true}])", "tell intent from utterance");
+        row(R"([{"question": "a", "label": "x", "text": "b"}])", "tell label from text");
+        row(R"([{"prompt": "a", "completion": "x"}])", "tell completion from prompt");
+        row(R"([{"x": "a long text", "y": "c"}, {"x": "another text", "y": "c"}])", "tell y from x");
+        row(R"([{"id": 1, "body": "a", "spam": 0}, {"id": 2, "body": "b", "spam": 1}, {"id": 3, "body": "c", "spam": 0}])",
+            "tell spam from body");
+    }
+    void guesses_for_classification() {
+        QFETCH(QString, rows);
+        QFETCH(QString, roles);
+        Table table = table_of(rows.toUtf8());
+        RoleGuess guess = guess_roles(table, {}, recipe::Task::classification);
+        QCOMPARE(QString::fromStdString(words(guess.roles)), roles);
+        QVERIFY(!guess.reason.empty());
+        QVERIFY(check_roles(table, guess.roles).empty());
+    }
+
+    void guesses_for_sequence_to_sequence_data() {
+        QTest::addColumn<QString>("rows");
+        QTest::addColumn<QString>("roles");
+        auto row = [](const char* rows, const char* roles) { QTest::newRow(rows) << rows << roles; };
+        row(R"([{"source": "a", "target": "b"}])", "ask source answer target");
+        row(R"([{"summary": "b", "Document": "a"}])", "ask Document answer summary");
+        row(R"([{"article": "a", "highlights": "b", "id": "1"}])", "ask article answer highlights");
+        row(R"([{"text": "a", "summary": "b"}])", "ask text answer summary");
+        row(R"([{"question": "a", "answer": "b"}])", "ask question answer answer");
+        row(R"([{"messages": [{"role": "user", "content": "x"}]}])", "messages messages");
+        row(R"([{"left": "a", "right": "b"}])", "ask left answer right");
+    }
+    void guesses_for_sequence_to_sequence() {
+        QFETCH(QString, rows);
+        QFETCH(QString, roles);
+        Table table = table_of(rows.toUtf8());
+        RoleGuess guess = guess_roles(table, {}, recipe::Task::seq2seq);
+        QCOMPARE(QString::fromStdString(words(guess.roles)), roles);
+        QVERIFY(check_roles(table, guess.roles).empty());
+    }
+
+    void columns_chosen_for_a_task_stay() {
+        using recipe::Task;
+        Table table = table_of(R"([{"text": "a", "title": "b", "label": "x", "topic": "y"}])");
+        QCOMPARE(words(guess_roles(table, {.text = "title"}, Task::classification).roles), "tell label from title"s);
+        QCOMPARE(words(guess_roles(table, {.label = "topic"}, Task::classification).roles), "tell topic from text"s);
+        QCOMPARE(words(guess_roles(table, {.label = "text"}, Task::classification).roles), "tell text from title"s);
+        QCOMPARE(words(guess_roles(table, {.prompt = "title", .completion = "text"}, Task::seq2seq).roles), "ask title answer text"s);
+        QCOMPARE(check_roles(table, guess_roles(table, {.label = "absent"}, Task::classification).roles).size(), 1u);
+    }
+
+    void a_table_without_labels_is_told() {
+        using recipe::Task;
+        Table table = table_of(R"([{"text": "a", "vector": {"x": 1}}, {"text": "b", "vector": {"x": 1}}])");
+        RoleGuess guess = guess_roles(table, {}, Task::classification);
+        QVERIFY(guess.roles.label.empty());
+        QVERIFY(guess.reason.find("no column holds") == 0);
+        auto problems = check_roles(table, guess.roles);
+        QCOMPARE(problems.size(), 1u);
+        QCOMPARE(problems[0].field, "data.columns.label"s);
+        problems = check_roles(table, {.layout = Layout::labelled, .text = "text", .label = "vector"});
+        QCOMPARE(problems.size(), 1u);
+        QVERIFY(problems[0].message.find("expected labels, got cells of kind object") != std::string::npos);
+        problems = check_roles(table, {.layout = Layout::labelled, .text = "text", .label = "text"});
+        QCOMPARE(problems.size(), 1u);
+        QVERIFY(problems[0].message.find("already used as data.columns.text") != std::string::npos);
     }
 
     void chosen_columns_stay() {
