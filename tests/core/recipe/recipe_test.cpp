@@ -112,7 +112,7 @@ class RecipeTest : public QObject {
         Recipe back = read(to_json(recipe).dump());
         QVERIFY(back == recipe);
         std::vector<std::string> unlike = differences(recipe, Recipe{});
-        for (const Field& field : fields())  // task and method have one choice only as yet
+        for (const Field& field : fields())  // the method has one choice only as yet
             QCOMPARE(std::find(unlike.begin(), unlike.end(), field.key) != unlike.end(),
                      field.choices.size() != 1);
     }
@@ -175,6 +175,77 @@ class RecipeTest : public QObject {
         QCOMPARE(read(R"({"target_modules": "all-linear"})").method.target_modules,
                  std::vector<std::string>{"all-linear"});
         QCOMPARE(read(R"({"rank": 8.0, "validation_file": null})").method.rank, 8);
+    }
+
+    void a_task_goes_by_the_names_of_its_peers() {
+        for (const auto& [word, task] : {std::pair{"SEQ_CLS", Task::classification}, {"seq_cls", Task::classification},
+                                         {"text-classification", Task::classification}, {"SEQ_2_SEQ_LM", Task::seq2seq},
+                                         {"seq2seq", Task::seq2seq}, {"CAUSAL_LM", Task::causal_lm}}) {
+            const Recipe recipe = read("{\"task_type\": \"" + std::string(word) + "\"}");
+            QVERIFY2(recipe.task == task, word);
+            QVERIFY(read(to_json(recipe).dump()) == recipe);
+        }
+        QCOMPARE(problems_of(R"({"task_type": "TOKEN_CLS"})"), "task (\"task_type\")");
+        QCOMPARE(problems_of(R"({"task": "FEATURE_EXTRACTION"})"), "task");
+        const Recipe recipe = read(R"({"task_type": "SEQ_CLS", "problem_type": "multi_label_classification", "use_dora": true,
+                                       "data": {"label_column": "y", "text_column": "t"}})");
+        QVERIFY(recipe.method.dora);
+        QVERIFY(recipe.data.problem_type == ProblemType::multi_label);
+        QCOMPARE(recipe.data.columns.label, "y");
+        QCOMPARE(recipe.data.columns.text, "t");
+        QVERIFY(read(to_json(recipe).dump()) == recipe);
+        QVERIFY(read(R"({"data": {"columns": {"label": "y"}, "problem_type": "regression"}})").data.problem_type == ProblemType::regression);
+        QVERIFY(read(R"({"method": {"dora": true}})").method.dora);
+        QCOMPARE(problems_of(R"({"use_dora": 1, "problem_type": "ranking", "label_column": 3})"),
+                 "data.columns.label (\"label_column\") data.problem_type (\"problem_type\") method.dora (\"use_dora\")");
+    }
+
+    void what_a_task_has_no_use_for_is_found_all_at_once() {
+        auto found = [](const Recipe& recipe) {
+            QStringList fields;
+            for (const Problem& problem : validate(recipe)) fields << QString::fromStdString(problem.field);
+            return fields.join(' ');
+        };
+        Recipe recipe = smallest();
+        recipe.data.columns.label = "y";
+        recipe.data.problem_type = ProblemType::regression;
+        QCOMPARE(found(recipe), "data.columns.label data.problem_type");
+        recipe.task = Task::classification;
+        QCOMPARE(found(recipe), "");
+        recipe.data.columns.text = "t";
+        QCOMPARE(found(recipe), "");
+        recipe.data.packing = true;
+        recipe.data.columns.prompt = "q";
+        recipe.data.columns.completion = "a";
+        recipe.data.columns.text.clear();
+        recipe.early_stopping.patience = 2;
+        recipe.data.validation_fraction = 0;
+        QCOMPARE(found(recipe), "data.columns.prompt data.columns.completion data.packing early_stopping.patience");
+        recipe = smallest();
+        recipe.task = Task::seq2seq;
+        recipe.data.columns.prompt = "q";
+        recipe.data.columns.completion = "a";
+        QCOMPARE(found(recipe), "");
+        recipe.data.columns = {};
+        recipe.data.columns.text = "t";
+        recipe.data.columns.label = "y";
+        recipe.data.packing = true;
+        QCOMPARE(found(recipe), "data.columns.label data.columns.text data.packing");
+        for (const Problem& problem : validate(recipe)) QVERIFY(!problem.expected.empty() && !problem.got.empty() && !problem.hint.empty());
+    }
+
+    void adapters_without_sense_are_refused_before_anything_runs() {
+        for (const char* method : {R"("rank": 0)", R"("rank": -4)", R"("rank": 100000)", R"("rank": 1e300)", R"("alpha": 0)", R"("alpha": -1)", R"("alpha": null, "rank": 0)",
+                                   R"("dropout": 1)", R"("dropout": -0.1)", R"("target_modules": [])", R"("target_modules": "")"})
+            QVERIFY2(problems_of("{\"method\": {" + std::string(method) + "}}").startsWith("method."), method);
+        Recipe recipe = smallest();
+        recipe.method.rank = 0;
+        recipe.method.alpha = NAN;
+        recipe.method.dropout = INFINITY;
+        recipe.method.target_modules.clear();
+        QStringList fields;
+        for (const Problem& problem : validate(recipe)) fields << QString::fromStdString(problem.field);
+        QCOMPARE(fields.join(' '), "method.rank method.alpha method.dropout method.target_modules");
     }
 
     void warmup_is_a_share_or_a_number_of_steps() {
