@@ -8,6 +8,7 @@
 #include "core/adapters/pattern.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/formats/sharded_tensors.h"
 #include "core/memory/meters.h"
 #include "core/nn/functions/dora.h"
 
@@ -42,6 +43,24 @@ void expect_known(const std::vector<std::string>& entries, const std::vector<std
             throw input_error("adapter.modules_to_save", "modules_to_save", "\"" + entry + "\" is neither a linear layer of this model nor its embedding",
                               "Only those can be trained whole.");
     }
+}
+
+// That the ranks are those of the file, before anything is allocated for them.
+void expect_ranks(nn::Model& model, const LoraConfig& config, const std::filesystem::path& folder) {
+    const formats::ShardedTensors file(folder, "adapter_model");
+    std::int64_t largest = 0;
+    for (const auto* view : file.tensors())
+        if (view->name.ends_with(".lora_A.weight") && !view->shape.empty()) largest = std::max(largest, view->shape[0]);
+    const auto targets = select_targets(linear_names(model), config.target_modules, config.target_options);
+    model.for_each_linear([&](const nn::Linear& layer) {
+        if (std::ranges::find(targets, layer.name) == targets.end()) return;
+        const std::int64_t rank = of_pattern(config.rank_pattern, layer.name, config.rank);
+        const auto* view = file.find(in_file(layer.name, "lora_A.weight"));
+        if (view != nullptr) formats::expect_shape(*view, std::vector{rank, layer.weight.cols()}, folder.string());
+        else if (rank > largest)
+            throw input_error("adapter.tensors", folder.string(), "the adapter does not fit this model:\n  missing: " + in_file(layer.name, "lora_A.weight"),
+                              "Use it with the base model it was trained on.");
+    });
 }
 
 // Cuts views out of the flat buffers, one after the other.
@@ -161,6 +180,7 @@ std::unique_ptr<Lora> Lora::load(nn::Model& model, const std::filesystem::path& 
     std::unique_ptr<Lora> lora(new Lora);
     lora->config_ = read_config(folder);
     lora->config_.dropout = dropout;
+    expect_ranks(model, lora->config_, folder);
     lora->build(model);
     lora->restore(folder);
     return lora;

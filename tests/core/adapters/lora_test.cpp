@@ -54,8 +54,10 @@ class AdapterCopy {
     fs::path path() const { return fs::path(folder_.path().toStdString()) / "adapter"; }
     void edit_config(const char* key, const char* value) const {
         Json json = read_json_file(path() / "adapter_config.json");
-        json[key] = Json::parse(value);
-        write_atomically(path() / "adapter_config.json", json.dump());
+        json[key] = "@value@";  // as text: no parser would hand on a number that is none
+        std::string text = json.dump();
+        text.replace(text.find("\"@value@\""), 9, value);
+        write_atomically(path() / "adapter_config.json", text);
     }
     // Writes the adapter's tensors again through `edit`, which may change the list.
     void edit_tensors(const std::function<void(std::vector<formats::TensorView>&)>& edit) const {
@@ -146,6 +148,40 @@ class LoraTest : public QObject {
         auto loaded = Lora::load(again, folder.path().toStdString());
         QVERIFY(torch::equal(loaded->values(), lora->values()));
         QVERIFY(torch::equal(again.logits(some_ids()), logits));
+        loaded->values().mul_(1.01);
+        QVERIFY(!torch::equal(again.logits(some_ids()), logits));
+        loaded->restore(folder.path().toStdString());
+        QVERIFY(torch::equal(again.logits(some_ids()), logits));
+    }
+
+    void its_scale_is_alpha_by_rank_or_by_its_root() {
+        const std::vector<std::string> targets{"q_proj"};
+        auto logits = [&](LoraConfig config) {
+            config.target_modules = targets;
+            auto model = tiny();
+            auto lora = Lora::attach(model, config, 3);
+            lora->values().fill_(0.03);
+            return model.logits(some_ids());
+        };
+        const Tensor plain = logits({.rank = 4, .alpha = 8});
+        QVERIFY(torch::equal(plain, logits({.rank = 4, .alpha = 4, .rslora = true})));  // 8 / 4 = 4 / sqrt(4)
+        QVERIFY(!torch::equal(plain, logits({.rank = 4, .alpha = 8, .rslora = true})));
+        QVERIFY(!torch::equal(plain, logits({.rank = 4, .alpha = 9})));
+        // Twice the rank with the same values and scale adds twice as much.
+        QVERIFY(!torch::equal(plain, logits({.rank = 8, .alpha = 16})));
+        QVERIFY(largest_difference(plain, logits({.rank = 8, .alpha = 8})) < 1e-5);
+    }
+
+    void dropout_is_for_training_alone() {
+        auto model = tiny();
+        auto lora = Lora::load(model, golden("peft_adapter/standard"), 0.5);
+        QVERIFY(largest_difference(model.logits(some_ids()), expected_logits(golden("peft_adapter/standard"))) < 2e-5);
+        const auto batch = tests::to_batch(Json{{"input_ids", {some_ids()}}, {"labels", {some_ids()}}}, model.config);
+        torch::NoGradGuard no_grad;
+        const double still = model.loss_sum(batch).item<double>();
+        QCOMPARE(model.loss_sum(batch, {false, 1, 1}).item<double>(), still);
+        QVERIFY(model.loss_sum(batch, {true, 1, 1}).item<double>() != still);
+        QVERIFY(model.loss_sum(batch, {true, 1, 1}).item<double>() != model.loss_sum(batch, {true, 1, 2}).item<double>());
     }
 
     void targets_follow_pefts_rules() {
@@ -189,12 +225,17 @@ class LoraTest : public QObject {
         auto code = [&](const AdapterCopy& copy) { return code_of([&] { auto m = tiny(); Lora::load(m, copy.path()); }); };
         QCOMPARE(code(AdapterCopy()), "");
         for (auto [key, value] : {std::pair("r", "0"), {"r", "1000000000"}, {"r", "\"4\""}, {"lora_alpha", "null"},
-                                  {"use_dora", "3"}, {"use_bdlora", "true"}, {"bias", "\"all\""}, {"modules_to_save", "7"}, {"lora_alpha", "1e300"},
+                                  {"use_dora", "3"}, {"use_bdlora", "true"}, {"bias", "\"all\""}, {"modules_to_save", "7"}, {"lora_alpha", "1e300"}, {"r", "-4"}, {"r", "4.5"},
                                   {"rank_pattern", "{\"q_proj\": 0}"}, {"alpha_pattern", "[1]"}, {"layers_to_transform", "\"all\""},
                                   {"peft_type", "\"IA3\""}, {"target_modules", "[]"}, {"target_modules", "[3]"}}) {
             AdapterCopy copy;
             copy.edit_config(key, value);
             QCOMPARE(code(copy), "json.field");
+        }
+        for (const char* value : {"1e400", "NaN", "Infinity"}) {
+            AdapterCopy copy;
+            copy.edit_config("lora_alpha", value);
+            QCOMPARE(code(copy), "json.syntax");
         }
         AdapterCopy unmatched, missing, extra, shape, no_config;
         unmatched.edit_config("target_modules", "[\"nothing\"]");

@@ -4,6 +4,7 @@
 
 #include "core/nn/functions/attention.h"
 #include "core/nn/functions/checkpoint.h"
+#include "core/nn/functions/dora.h"
 #include "core/nn/functions/elementwise.h"
 #include "core/nn/functions/head.h"
 #include "core/nn/functions/linear.h"
@@ -140,6 +141,73 @@ class FunctionsTest : public QObject {
             return v[0].mm(weight.dequantized().t()) + (v[0] * mask).mm(v[1].t()).mm(v[2].t());
         };
         QVERIFY(compare(ours, plain, {torch::randn({200, 50}), torch::randn({4, 50}), torch::randn({8, 4})}) < 1e-5);
+    }
+
+    void a_weight_decomposed_branch_has_the_gradients_of_its_formula_data() {
+        QTest::addColumn<int>("precision");
+        QTest::addColumn<double>("dropout");
+        for (auto p : {recipe::Precision::fp32, recipe::Precision::nf4})
+            for (double dropout : {0.0, 0.3})
+                QTest::addRow("%s, dropout %g", std::string(recipe::name(p)).c_str(), dropout) << static_cast<int>(p) << dropout;
+    }
+    void a_weight_decomposed_branch_has_the_gradients_of_its_formula() {
+        QFETCH(int, precision);
+        QFETCH(double, dropout);
+        auto weight = quant::Weight::quantized(torch::randn({48, 64}), static_cast<recipe::Precision>(precision));
+        Tensor dense = weight.dequantized();
+        LowRank branch;
+        branch.scale = 1.7;
+        branch.dropout = dropout;
+        branch.stream = 2;
+        branch.base_square_norms = squared_row_norms(weight);
+        QVERIFY(relative_difference(branch.base_square_norms, dense.square().sum(1)) < 1e-6);
+        DropoutKey key{true, 3, 5};
+        Tensor mask = dropout > 0 ? apply_dropout(torch::ones({9, 64}), dropout, key, 2) : torch::ones({9, 64});
+        Function ours = [&](const auto& v) {
+            branch.a = v[1];
+            branch.b = v[2];
+            branch.magnitude = v[3];
+            return linear(v[0], weight, {}, &branch, key);
+        };
+        auto formula = [&](double scale) {
+            return [&, scale](const auto& v) {
+                Tensor norms = (dense + scale * v[2].mm(v[1])).norm(2, 1).detach();
+                Tensor c = v[3] / norms, dropped = v[0] * mask;
+                return v[0].mm(dense.t()) + (c - 1) * dropped.mm(dense.t()) + c * scale * dropped.mm(v[1].t()).mm(v[2].t());
+            };
+        };
+        std::vector<Tensor> at = {torch::randn({9, 64}), torch::randn({4, 64}) / 8, torch::randn({48, 4}), torch::rand({48}) * 8 + 4};
+        QVERIFY(compare(ours, formula(1.7), at) < 1e-5);
+        QVERIFY(compare(ours, formula(1.6), at) > 1e-3);
+        branch.a = at[1];
+        branch.b = at[2];
+        QVERIFY(relative_difference(adapted_row_norms(weight, branch), (dense + 1.7 * at[2].mm(at[1])).norm(2, 1)) < 1e-5);
+
+        // What is read, and the lengths.
+        Function by_input = [&](const auto& v) { return ours({v[0], at[1], at[2], v[1]}); };
+        QVERIFY(central_difference(by_input, {at[0], at[3]}) < 1e-2);
+        // A and B: nothing flows back through the rows' lengths, so the magnitude moves along with them.
+        Tensor ratio = at[3] / adapted_row_norms(weight, branch);
+        Function by_branch = [&](const auto& v) {
+            branch.a = v[0];
+            branch.b = v[1];
+            return ours({at[0], v[0], v[1], ratio * adapted_row_norms(weight, branch)});
+        };
+        QVERIFY(central_difference(by_branch, {at[1], at[2]}) < 1e-2);
+    }
+
+    void a_fresh_weight_decomposed_branch_leaves_its_layer_as_it_is() {
+        auto weight = quant::Weight::quantized(torch::randn({48, 64}), recipe::Precision::nf4);
+        Tensor x = torch::randn({9, 64});
+        LowRank branch;
+        branch.a = torch::randn({4, 64});
+        branch.b = torch::zeros({48, 4});
+        branch.base_square_norms = squared_row_norms(weight);
+        branch.magnitude = branch.base_square_norms.sqrt();
+        const Tensor base = linear(x, weight, {}, nullptr, {});
+        QVERIFY(relative_difference(linear(x, weight, {}, &branch, {}), base) < 1e-6);
+        branch.enabled = false;
+        QVERIFY(torch::equal(linear(x, weight, {}, &branch, {}), base));
     }
 
     void rms_norm() {
