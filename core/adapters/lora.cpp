@@ -51,9 +51,7 @@ void expect_ranks(nn::Model& model, const LoraConfig& config, const std::filesys
     std::int64_t largest = 0;
     for (const auto* view : file.tensors())
         if (view->name.ends_with(".lora_A.weight") && !view->shape.empty()) largest = std::max(largest, view->shape[0]);
-    const auto names = linear_names(model);
-    expect_known(config.target_options.saved, names, model.embedding_name);
-    const auto targets = select_targets(names, config.target_modules, config.target_options);
+    const auto targets = select_targets(linear_names(model), config.target_modules, config.target_options);
     model.for_each_linear([&](const nn::Linear& layer) {
         if (std::ranges::find(targets, layer.name) == targets.end()) return;
         const std::int64_t rank = of_pattern(config.rank_pattern, layer.name, config.rank);

@@ -37,6 +37,7 @@ void read_yarn(RopeConfig& rope, const JsonObject& scaling) {
 void read_longrope(RopeConfig& rope, const JsonObject& scaling, std::int64_t context) {
     rope.short_factors = read_factors(scaling, "short_factor", rope.dimensions / 2);
     rope.long_factors = read_factors(scaling, "long_factor", rope.dimensions / 2);
+    if (rope.original_context < 2) scaling.fail("original_max_position_embeddings", "at least 2 tokens, whose logarithm divides the scale");
     const double original = static_cast<double>(rope.original_context);
     const double factor = scaling.number("factor", 1e-3, 1e6, static_cast<double>(context) / original);
     rope.attention_factor = scaling.number("attention_factor", 0, 1e3,

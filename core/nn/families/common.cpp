@@ -1,5 +1,6 @@
 #include "core/nn/families/common.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -36,7 +37,7 @@ ModelConfig read_sizes(const JsonObject& config, const char* family, const Defau
     c.activation = activation_named(config, "hidden_act", config.string("hidden_act", defaults.activation));
     c.ropes = {read_rope(config, rope_parameters(config), c.head_dim, defaults.rope_theta)};
     if (c.ropes[0].scaling == RopeConfig::Scaling::dynamic)  // made to go on behind max_position_embeddings
-        c.context = static_cast<std::int64_t>(static_cast<double>(c.context) * c.ropes[0].factor);
+        c.context = static_cast<std::int64_t>(static_cast<double>(c.context) * std::max(1.0, c.ropes[0].factor));
     c.tied_embeddings = config.boolean("tie_word_embeddings", defaults.tied);
     c.set_layers();
     return c;
