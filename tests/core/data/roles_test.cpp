@@ -26,8 +26,6 @@ std::string words(const ColumnRoles& roles) {
             return "tell " + roles.label + " from " + roles.text;
         case Layout::messages:
             return "messages " + roles.messages + (roles.system.empty() ? "" : " system " + roles.system);
-        case Layout::labelled:
-            return "tell " + roles.label + " from " + roles.text;
         case Layout::prompt_completion:
             break;
     }
