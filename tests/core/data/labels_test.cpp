@@ -142,7 +142,6 @@ class LabelsTest : public QObject {
         row(R"(["a","a"])", ProblemType::automatic, "data.labels", "at least two classes, got only \"a\"");
         row(R"(["",null])", ProblemType::automatic, "data.labels", "nothing but empty cells");
         row(thousand.dump(), ProblemType::automatic, "data.labels", "at most 1000 classes, got more");
-        row(R"(["1.5","a"])", ProblemType::regression, "data.labels", "expected numbers for a regression, got \"1.5\" among others");
         row("[[1.5],[1.5,2]]", ProblemType::automatic, "data.labels", "the same number of values in every row");
         row(R"([["a"],["b"]])", ProblemType::single_label, "data.labels", "expected one label a row, got lists");
         row(R"([{"b":1},{"b":2}])", ProblemType::automatic, "data.label", "row 1: the column \"y\": expected text, a number, true or false");
@@ -166,12 +165,18 @@ class LabelsTest : public QObject {
         const Labels labels = labels_of(labelled(R"(["a","b"])"));
         const Table other = labelled(R"(["B","1","c","2"])");
         QCOMPARE(read_label(other, 0, roles, labels), std::vector<float>{1});
-        QCOMPARE(read_label(other, 1, roles, labels), std::vector<float>{1});
+        QCOMPARE(code_of([&] { read_label(other, 1, roles, labels); }), "data.label"s);  // a number is no place among names
         QCOMPARE(code_of([&] { read_label(other, 3, roles, labels); }), "data.label"s);
         const auto unknown = error_of([&] { read_label(other, 2, roles, labels); });
         QCOMPARE(unknown->code(), "data.label"s);
-        QCOMPARE(unknown->message(), "rows, row 3: the column \"y\": expected one of the training rows' labels (\"a\", \"b\"), got \"c\""s);
+        QCOMPARE(unknown->message(), "rows, row 3: the column \"y\": expected one of the training data's labels (\"a\", \"b\"), got \"c\""s);
         QCOMPARE(code_of([&] { read_label(labelled(R"([["a"]])"), 0, roles, labels); }), "data.label"s);
+        // One mistake does not make classes of values.
+        const Table mistaken = labelled(R"(["1.5","2.25","nan","3"])");
+        const Labels values = labels_of(mistaken);
+        QCOMPARE(values.type, ProblemType::regression);
+        QCOMPARE(read_label(mistaken, 1, roles, values), std::vector<float>{2.25f});
+        QCOMPARE(error_of([&] { read_label(mistaken, 2, roles, values); })->message(), "rows, row 3: the column \"y\": expected a number, got \"nan\""s);
         const Labels pairs = labels_of(labelled("[[0.5,1],[2,3]]"));
         QCOMPARE(code_of([&] { read_label(labelled("[[0.5]]"), 0, roles, pairs); }), "data.label"s);
         QCOMPARE(code_of([&] { read_label(labelled(R"([["x","y"]])"), 0, roles, pairs); }), "data.label"s);

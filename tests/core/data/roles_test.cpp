@@ -96,7 +96,9 @@ class RolesTest : public QObject {
         row(R"([{"utterance": "a", "intent": true}])", "tell intent from utterance");
         row(R"([{"question": "a", "label": "x", "text": "b"}])", "tell label from text");
         row(R"([{"prompt": "a", "completion": "x"}])", "tell completion from prompt");
-        row(R"([{"x": "a long text", "y": "c"}, {"x": "another text", "y": "c"}])", "tell y from x");
+        row(R"([{"x": "a long text", "y": "c"}, {"x": "another text", "y": "d"}, {"x": "one more", "y": "c"}])", "tell y from x");
+        row(R"([{"x": "a long text", "from": "here", "y": 1}, {"x": "another text", "from": "here", "y": 0}, {"x": "one more", "from": "here", "y": 1}])",
+            "tell y from x");
         row(R"([{"id": 1, "body": "a", "spam": 0}, {"id": 2, "body": "b", "spam": 1}, {"id": 3, "body": "c", "spam": 0}])",
             "tell spam from body");
     }
