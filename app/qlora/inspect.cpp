@@ -17,6 +17,7 @@ OrderedJson to_json(const nn::ModelInfo& info) {
             {"format", info.format},
             {"parameters", info.parameters},
             {"layers", info.layers},
+            {"encoder_layers", info.encoder_layers},
             {"dtype", info.dtype},
             {"quantization", info.quantization},
             {"tokenizer", info.tokenizer},
@@ -47,7 +48,7 @@ std::string text(const nn::ModelInfo& info) {
                {"stored as", (info.quantization.empty() ? info.dtype : info.quantization) + ", " +
                                  bytes_text(info.file_bytes)},
                {"tensors", types},
-               {"layers", std::to_string(info.layers) + " of " + std::to_string(info.hidden) + " wide, " +
+               {"layers", (info.encoder_layers > 0 ? std::to_string(info.encoder_layers) + " + " : std::string()) + std::to_string(info.layers) + " of " + std::to_string(info.hidden) + " wide, " +
                               std::to_string(info.heads) + " heads (" + std::to_string(info.kv_heads) +
                               " for keys and values)"},
                {"context", count_text(info.context) + " tokens"},

@@ -47,6 +47,10 @@ std::vector<Described> describe(const ModelFiles& files) {
             if (tensor.name.ends_with("absmax") || tensor.name.ends_with(".SCB")) scales[*module] += bytes;  // the levels are not kept
             continue;
         }
+        // Old checkpoints carry position numbers and masks beside the parameters.
+        if (const auto* dtype = std::get_if<formats::DType>(&tensor.type);
+            dtype != nullptr && (*dtype == formats::DType::i64 || *dtype == formats::DType::i32 || *dtype == formats::DType::boolean))
+            continue;
         const auto packed = tensor.name.ends_with(".weight") ? bitsandbytes_layer(files, {tensor.name, ""}) : std::nullopt;
         if (packed) {
             packed_at[tensor.name.substr(0, tensor.name.size() - 7)] = list.size();

@@ -121,7 +121,7 @@ Finished TrainingRun::finish(const std::string& reason) {
     finished.best_step = state_.best_step;
     finished.peak_bytes = state_.peak_bytes;
     finished.seconds = seconds();
-    finished.metrics["train_loss"] = state_.last_train_loss;
+    if (state_.step > state_.skipped) finished.metrics["train_loss"] = state_.last_train_loss;  // some step had one
     finished.metrics["skipped_steps"] = static_cast<double>(state_.skipped);
     if (state_.base_evaluated) {
         finished.metrics["base_loss"] = state_.base_loss;
