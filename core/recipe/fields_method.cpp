@@ -79,9 +79,11 @@ void add_method_fields(std::vector<Field>& table) {
         {.key = "method.dora",
          .aliases = {"use_dora", "dora"},
          .level = advanced,
-         .label = "Weight-decomposed (DoRA)",
-         .help = "Trains the length of each output's weights beside their direction.",
-         .details = "Learns a little more at small ranks, at about a third more time a step. Saved and read as PEFT does.",
+         .label = "DoRA",
+         .help = "Trains lengths and directions apart.",
+         .details = "Weight decomposition: the length of each output's weights is trained beside the direction that "
+                    "LoRA turns. Learns a little more at small ranks, at about a third more time a step. Saved and "
+                    "read as PEFT does.",
          .typical = "off; on for ranks up to 16"},
         [](auto& r) -> auto& { return r.method.dora; }));
     table.push_back(path(

@@ -14,6 +14,9 @@ def run(model, adapter, batches, out, precision, learning_rate):
                                       bnb_4bit_compute_dtype=torch.float32) if precision == "nf4" else None
     dtype = torch.float64 if precision == "fp64" else torch.float32
     base = CLASSES[PeftConfig.from_pretrained(adapter).task_type].from_pretrained(model, dtype=dtype, device_map="cpu", quantization_config=quantization)
+    for module in base.modules():  # on CPUs that have it, bitsandbytes would compute in bf16, and round each product to it
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     tuned = PeftModel.from_pretrained(base, adapter, is_trainable=True).eval()
     if precision == "fp64": tuned = tuned.double()
     weights = [w for w in tuned.parameters() if w.requires_grad]

@@ -245,6 +245,14 @@ bool FieldEditor::eventFilter(QObject* watched, QEvent* event) {
             if (watched == this && HelpPopover::of(this)->anchor() == this && !input_->hasFocus())
                 HelpPopover::of(this)->dismiss();
             break;
+        case QEvent::Wheel:
+            if (HelpPopover::of(this)->anchor() == this) HelpPopover::of(this)->dismiss();
+            // Scrolling past a list must not change what is chosen in it.
+            if (watched == input_ && !input_->hasFocus() && qobject_cast<QComboBox*>(input_)) {
+                event->ignore();
+                return true;
+            }
+            break;
         case QEvent::FocusOut:
         case QEvent::MouseButtonPress:
             if (HelpPopover::of(this)->anchor() == this) HelpPopover::of(this)->dismiss();
