@@ -4,7 +4,8 @@ gives the same logits. Negative control: another learning rate.
 
 AdamW's first steps are all but the gradient's sign, so that of millions of elements some, whose gradient is nearly zero,
 go as the last bit of a sum goes. There may be three times as many of these as where the reference in fp32 differs from itself in
-fp64: so much is rounding. The farthest of them is as far as the sign of one step moved it, twice the rate, which is a tenth of
+fp64: so much is rounding; and as many as that is on a processor with AVX2 alone (3 times 1.5e-4), since with AVX-512 the reference
+rounds less (2.4e-5) while two programs' sums still differ in order. The farthest of them is as far as the sign of one step moved it, twice the rate, which is a tenth of
 the largest update in 20 steps; which element that is, and after how many flips, is another on every kind of processor."""
 import json
 import subprocess
@@ -36,6 +37,7 @@ for step in range(20):
 (WORK / "batches.json").write_text(json.dumps(batches))
 
 RATE = 2e-3
+STRAGGLERS, FARTHEST = 4.5e-4, 0.1  # at least allowed, whatever the processor: see above
 failures = []
 
 
@@ -75,11 +77,11 @@ for precision, bar in (("fp32", 1e-4), ("nf4", 1e-3)):
     got = differences(*ours(precision, RATE), losses, reference / "adapter")
     print(f"{precision}, {losses[0]:.4f} -> {losses[-1]:.4f}: {got}")
     if got.loss > bar: failures.append(f"{precision}: losses differ by {got.loss:.1e}, bar {bar}")
-    if got.norm > 1e-3 or got.beyond > 3 * rounding.beyond or got.largest > max(3 * rounding.largest, 0.1):
+    if got.norm > 1e-3 or got.beyond > max(3 * rounding.beyond, STRAGGLERS) or got.largest > max(3 * rounding.largest, FARTHEST):
         failures.append(f"{precision}: the adapter differs")
     wrong = differences(*ours(precision, RATE * 1.05), losses, reference / "adapter")
     print(f"{precision}, control at 1.05 times the rate: {wrong}")
-    if wrong.loss < bar or wrong.norm < 1e-3 or wrong.beyond < 3 * rounding.beyond: failures.append(f"{precision}: another learning rate passes too")
+    if wrong.loss < bar or wrong.norm < 1e-3 or wrong.beyond < max(3 * rounding.beyond, STRAGGLERS): failures.append(f"{precision}: another learning rate passes too")
 
 saved = WORK / f"ours-fp32-{RATE}" / "adapter"
 tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), saved).eval()
