@@ -121,7 +121,8 @@ void LiveAnswers::show_evaluation(int index) {
     column->setSpacing(6);
     const auto& evaluation = evaluations_[std::size_t(index)];
     const bool numbers = evaluation.metrics.contains("mean_absolute_error");
-    const bool labels = numbers || evaluation.metrics.contains("accuracy") || evaluation.metrics.contains("micro_f1");
+    const bool labels =
+        numbers || evaluation.metrics.contains("accuracy") || evaluation.metrics.contains("micro_f1");
     for (const auto& sample : evaluation.samples)
         if (labels)
             add_labels(sample, numbers, evaluation.step > 0, *column);
@@ -160,7 +161,8 @@ void LiveAnswers::add_labels(const train::Sample& sample, bool numbers, bool tra
         const bool right = words == QString::fromStdString(sample.expected).trimmed();
         auto* mark = make<QLabel>(frame);
         mark->setPixmap(theme::icon_pixmap(right ? QStringLiteral("check") : QStringLiteral("close"),
-                                           right ? theme::current().good : theme::current().bad, 16, devicePixelRatioF()));
+                                           right ? theme::current().good : theme::current().bad, 16,
+                                           devicePixelRatioF()));
         mark->setAccessibleName(right ? tr("right") : tr("wrong"));
         mark->setToolTip(mark->accessibleName());
         grid->addWidget(mark, row, 1);

@@ -49,6 +49,9 @@ Report classified() {
     return report;
 }
 
+const char* const classification_recipe =
+    R"({"model": "m", "task": "classification", "data": {"train": "d.csv"}, "output": "out"})";
+
 }  // namespace
 
 class ReportTest : public QObject {
@@ -89,6 +92,19 @@ class ReportTest : public QObject {
         const OrderedJson json = to_json(report)["contenders"][0];
         QCOMPARE(json["classes"][1]["f1"], 1.0);
         QVERIFY(!json.contains("confusion_matrix"));
+    }
+
+    void a_classifiers_run_tells_its_task_and_metrics() {
+        RunFolder run;
+        run.write(classification_recipe, {evaluated(0, 0.69, 0.5, "negative", ""), evaluated(10, 0.2, 0.9, "negative", "positive")});
+        const Report report = training_report(run.path());
+        QCOMPARE(report.task, recipe::Task::classification);
+        QCOMPARE(report.contenders.size(), std::size_t(2));
+        QCOMPARE(report.contenders[1].metrics, (std::map<std::string, double>{{"accuracy", 0.9}}));
+        QCOMPARE(report.contenders[1].perplexity, 0.0);
+        QCOMPARE(report.contenders[0].answers, std::vector<std::string>{"negative"});
+        QCOMPARE(report.contenders[1].answers, std::vector<std::string>{"positive"});
+        QCOMPARE(report.expected, std::vector<std::string>{"positive"});
     }
 
     void a_run_over_tokens_has_a_perplexity() {
