@@ -26,8 +26,6 @@ std::string words(const ColumnRoles& roles) {
             return "tell " + roles.label + " from " + roles.text;
         case Layout::messages:
             return "messages " + roles.messages + (roles.system.empty() ? "" : " system " + roles.system);
-        case Layout::labelled:
-            return "tell " + roles.label + " from " + roles.text;
         case Layout::prompt_completion:
             break;
     }
@@ -98,7 +96,7 @@ class RolesTest : public QObject {
         row(R"([{"utterance": "a", "intent": true}])", "tell intent from utterance");
         row(R"([{"question": "a", "label": "x", "text": "b"}])", "tell label from text");
         row(R"([{"prompt": "a", "completion": "x"}])", "tell completion from prompt");
-        row(R"([{"x": "a long text", "y": "c"}, {"x": "another text", "y": "c"}])", "tell y from x");
+        row(R"([{"x": "a long text", "y": "c"}, {"x": "another text", "y": "d"}, {"x": "the last text", "y": "c"}])", "tell y from x");
         row(R"([{"id": 1, "body": "a", "spam": 0}, {"id": 2, "body": "b", "spam": 1}, {"id": 3, "body": "c", "spam": 0}])",
             "tell spam from body");
     }
