@@ -68,6 +68,7 @@ class LabelsTest : public QObject {
         row("[[0.5,2],[1,3.5]]", "regression: value 1 value 2", "[[0.5,2.0],[1.0,3.5]]");
         row(R"([["a","b"],["b"],[]])", "multi_label_classification: a b", "[[1.0,1.0],[0.0,1.0],[0.0,0.0]]");
         row("[[3,1],[2]]", "multi_label_classification: 1 2 3", "[[1.0,0.0,1.0],[0.0,1.0,0.0]]");
+        row("[[0,1],[1,1]]", "multi_label_classification: label 1 label 2", "[[0.0,1.0],[1.0,1.0]]");
         row(R"(["a",null,"b"," "])", "single_label_classification: a b", "[[0.0],[],[1.0],[]]");
         row(R"(["3","x"])", "single_label_classification: 3 x", "[[0.0],[1.0]]");
         row(R"(["nan","inf"])", "single_label_classification: inf nan", "[[1.0],[0.0]]");
@@ -115,7 +116,11 @@ class LabelsTest : public QObject {
         const Table table = labelled("[2,0]");
         QCOMPARE(read_label(table, 0, roles, stars), std::vector<float>{1});
         QCOMPARE(code_of([&] { read_label(table, 1, roles, stars); }), "data.label"s);
-        QCOMPARE(words(labels_of(labelled("[0,2]"), {.model_names = {"1", "2", "3"}})), "single_label_classification: 0 2"s);
+        // A classifier's own names may be numbers; labels that are none of them are then places.
+        const LabelOptions model{.model_names = {"1", "2", "3"}};
+        const Table places = labelled("[0,2,1]"), names = labelled("[1,2,3]");
+        QCOMPARE(values(places, labels_of(places, model)), "[[0.0],[2.0],[1.0]]"s);
+        QCOMPARE(values(names, labels_of(names, model)), "[[0.0],[1.0],[2.0]]"s);
     }
 
     void a_class_is_counted_and_named_in_words() {
@@ -142,6 +147,7 @@ class LabelsTest : public QObject {
         row(R"(["a","a"])", ProblemType::automatic, "data.labels", "at least two classes, got only \"a\"");
         row(R"(["",null])", ProblemType::automatic, "data.labels", "nothing but empty cells");
         row(thousand.dump(), ProblemType::automatic, "data.labels", "at most 1000 classes, got more");
+        row("[[],[]]", ProblemType::automatic, "data.labels", "nothing but empty lists");
         row("[[1.5],[1.5,2]]", ProblemType::automatic, "data.labels", "the same number of values in every row");
         row(R"([["a"],["b"]])", ProblemType::single_label, "data.labels", "expected one label a row, got lists");
         row(R"([{"b":1},{"b":2}])", ProblemType::automatic, "data.label", "row 1: the column \"y\": expected text, a number, true or false");
@@ -180,6 +186,25 @@ class LabelsTest : public QObject {
         const Labels pairs = labels_of(labelled("[[0.5,1],[2,3]]"));
         QCOMPARE(code_of([&] { read_label(labelled("[[0.5]]"), 0, roles, pairs); }), "data.label"s);
         QCOMPARE(code_of([&] { read_label(labelled(R"([["x","y"]])"), 0, roles, pairs); }), "data.label"s);
+    }
+
+    void a_word_among_values_is_named() {
+        const Table table = labelled(R"(["1.5","a"])");
+        const Labels values = labels_of(table, {.type = ProblemType::regression});
+        QCOMPARE(read_label(table, 0, roles, values), std::vector<float>{1.5f});
+        const auto error = error_of([&] { read_label(table, 1, roles, values); });
+        QVERIFY(error);
+        QCOMPARE(error->message(), "rows, row 2: the column \"y\": expected a number, got \"a\""s);
+    }
+
+    void flags_are_one_for_each_name() {
+        const Table table = labelled("[[0,1,0],[1,1,0]]");
+        const Labels labels = labels_of(table, {.model_names = {"x", "y", "z"}});
+        QCOMPARE(words(labels), "multi_label_classification: x y z"s);
+        QCOMPARE(label_text(table, 1, roles, labels), "x, y"s);
+        QVERIFY((class_counts(table, all_rows(table), roles, labels) == std::vector<std::size_t>{1, 2, 0}));
+        QCOMPARE(code_of([&] { read_label(labelled("[[0,1]]"), 0, roles, labels); }), "data.label"s);
+        QCOMPARE(code_of([&] { read_label(labelled("[[0,1,2]]"), 0, roles, labels); }), "data.label"s);
     }
 
     void a_column_that_is_not_there_is_named() {
