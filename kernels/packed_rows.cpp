@@ -22,6 +22,12 @@ void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int6
     reference::dequantize_rows(flat, begin, begin + count, out);
 }
 
+void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
+                        std::int64_t col_end, float* out, std::int64_t stride) {
+    for (std::int64_t row = row_begin; row < row_end; ++row, out += stride)
+        dequantize_elements(matrix, row * matrix.cols + col_begin, col_end - col_begin, out);
+}
+
 void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vectors, std::int64_t row_begin,
                    std::int64_t row_end, float* y) {
     for (std::int64_t v = 0; v < vectors; ++v)
@@ -85,8 +91,8 @@ struct Span {
 };
 
 template <class Kind, bool kStream>
-void dequantize_range(const PackedRows& matrix, std::int64_t begin, std::int64_t range_end, float* out) {
-    const typename Kind::Levels expander(matrix.code);
+void dequantize_range(const PackedRows& matrix, const typename Kind::Levels& expander, std::int64_t begin,
+                      std::int64_t range_end, float* out) {
     const float *map = dynamic_map().data(), *table = levels(matrix.code).data();
     const std::uint8_t* packed = matrix.packed;
     std::int64_t i = begin;
@@ -167,12 +173,21 @@ void dequantize_kind(const PackedRows& matrix, std::int64_t begin, std::int64_t 
     // Streamed stores must be aligned: chunks then begin at multiples of 32 elements of an aligned array.
     const bool aligned = reinterpret_cast<std::uintptr_t>(out) % (lanes * sizeof(float)) == 0 &&
                          begin % chunk == 0 && matrix.block % chunk == 0;
+    const typename Kind::Levels expander(matrix.code);
     if (aligned && count >= stream_from) {
-        dequantize_range<Kind, true>(matrix, begin, begin + count, out);
+        dequantize_range<Kind, true>(matrix, expander, begin, begin + count, out);
         hwy::FlushStream();
     } else {
-        dequantize_range<Kind, false>(matrix, begin, begin + count, out);
+        dequantize_range<Kind, false>(matrix, expander, begin, begin + count, out);
     }
+}
+
+template <class Kind>
+void dequantize_columns_kind(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
+                             std::int64_t col_end, float* out, std::int64_t stride) {
+    const typename Kind::Levels expander(matrix.code);
+    for (std::int64_t row = row_begin; row < row_end; ++row, out += stride)
+        dequantize_range<Kind, false>(matrix, expander, row * matrix.cols + col_begin, row * matrix.cols + col_end, out);
 }
 
 void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int64_t count, float* out) {
@@ -180,6 +195,14 @@ void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int6
         dequantize_kind<EightBit>(matrix, begin, count, out);
     else
         dequantize_kind<FourBit>(matrix, begin, count, out);
+}
+
+void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
+                        std::int64_t col_end, float* out, std::int64_t stride) {
+    if (matrix.code == Code::int8)
+        dequantize_columns_kind<EightBit>(matrix, row_begin, row_end, col_begin, col_end, out, stride);
+    else
+        dequantize_columns_kind<FourBit>(matrix, row_begin, row_end, col_begin, col_end, out, stride);
 }
 
 void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vectors, std::int64_t row_begin,
@@ -198,6 +221,7 @@ HWY_AFTER_NAMESPACE();
 namespace qlora::kernels {
 
 HWY_EXPORT(dequantize_elements);
+HWY_EXPORT(dequantize_columns);
 HWY_EXPORT(multiply_rows);
 
 void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block,
@@ -209,6 +233,12 @@ void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std:
 void dequantize_rows(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, float* out) {
     HWY_DYNAMIC_DISPATCH(dequantize_elements)
     (matrix, row_begin * matrix.cols, (row_end - row_begin) * matrix.cols, out);
+}
+
+void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
+                     std::int64_t col_end, float* out, std::int64_t stride) {
+    HWY_DYNAMIC_DISPATCH(dequantize_columns)
+    (matrix, row_begin, row_end, col_begin, col_end, out, stride);
 }
 
 void multiply(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end,

@@ -1,11 +1,14 @@
+#include "core/quant/matmul.h"
+
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include "core/memory/meters.h"
 #include "core/quant/scratch.h"
-#include "core/quant/weight.h"
 
 namespace qlora::quant {
 
+using kernels::Side;
 using torch::Tensor;
 
 Tensor scratch_tile(std::int64_t rows, std::int64_t cols) {
@@ -16,6 +19,69 @@ Tensor scratch_tile(std::int64_t rows, std::int64_t cols) {
     }
     return buffer.narrow(0, 0, rows * cols).view({rows, cols});
 }
+
+namespace {
+
+float* workspace() {
+    static thread_local Tensor buffer = [] {
+        memory::TagScope scope(MemoryTag::scratch);
+        return torch::zeros({kernels::gemm_workspace}, torch::kFloat32);
+    }();
+    return buffer.data_ptr<float>();
+}
+
+// Work below which a second thread costs more than it does, and what packing a panel costs, in rows of the other matrix.
+constexpr double smallest_share = 1e6;  // FLOP
+constexpr std::int64_t packing_rows = 24;
+
+// How C is split: into so many stripes of columns and of rows, as evenly as whole panels allow.
+struct Grid {
+    std::int64_t across = 1, down = 1;
+};
+Grid split(std::int64_t m, std::int64_t columns, double flop) {
+    const auto threads = std::min<std::int64_t>(at::get_num_threads(), 1 + static_cast<std::int64_t>(flop / smallest_share));
+    const std::int64_t panels = (columns + kernels::gemm_columns - 1) / kernels::gemm_columns;
+    Grid best;
+    std::int64_t least = panels * (m + packing_rows);
+    for (std::int64_t across = 1; across <= std::min(threads, panels); ++across) {
+        const std::int64_t down = std::min(m, threads / across);
+        const std::int64_t longest = (panels + across - 1) / across * ((m + down - 1) / down + packing_rows);
+        if (longest < least) {
+            best = {across, down};
+            least = longest;
+        }
+    }
+    return best;
+}
+
+// `a` has rows of numbers side by side.
+void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add) {
+    const std::int64_t m = a.size(0), columns = c.size(1), panels = (columns + kernels::gemm_columns - 1) / kernels::gemm_columns;
+    const auto [across, down] = split(m, columns, 2.0 * static_cast<double>(m) * static_cast<double>(w.rows * w.cols));
+    const auto* from = a.const_data_ptr<float>();
+    auto* to = c.data_ptr<float>();
+    at::parallel_for(0, across * down, 1, [&, across = across, down = down](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t part = begin; part < end; ++part) {
+            const std::int64_t x = part % across, y = part / across, first = m * y / down, last = m * (y + 1) / down;
+            kernels::multiply_matrix(from + first * a.stride(0), a.stride(0), last - first, w, side,
+                                     panels * x / across * kernels::gemm_columns,
+                                     std::min(columns, panels * (x + 1) / across * kernels::gemm_columns),
+                                     to + first * c.stride(0), c.stride(0), add, workspace());
+        }
+    });
+}
+
+// Whether our own kernels take it.
+bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu(); }
+
+Tensor with_dense_rows(const Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1) ? x : x.contiguous(); }
+
+void multiply_dense(const Tensor& a, const Tensor& w, Side side, Tensor& c, bool add) {
+    const Tensor left = with_dense_rows(a), right = with_dense_rows(w);
+    multiply_all(left, kernels::any_matrix(right.const_data_ptr<float>(), right.size(0), right.size(1), right.stride(0)), side, c, add);
+}
+
+}  // namespace
 
 void for_each_tile(const Weight& weight, torch::ScalarType dtype,
                    const std::function<void(std::int64_t, const Tensor&)>& f) {
@@ -32,27 +98,56 @@ void for_each_tile(const Weight& weight, torch::ScalarType dtype,
 Tensor matmul_transposed(const Tensor& x, const Weight& weight) {
     torch::NoGradGuard no_grad;
     Tensor y = torch::empty({x.size(0), weight.rows()}, x.options());
-    if (x.size(0) == 1 && x.scalar_type() == torch::kFloat32) {
-        Tensor row = x.contiguous();
-        weight.multiply(row.const_data_ptr<float>(), y.data_ptr<float>());
+    if (!ours(x)) {
+        for_each_tile(weight, x.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+            Tensor part = y.narrow(1, begin, tile.size(0));
+            at::mm_out(part, x, tile.t());
+        });
         return y;
     }
-    for_each_tile(weight, x.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
-        Tensor part = y.narrow(1, begin, tile.size(0));
-        at::mm_out(part, x, tile.t());
-    });
+    const Tensor rows = with_dense_rows(x);
+    if (x.size(0) == 1) weight.multiply(rows.const_data_ptr<float>(), y.data_ptr<float>());
+    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(rows, w, Side::transposed, y, false); });
     return y;
 }
 
 Tensor matmul(const Tensor& dy, const Weight& weight) {
     torch::NoGradGuard no_grad;
     Tensor dx = torch::empty({dy.size(0), weight.cols()}, dy.options());
+    if (ours(dy)) {
+        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, false); });
+        return dx;
+    }
     for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
         Tensor part = dy.narrow(1, begin, tile.size(0));
         if (begin == 0) at::mm_out(dx, part, tile);
         else dx.addmm_(part, tile);
     });
     return dx;
+}
+
+Tensor matmul_transposed(const Tensor& x, const Tensor& weight) {
+    if (!ours(x)) return at::mm(x, weight.t());
+    Tensor y = torch::empty({x.size(0), weight.size(0)}, x.options());
+    multiply_dense(x, weight, Side::transposed, y, false);
+    return y;
+}
+
+Tensor matmul(const Tensor& dy, const Tensor& weight) {
+    if (!ours(dy)) return at::mm(dy, weight);
+    Tensor dx = torch::empty({dy.size(0), weight.size(1)}, dy.options());
+    multiply_dense(dy, weight, Side::plain, dx, false);
+    return dx;
+}
+
+void add_matmul_transposed(Tensor& y, const Tensor& x, const Tensor& weight) {
+    if (ours(x)) multiply_dense(x, weight, Side::transposed, y, true);
+    else y.addmm_(x, weight.t());
+}
+
+void add_matmul(Tensor& dx, const Tensor& dy, const Tensor& weight) {
+    if (ours(dy)) multiply_dense(dy, weight, Side::plain, dx, true);
+    else dx.addmm_(dy, weight);
 }
 
 }  // namespace qlora::quant

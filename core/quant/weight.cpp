@@ -40,6 +40,12 @@ std::string dense_name(torch::ScalarType type) {
     return type == torch::kFloat32 ? "fp32" : type == torch::kFloat16 ? "fp16" : "bf16";
 }
 
+kernels::BlockFormat format_of(const Tensor& dense) {
+    return dense.scalar_type() == torch::kFloat32   ? kernels::BlockFormat::f32
+           : dense.scalar_type() == torch::kFloat16 ? kernels::BlockFormat::f16
+                                                    : kernels::BlockFormat::bf16;
+}
+
 void convert_row(const Tensor& values, std::int64_t begin, std::int64_t count, float* out) {
     if (values.scalar_type() == torch::kFloat32) {
         std::memcpy(out, values.data_ptr<float>() + begin, static_cast<std::size_t>(count) * sizeof(float));
@@ -263,12 +269,21 @@ void Weight::multiply(const float* x, float* y) const {
             kernels::multiply(g->format, static_cast<const std::byte*>(g->packed.data_ptr()), cols_, x, begin, end, y);
         } else {
             const Tensor& values = std::get<Dense>(storage_).values;
-            const auto format = values.scalar_type() == torch::kFloat32   ? kernels::BlockFormat::f32
-                                : values.scalar_type() == torch::kFloat16 ? kernels::BlockFormat::f16
-                                                                          : kernels::BlockFormat::bf16;
-            kernels::multiply(format, static_cast<const std::byte*>(values.data_ptr()), cols_, x, begin, end, y);
+            kernels::multiply(format_of(values), static_cast<const std::byte*>(values.data_ptr()), cols_, x, begin, end, y);
         }
     });
+}
+
+void Weight::with_matrix(const std::function<void(const kernels::AnyMatrix&)>& f) const {
+    if (auto* b = std::get_if<Blockwise>(&storage_)) {
+        const kernels::PackedRows packed = view(*b);
+        f(kernels::any_matrix(packed));
+    } else if (auto* g = std::get_if<Gguf>(&storage_)) {
+        f(kernels::any_matrix(g->format, g->packed.const_data_ptr(), rows_, cols_));
+    } else {
+        const Tensor& values = std::get<Dense>(storage_).values;
+        f(kernels::any_matrix(format_of(values), values.const_data_ptr(), rows_, cols_));
+    }
 }
 
 }  // namespace qlora::quant

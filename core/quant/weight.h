@@ -12,8 +12,7 @@
 #include <vector>
 
 #include "core/recipe/recipe.h"
-#include "kernels/blocks.h"
-#include "kernels/packed_rows.h"
+#include "kernels/gemm.h"
 
 namespace qlora::quant {
 
@@ -71,6 +70,8 @@ class Weight {
 
     // y[rows] = W x for one fp32 vector x[cols], straight from the packed form; uses all threads.
     void multiply(const float* x, float* y) const;
+    // Calls f with the matrix as the kernels take it; it is valid during the call.
+    void with_matrix(const std::function<void(const kernels::AnyMatrix&)>& f) const;
 
   private:
     struct Dense {
@@ -94,14 +95,5 @@ class Weight {
     std::string form_;
     std::variant<std::monostate, Dense, Blockwise, Gguf> storage_;
 };
-
-// x[T, cols] W^T -> [T, rows] and dy[T, rows] W -> [T, cols], in x's dtype. The weight is expanded tile by tile into a
-// scratch buffer that stays in cache; a single fp32 row multiplies straight from the packed form.
-torch::Tensor matmul_transposed(const torch::Tensor& x, const Weight& weight);
-torch::Tensor matmul(const torch::Tensor& dy, const Weight& weight);
-
-// Calls f(first_row, tile) for consecutive tiles of the weight, each [n, cols] in `dtype`. The tile is reused.
-void for_each_tile(const Weight& weight, torch::ScalarType dtype,
-                   const std::function<void(std::int64_t, const torch::Tensor&)>& f);
 
 }  // namespace qlora::quant

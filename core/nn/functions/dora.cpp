@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "core/nn/functions/poll.h"
+#include "core/quant/matmul.h"
 
 namespace qlora::nn {
 

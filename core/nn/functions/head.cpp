@@ -5,6 +5,7 @@
 #include "core/memory/meters.h"
 #include "core/nn/functions/checkpoint.h"
 #include "core/nn/functions/poll.h"
+#include "core/quant/matmul.h"
 
 namespace qlora::nn {
 
@@ -34,8 +35,8 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
             if (bias.numel() > 0) logits.add_(bias);
             Tensor low;
             if (low_rank) {
-                low = at::mm(rows.to(torch::kFloat32), a.t());
-                logits.addmm_(low, b.t(), 1, scale);
+                low = quant::matmul_transposed(rows.to(torch::kFloat32), a).mul_(scale);
+                quant::add_matmul_transposed(logits, low, b);
             }
             Tensor slope;
             if (softcap > 0) {
@@ -52,10 +53,10 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
             if (slope.defined()) dlogits.mul_(slope);
             Tensor part = quant::matmul(dlogits.to(x.scalar_type()), *weight);
             if (low_rank) {
-                Tensor dlow = at::mm(dlogits, b).mul_(scale);
-                part.add_(at::mm(dlow, a).to(x.scalar_type()));
-                da.addmm_(dlow.t(), rows.to(torch::kFloat32));
-                db.addmm_(dlogits.t(), low, 1, scale);
+                Tensor dlow = quant::matmul(dlogits, b).mul_(scale);
+                part.add_(quant::matmul(dlow, a).to(x.scalar_type()));
+                quant::add_matmul(da, dlow.t(), rows.to(torch::kFloat32));
+                db.add_(quant::matmul(low.t(), dlogits).t());
             }
             dx.narrow(0, begin, n).copy_(part);
         }

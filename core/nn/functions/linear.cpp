@@ -5,6 +5,7 @@
 #include "core/base/random.h"
 #include "core/nn/functions/dora.h"
 #include "core/nn/functions/poll.h"
+#include "core/quant/matmul.h"
 
 namespace qlora::nn {
 
@@ -47,7 +48,7 @@ class FrozenLinear : public torch::autograd::Function<FrozenLinear> {
     }
 };
 
-// y = x W^T + scale * (d(x) A^T) B^T
+// y = x W^T + (scale d(x) A^T) B^T; what is in brackets is saved, as `low`
 class LowRankLinear : public torch::autograd::Function<LowRankLinear> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b,
@@ -56,8 +57,8 @@ class LowRankLinear : public torch::autograd::Function<LowRankLinear> {
         const bool drop = key.training && branch->dropout > 0;
         Tensor y = quant::matmul_transposed(x, *weight);
         Tensor input = drop ? apply_dropout(x, branch->dropout, key, branch->stream) : x;
-        Tensor low = at::mm(input, a.to(x.scalar_type()).t());
-        y.addmm_(low, b.to(x.scalar_type()).t(), 1, branch->scale);
+        Tensor low = quant::matmul_transposed(input, a.to(x.scalar_type())).mul_(branch->scale);
+        quant::add_matmul_transposed(y, low, b.to(x.scalar_type()));
         ctx->save_for_backward({x, low, a, b});
         ctx->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
         ctx->saved_data["scale"] = branch->scale;
@@ -77,17 +78,17 @@ class LowRankLinear : public torch::autograd::Function<LowRankLinear> {
                              static_cast<std::uint64_t>(ctx->saved_data["step"].toInt())};
         const auto stream = static_cast<std::uint64_t>(ctx->saved_data["stream"].toInt());
         const Tensor dy = gradients[0].contiguous();
-        const Tensor dlow = at::mm(dy, b.to(dy.scalar_type())).mul_(scale);
+        const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type())).mul_(scale);
         const Tensor input = dropout > 0 ? apply_dropout(x, dropout, key, stream) : x;
-        Tensor da = at::mm(dlow.t(), input).to(a.scalar_type());
-        Tensor db = at::mm(dy.t(), low).mul_(scale).to(b.scalar_type());
+        Tensor da = quant::matmul(dlow.t(), input).to(a.scalar_type());
+        Tensor db = quant::matmul(low.t(), dy).t().to(b.scalar_type());
         Tensor dx;
         if (ctx->needs_input_grad(0)) {
             dx = quant::matmul(dy, *weight);
             if (dropout > 0) {
-                dx.add_(apply_dropout(at::mm(dlow, a.to(dy.scalar_type())), dropout, key, stream));
+                dx.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type())), dropout, key, stream));
             } else {
-                dx.addmm_(dlow, a.to(dy.scalar_type()));
+                quant::add_matmul(dx, dlow, a.to(dy.scalar_type()));
             }
         }
         return {dx, da, db, Tensor(), Tensor(), Tensor()};

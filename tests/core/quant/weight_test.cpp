@@ -5,7 +5,7 @@
 #include <map>
 
 #include "core/memory/meters.h"
-#include "core/quant/weight.h"
+#include "core/quant/matmul.h"
 #include "kernels/quantize.h"
 
 using namespace qlora;

@@ -1,0 +1,205 @@
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qlora::kernels::HWY_NAMESPACE {
+// A block of A: depth elements of some rows, each row padded so that rows do not evict each other from the first-level
+// cache. A block of B: panels of `width` columns, `depth` elements deep, the columns of one depth side by side.
+inline constexpr std::int64_t depth = 256, a_pitch = depth + 16, width = 2 * lanes, b_columns = 256;
+// Rows of C made at a time, in as many accumulators as the registers hold beside two vectors of B and one of A.
+inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
+inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
+inline constexpr std::int64_t largest_block = 256;  // elements of a GGUF block
+// Rows of W expanded at a time.
+inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = depth + 2 * largest_block;
+
+// The workspace's parts.
+struct Workspace {
+    explicit Workspace(float* memory)
+        : a(memory), b(a + a_rows * a_pitch), expanded(b + depth * b_columns) {}
+    float *a, *b, *expanded;
+};
+static_assert(a_rows * a_pitch + depth * b_columns + expanded_rows * expanded_pitch <= gemm_workspace);
+static_assert(gemm_columns % width == 0 || lanes > 16);
+
+// Elements [begin, end) of rows [row, row + count) -> out, rows `expanded_pitch` apart. Returns where column `begin` lies
+// in them: blocks are expanded whole.
+const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, float* out) {
+    if (w.packed) {
+        dequantize_part(*w.packed, row, row + count, begin, end, out, expanded_pitch);
+        return out;
+    }
+    const std::int64_t elements = block_elements(w.format), first = begin / elements * elements;
+    const std::int64_t last = std::min(w.cols, (end + elements - 1) / elements * elements);
+    const std::int64_t skipped = first / elements * block_bytes(w.format);
+    for (std::int64_t r = 0; r < count; ++r)
+        dequantize(w.format, w.data + (row + r) * w.row_bytes + skipped, last - first, out + r * expanded_pitch);
+    return out + (begin - first);
+}
+
+#if HWY_TARGET != HWY_SCALAR
+// Four floats of every fourth row from the given one, side by side.
+template <std::int64_t kLanes>
+HWY_INLINE auto load_quads(const float* x, std::int64_t pitch) {
+    const hn::CappedTag<float, kLanes> d;
+    if constexpr (kLanes == 4) {
+        return hn::LoadU(d, x);
+    } else {
+        const auto lower = load_quads<kLanes / 2>(x, pitch);
+        return hn::Combine(d, load_quads<kLanes / 2>(x + kLanes / 2 * pitch, pitch), lower);
+    }
+}
+
+// rows [lanes] of x, rows `expanded_pitch` apart, n columns -> panel [n][width], of which this fills one vector's columns.
+HWY_INLINE void transpose(const float* x, std::int64_t n, float* panel) {
+    const hn::Repartition<double, Floats> pairs;
+    std::int64_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const Vector r0 = load_quads<lanes>(x + k, expanded_pitch), r1 = load_quads<lanes>(x + expanded_pitch + k, expanded_pitch);
+        const Vector r2 = load_quads<lanes>(x + 2 * expanded_pitch + k, expanded_pitch);
+        const Vector r3 = load_quads<lanes>(x + 3 * expanded_pitch + k, expanded_pitch);
+        const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(floats, r0, r1));
+        const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(floats, r0, r1));
+        const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(floats, r2, r3));
+        const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(floats, r2, r3));
+        hn::Store(hn::BitCast(floats, hn::InterleaveLower(pairs, low01, low23)), floats, panel + k * width);
+        hn::Store(hn::BitCast(floats, hn::InterleaveUpper(pairs, low01, low23)), floats, panel + (k + 1) * width);
+        hn::Store(hn::BitCast(floats, hn::InterleaveLower(pairs, high01, high23)), floats, panel + (k + 2) * width);
+        hn::Store(hn::BitCast(floats, hn::InterleaveUpper(pairs, high01, high23)), floats, panel + (k + 3) * width);
+    }
+    for (; k < n; ++k)
+        for (std::int64_t r = 0; r < lanes; ++r) panel[k * width + r] = x[r * expanded_pitch + k];
+}
+#else
+void transpose(const float* x, std::int64_t n, float* panel) {
+    for (std::int64_t k = 0; k < n; ++k)
+        for (std::int64_t r = 0; r < lanes; ++r) panel[k * width + r] = x[r * expanded_pitch + k];
+}
+#endif
+
+// Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned. What a panel holds behind its last
+// column is computed with, and never stored.
+void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, const Workspace& work) {
+    for (std::int64_t c = 0; c < columns; c += lanes) {
+        const float* x = expand(w, j + c, std::min(lanes, columns - c), k, k + n, work.expanded);
+        transpose(x, n, work.b + c / width * width * depth + c % width);
+    }
+}
+
+// Panels of the columns [j, j + columns) of W, rows [k, k + n).
+void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, const Workspace& work) {
+    for (std::int64_t row = 0; row < n; row += expanded_rows) {
+        const std::int64_t count = std::min(expanded_rows, n - row);
+        const float* x = expand(w, k + row, count, j, j + columns, work.expanded);
+        for (std::int64_t r = 0; r < count; ++r, x += expanded_pitch)
+            for (std::int64_t c = 0; c < columns; c += width) {
+                float* to = work.b + c * depth + (row + r) * width;
+                std::memcpy(to, x + c, std::min(width, columns - c) * sizeof(float));
+            }
+    }
+}
+
+// kRows rows of C by one panel's columns, over n elements.
+template <int kRows>
+void multiply_tile(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, std::int64_t n, float* HWY_RESTRICT c,
+                   std::int64_t c_stride, std::int64_t columns, bool add) {
+    Vector sums[kRows][2];
+    for (auto& row : sums) row[0] = row[1] = hn::Zero(floats);
+    for (std::int64_t k = 0; k < n; ++k, b += width) {
+        const Vector b0 = hn::Load(floats, b), b1 = hn::Load(floats, b + lanes);
+        HWY_UNROLL(16)
+        for (int r = 0; r < kRows; ++r) {
+            const Vector x = hn::Set(floats, a[r * a_pitch + k]);
+            sums[r][0] = hn::MulAdd(x, b0, sums[r][0]);
+            sums[r][1] = hn::MulAdd(x, b1, sums[r][1]);
+        }
+    }
+    for (int r = 0; r < kRows; ++r, c += c_stride) {
+        if (columns == width) {
+            if (add) {
+                sums[r][0] = hn::Add(sums[r][0], hn::LoadU(floats, c));
+                sums[r][1] = hn::Add(sums[r][1], hn::LoadU(floats, c + lanes));
+            }
+            hn::StoreU(sums[r][0], floats, c);
+            hn::StoreU(sums[r][1], floats, c + lanes);
+        } else {
+            HWY_ALIGN float row[width];
+            hn::Store(sums[r][0], floats, row);
+            hn::Store(sums[r][1], floats, row + lanes);
+            for (std::int64_t i = 0; i < columns; ++i) c[i] = add ? c[i] + row[i] : row[i];
+        }
+    }
+}
+
+using Tile = void (*)(const float*, const float*, std::int64_t, float*, std::int64_t, std::int64_t, bool);
+template <int... kRows>
+constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
+    return std::array<Tile, sizeof...(kRows)>{multiply_tile<kRows + 1>...};
+}
+inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows>());  // by rows - 1
+
+void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
+                  std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory) {
+    const Workspace work(memory);
+    const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
+    for (std::int64_t j = begin; j < end; j += b_columns) {
+        const std::int64_t columns = std::min(b_columns, end - j);
+        for (std::int64_t k = 0; k < inner; k += depth) {
+            const std::int64_t n = std::min(depth, inner - k);
+            (side == Side::transposed ? pack_transposed : pack_plain)(w, j, columns, k, n, work);
+            for (std::int64_t i = 0; i < m; i += a_rows) {
+                const std::int64_t rows = std::min(a_rows, m - i);
+                for (std::int64_t r = 0; r < rows; ++r)
+                    std::memcpy(work.a + r * a_pitch, a + (i + r) * a_stride + k, n * sizeof(float));
+                // Tiles of nearly equal heights: a last one of a row or two would leave the units idle.
+                const std::int64_t count = (rows + tile_rows - 1) / tile_rows;
+                for (std::int64_t p = 0; p < columns; p += width)
+                    for (std::int64_t t = 0; t < count; ++t) {
+                        const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
+                        tiles[last - first - 1](work.a + first * a_pitch, work.b + p * depth, n, c + (i + first) * c_stride + j + p,
+                                                c_stride, std::min(width, columns - p), add || k > 0);
+                    }
+            }
+        }
+    }
+}
+
+}  // namespace qlora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qlora::kernels {
+
+HWY_EXPORT(multiply_any);
+
+AnyMatrix any_matrix(const PackedRows& packed) {
+    return {.rows = packed.rows, .cols = packed.cols, .packed = &packed};
+}
+AnyMatrix any_matrix(BlockFormat format, const void* data, std::int64_t rows, std::int64_t cols) {
+    return {.rows = rows,
+            .cols = cols,
+            .format = format,
+            .data = static_cast<const std::byte*>(data),
+            .row_bytes = cols / block_elements(format) * block_bytes(format)};
+}
+AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
+    return {.rows = rows, .cols = cols, .data = reinterpret_cast<const std::byte*>(data), .row_bytes = stride * 4};
+}
+
+void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
+                     std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace) {
+    HWY_DYNAMIC_DISPATCH(multiply_any)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace);
+}
+
+}  // namespace qlora::kernels
+#endif
