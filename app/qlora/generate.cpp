@@ -38,6 +38,7 @@ int generate(Context& context, GenerateCommand& options) {
     options.load.threads = context.threads;
     auto session = evaluate::Session::load(options.load, context.control, live.progress());
     live.clear();
+    for (const std::string& notice : session->notices()) context.output.note(notice);
 
     std::function<void(const std::string&)> stream;
     if (options.stream)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,25 @@ std::string line_and_column(std::string_view text, std::size_t byte) {
 
 namespace {
 
+// Walks over the text and leaves in `last` where it is: the parser tells a handler no positions.
+struct Tracked {
+    using value_type = char;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const char*;
+    using reference = const char&;
+    using iterator_category = std::forward_iterator_tag;
+
+    const char* at;
+    const char** last;
+
+    reference operator*() const { return *at; }
+    Tracked& operator++() {
+        *last = at++;
+        return *this;
+    }
+    bool operator==(const Tracked& other) const { return at == other.at; }
+};
+
 // Builds the value while refusing depth and duplicate keys: the object being filled is what tells a key's
 // second coming, so that strictness costs no memory and hardly any time.
 class StrictBuilder : public nlohmann::json_sax<Json> {
@@ -29,6 +50,8 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
         : text_(text), where_(where), depth_limit_(static_cast<std::size_t>(depth_limit)) {}
 
     Json take() { return std::move(root_); }
+    Tracked begin() { return {text_.data(), &last_}; }
+    Tracked end() { return {text_.data() + text_.size(), &last_}; }
 
     bool null() override { return put(nullptr); }
     bool boolean(bool value) override { return put(value); }
@@ -46,7 +69,7 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
         auto [member, fresh] = open_.back()->get_ref<Json::object_t&>().emplace(std::move(name), nullptr);
         if (!fresh)
             throw input_error("json.duplicate_key", where_,
-                              "the key " + describe(Json(member->first)) + " appears twice in one object",
+                              "the key " + describe(Json(member->first)) + " appears twice in one object, again at " + here(),
                               "Keep one of them.");
         member_ = &member->second;
         return true;
@@ -92,7 +115,7 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
     bool open(Json value) {
         if (open_.size() >= depth_limit_)
             throw input_error("json.depth", where_,
-                              "nested deeper than " + std::to_string(depth_limit_) + " levels");
+                              "nested deeper than " + std::to_string(depth_limit_) + " levels at " + here());
         open_.push_back(place(std::move(value)));
         return true;
     }
@@ -101,7 +124,11 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
         return true;
     }
 
+    // Of the last character that was read.
+    std::string here() const { return line_and_column(text_, static_cast<std::size_t>(last_ - text_.data())); }
+
     std::string_view text_;
+    const char* last_ = text_.data();
     const std::string& where_;
     std::size_t depth_limit_;
     Json root_;
@@ -123,7 +150,7 @@ Json parse_json(std::string_view text, const std::string& where, JsonLimits limi
     // The library takes a NUL for the end of the text and would not look at what follows.
     if (std::size_t nul = text.find('\0'); nul != std::string_view::npos)
         builder.refuse(nul + 1, "a NUL byte");
-    Json::sax_parse(text, &builder);
+    Json::sax_parse(builder.begin(), builder.end(), &builder);
     return builder.take();
 }
 
@@ -145,7 +172,15 @@ JsonObject::JsonObject(const Json& value, std::string where) : value_(&value), w
         throw input_error("json.field", where_, "expected a JSON object, got " + describe(value));
 }
 
+std::vector<std::string> JsonObject::unasked() const {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : value_->items())
+        if (!asked_->contains(key)) keys.push_back(key);
+    return keys;
+}
+
 bool JsonObject::has(const char* key) const {
+    asked_->insert(key);
     auto it = value_->find(key);
     return it != value_->end() && !it->is_null();
 }

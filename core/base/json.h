@@ -2,10 +2,14 @@
 // JSON read strictly: UTF-8 only, no duplicate keys, bounded depth, errors with line and column.
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qlora {
 
@@ -38,14 +42,18 @@ class JsonObject {
     std::string string(const char* key, const std::string& fallback) const;
     const Json& value(const char* key) const;  // throws when absent or null
     const Json& raw() const { return *value_; }
+    // The keys that no call above has asked this object or a copy of it for, sorted.
+    std::vector<std::string> unasked() const;
     const std::string& where() const { return where_; }
 
     // The error for a field: expected and what is there.
     [[noreturn]] void fail(const char* key, const std::string& expected) const;
 
   private:
+    using Keys = std::set<std::string, std::less<>>;
     const Json* value_;
     std::string where_;
+    std::shared_ptr<Keys> asked_ = std::make_shared<Keys>();
 };
 
 // A short description of a JSON value for messages: "the string \"4096\"", "null", "an array".

@@ -59,6 +59,8 @@ class Session {
     static std::shared_ptr<Session> load(const LoadOptions& options, Control& control, const Progress& progress = {});
     virtual ~Session() = default;
 
+    // What was ignored of the model's files, or is worth knowing about them.
+    virtual std::vector<std::string> notices() const = 0;
     virtual bool has_adapter() const = 0;
     virtual bool has_chat_template() const = 0;
     // A model that does not write: chat() and complete() say what they make of the last message or of the prompt.

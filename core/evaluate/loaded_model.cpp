@@ -5,6 +5,7 @@
 #include "core/adapters/task_file.h"
 #include "core/evaluate/device.h"
 #include "core/hub/catalogue.h"
+#include "core/nn/bitsandbytes.h"
 
 namespace qlora::evaluate {
 
@@ -39,6 +40,9 @@ std::unique_ptr<LoadedModel> open_model(const LoadOptions& options) {
     model->files = std::make_unique<const nn::ModelFiles>(nn::ModelFiles::open(hub::resolve_model(options.model)));
     model->tokenizer = nn::load_tokenizer(*model->files);
     model->stop_ids = find_stop_ids(*model->files, *model->tokenizer);
+    model->notices = model->files->notices();
+    const auto lost = nn::requantization_notice(nn::bitsandbytes_form(*model->files), options.precision);
+    if (!lost.empty()) model->notices.push_back(lost);
     return model;
 }
 

@@ -18,6 +18,7 @@ class ModelSession final : public Session {
   public:
     explicit ModelSession(std::unique_ptr<LoadedModel> model) : model_(std::move(model)) {}
 
+    std::vector<std::string> notices() const override { return model_->notices; }
     bool has_adapter() const override { return model_->adapter != nullptr; }
     bool has_chat_template() const override { return model_->tokenizer->has_chat_template(); }
     bool classifies() const override { return model_->network.config.head.kind == nn::HeadConfig::Kind::classifier; }

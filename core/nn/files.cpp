@@ -58,6 +58,35 @@ kernels::BlockFormat block_format(const formats::GgufTensor& tensor, const std::
                       "Choose another quantization of this model.");
 }
 
+// Fields of transformers' config.json that change nothing here: bookkeeping, how to train from scratch, what to return, and
+// what is read elsewhere (labels, special tokens, generation).
+bool changes_nothing(std::string_view field) {
+    static constexpr std::string_view fields[] = {
+        "add_cross_attention", "architectures", "attn_logit_softcapping", "bos_token_id", "cache_implementation",
+        "chunk_size_feed_forward", "classifier_proj_size", "cls_token_id", "decoder_start_token_id", "dense_act_fn",
+        "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label", "is_decoder",
+        "is_encoder_decoder", "is_gated_act", "keys_to_ignore_at_inference", "label2id", "license", "mask_token_id",
+        "max_position_embeddings", "model_type", "n_ctx", "n_positions", "num_labels",
+        "original_max_position_embeddings", "pad_token_id", "pretraining_tp", "problem_type",
+        "reorder_and_upcast_attn", "return_dict", "sep_token_id", "sinusoidal_pos_embds", "sliding_window",
+        "task_specific_params", "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript",
+        "transformers_version", "type_vocab_size", "unk_token_id", "use_cache", "vocab_size"};
+    return std::find(std::begin(fields), std::end(fields), field) != std::end(fields) || field.starts_with("_") ||
+           field.starts_with("output_") || field.starts_with("summary_") || field.find("dropout") != field.npos ||
+           field.find("pdrop") != field.npos || field.starts_with("initializer");
+}
+
+// A sentence about the fields that nothing asked for; empty without any.
+std::string unknown_fields(const JsonObject& config) {
+    std::string names;
+    int count = 0;
+    for (const auto& key : config.unasked())
+        if (!changes_nothing(key) && ++count <= 8) names += (names.empty() ? "\"" : ", \"") + key + "\"";
+    if (count == 0) return "";
+    return "config.json has fields that are not known here and change nothing: " + names +
+           (count > 8 ? " and " + std::to_string(count - 8) + " more." : ".");
+}
+
 // A folder without safetensors: says what of what lies there to open instead, or why it is not opened.
 void expect_safetensors(const fs::path& folder) {
     std::vector<std::string> ggufs;
@@ -153,6 +182,7 @@ ModelFiles ModelFiles::open(const fs::path& path) {
         expect_bitsandbytes(object);
         if (object.has("auto_map"))
             files.notices_.push_back("The model brings code of its own (auto_map). It is never run.");
+        if (const auto unknown = unknown_fields(object); !unknown.empty()) files.notices_.push_back(unknown);
         files.tensors_ = std::make_unique<formats::ShardedTensors>(path);
         for (const auto& notice : files.tensors_->notices()) files.notices_.push_back(notice);
         const std::string &prefix = files.family_->prefix, &embedding = files.family_->embedding.hugging_face;

@@ -115,8 +115,7 @@ void TrainingRun::load() {
         throw input_error("recipe.invalid", "data.max_length",
                           "expected at most the model's context of " + std::to_string(limit) + " tokens, got " +
                               std::to_string(recipe_.data.max_length), "Lower data.max_length.");
-    if (const auto lost = nn::requantization_notice(nn::bitsandbytes_form(*model_->files), recipe_.precision); !lost.empty())
-        notice("model.requantized", lost);
+    for (const auto& message : model_->notices) notice("model", message);
     data_ = evaluate::open_data(recipe_, model_->tokenizer, model_->files->config().head.labels, control_, progress);
     evaluate::load_weights(*model_, load, evaluate::head_wish(recipe_, data_), control_, progress);
     model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;

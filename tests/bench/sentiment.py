@@ -75,8 +75,9 @@ def ours(rate, epochs, seed, recipe, threads, count=None):
     figures = {"rows": rows, "examples_s": rows * epochs / sum(step["seconds"] for step in steps),
                "peak_mib": max(step["process_bytes"] for step in steps) / 2**20}
     if not count:
-        report = lines([options.qlora, "evaluate", run, "--data", "movie-reviews-test", "--baselines", "--threads", threads, "--json"], threads)[-1]
-        figures |= {"test": report["rows"], "base": report["base"]["accuracy"], "accuracy": report["tuned"]["accuracy"]}
+        report = lines([options.qlora, "evaluate", run, "--split", "test", "--baselines", "--threads", threads, "--json"], threads)[-1]
+        base = next(one for one in report["contenders"] if one["name"] == "base")
+        figures |= {"test": report["rows"], "base": base["metrics"]["accuracy"], "accuracy": report["metrics"]["accuracy"]}
     return figures
 
 

@@ -22,8 +22,9 @@ void set_scale(ModelConfig& c, double query_scalar, double softcap) {
 
 // absent: the class's own; null: none.
 double read_softcap(const JsonObject& config, const char* key, double fallback) {
+    const bool given = config.has(key);
     if (!config.raw().contains(key)) return fallback;
-    return config.has(key) ? config.number(key, 1e-3, 1e6) : 0;
+    return given ? config.number(key, 1e-3, 1e6) : 0;
 }
 
 Family with_post_norms(const char* name, const char* architecture) {
@@ -38,6 +39,8 @@ Family with_post_norms(const char* name, const char* architecture) {
 ModelConfig newer(const JsonObject& config, const char* family) {
     ModelConfig c = read_sizes(config, family, {.kv_heads = 4, .head_dim = 256, .context = 8192, .tied = true});
     be_gemma(c, 1);
+    if (config.boolean("use_bidirectional_attention", false))
+        config.fail("use_bidirectional_attention", "false (models that look ahead, such as EmbeddingGemma, are not supported)");
     c.activation = activation_named(config, "hidden_activation", config.string("hidden_activation", "gelu_pytorch_tanh"));
     c.attention_bias = c.output_bias = config.boolean("attention_bias", false);
     c.post_norms = true;

@@ -84,6 +84,7 @@ Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bia
 Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, double softcap) {
     Tensor total = torch::zeros({}, torch::kFloat32);
     for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
+        poll();
         const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
         const Tensor target = targets.narrow(0, begin, n);
         auto loss = [=, weight = head.weight, bias = head.bias](const Tensor& rows, const Tensor&) {

@@ -76,6 +76,20 @@ class BaseTest : public QObject {
         }
     }
 
+    void a_key_that_comes_again_and_depth_are_named_by_line() {
+        auto message = [](const std::string& text) {
+            try {
+                parse_json(text, "f.json");
+            } catch (const Error& error) {
+                return error.message();
+            }
+            return std::string("accepted");
+        };
+        QVERIFY2(message("{\"a\": 1,\n \"b\": {\"c\": 1},\n \"a\": 2}").find("line 3, column 4") != std::string::npos,
+                 message("{\"a\": 1,\n \"b\": {\"c\": 1},\n \"a\": 2}").c_str());
+        QVERIFY2(message("[\n" + std::string(200, '[')).find("line 2, column 128") != std::string::npos, message("[\n" + std::string(200, '[')).c_str());
+    }
+
     void a_json_error_repeats_nothing_that_is_no_text() {
         try {
             parse_json("[\"" + std::string(5000, 'a') + "\xFF\"]", "f.json");

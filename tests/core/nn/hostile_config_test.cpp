@@ -184,8 +184,23 @@ class HostileConfigTest : public QObject {
         std::ofstream(folder.path() / "modeling.py") << "raise SystemExit\n";
         QVERIFY(torch::equal(logits_of(folder.path()), logits));
         const auto files = nn::ModelFiles::open(folder.path());
-        QCOMPARE(files.notices().size(), 1u);
+        QCOMPARE(files.notices().size(), 2u);
         QVERIFY(files.notices()[0].find("auto_map") != std::string::npos);
+        QVERIFY(files.notices()[1].find("\"no_such_key\"") != std::string::npos);
+        for (int i = 0; i < 100; ++i) config["key " + std::to_string(i)] = std::string(1000, 'x');
+        folder.put(config.dump());
+        const auto many = nn::ModelFiles::open(folder.path());
+        QCOMPARE(many.notices().size(), 2u);
+        QVERIFY(many.notices()[1].size() < 400);
+    }
+
+    void c6_every_field_that_transformers_writes_is_known() {
+        for (const auto& entry : fs::directory_iterator(golden("families/"))) {
+            if (!fs::exists(entry.path() / "config.json")) continue;
+            const auto files = nn::ModelFiles::open(entry.path());
+            for (const auto& notice : files.notices())
+                QVERIFY2(notice.find("not known") == std::string::npos, (entry.path().string() + ": " + notice).c_str());
+        }
     }
 
     void rotary_scalings_at_their_edges_give_numbers_or_are_refused_data() {
