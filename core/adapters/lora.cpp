@@ -189,6 +189,7 @@ std::unique_ptr<Lora> Lora::load(nn::Model& model, const std::filesystem::path& 
 Lora::~Lora() = default;
 
 void Lora::set_enabled(bool enabled) {
+    if (merged()) throw input_error("adapter.merged", "adapter", "expected an adapter beside its base, got one merged into it", "Unmerge it first.");
     for (const Layer& layer : layers_) layer.branch->enabled = enabled;
     for (const auto& module : trained_) module->enabled = enabled;
 }
