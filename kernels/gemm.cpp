@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "kernels/gemm.cpp"
 #include <hwy/foreach_target.h>
 
-#include "kernels/vectors-inl.h"
+#include "kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
@@ -47,52 +47,12 @@ const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, st
     return out + (begin - first);
 }
 
-#if HWY_TARGET != HWY_SCALAR
-// Four floats of every fourth row from the given one, side by side.
-template <std::int64_t kLanes>
-HWY_INLINE auto load_quads(const float* x, std::int64_t pitch) {
-    const hn::CappedTag<float, kLanes> d;
-    if constexpr (kLanes == 4) {
-        return hn::LoadU(d, x);
-    } else {
-        const auto lower = load_quads<kLanes / 2>(x, pitch);
-        return hn::Combine(d, load_quads<kLanes / 2>(x + kLanes / 2 * pitch, pitch), lower);
-    }
-}
-
-// rows [lanes] of x, rows `expanded_pitch` apart, n columns -> panel [n][width], of which this fills one vector's columns.
-HWY_INLINE void transpose(const float* x, std::int64_t n, float* panel) {
-    const hn::Repartition<double, Floats> pairs;
-    std::int64_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        const Vector r0 = load_quads<lanes>(x + k, expanded_pitch), r1 = load_quads<lanes>(x + expanded_pitch + k, expanded_pitch);
-        const Vector r2 = load_quads<lanes>(x + 2 * expanded_pitch + k, expanded_pitch);
-        const Vector r3 = load_quads<lanes>(x + 3 * expanded_pitch + k, expanded_pitch);
-        const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(floats, r0, r1));
-        const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(floats, r0, r1));
-        const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(floats, r2, r3));
-        const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(floats, r2, r3));
-        hn::Store(hn::BitCast(floats, hn::InterleaveLower(pairs, low01, low23)), floats, panel + k * width);
-        hn::Store(hn::BitCast(floats, hn::InterleaveUpper(pairs, low01, low23)), floats, panel + (k + 1) * width);
-        hn::Store(hn::BitCast(floats, hn::InterleaveLower(pairs, high01, high23)), floats, panel + (k + 2) * width);
-        hn::Store(hn::BitCast(floats, hn::InterleaveUpper(pairs, high01, high23)), floats, panel + (k + 3) * width);
-    }
-    for (; k < n; ++k)
-        for (std::int64_t r = 0; r < lanes; ++r) panel[k * width + r] = x[r * expanded_pitch + k];
-}
-#else
-void transpose(const float* x, std::int64_t n, float* panel) {
-    for (std::int64_t k = 0; k < n; ++k)
-        for (std::int64_t r = 0; r < lanes; ++r) panel[k * width + r] = x[r * expanded_pitch + k];
-}
-#endif
-
 // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned. What a panel holds behind its last
 // column is computed with, and never stored.
 void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, const Workspace& work) {
     for (std::int64_t c = 0; c < columns; c += lanes) {
         const float* x = expand(w, j + c, std::min(lanes, columns - c), k, k + n, work.expanded);
-        transpose(x, n, work.b + c / width * width * depth + c % width);
+        transpose_strip(x, expanded_pitch, n, work.b + c / width * width * depth + c % width, width);
     }
 }
 

@@ -20,15 +20,17 @@ Tensor scratch_tile(std::int64_t rows, std::int64_t cols) {
     return buffer.narrow(0, 0, rows * cols).view({rows, cols});
 }
 
-namespace {
-
-float* workspace() {
-    static thread_local Tensor buffer = [] {
+float* scratch_workspace(std::int64_t floats) {
+    static thread_local Tensor buffer;
+    if (!buffer.defined() || buffer.numel() < floats) {
         memory::TagScope scope(MemoryTag::scratch);
-        return torch::zeros({kernels::gemm_workspace}, torch::kFloat32);
-    }();
+        buffer = Tensor();
+        buffer = torch::zeros({floats}, torch::kFloat32);
+    }
     return buffer.data_ptr<float>();
 }
+
+namespace {
 
 // Work below which a second thread costs more than it does, and what packing a panel costs, in rows of the other matrix.
 constexpr double smallest_share = 1e6;  // FLOP
@@ -66,7 +68,7 @@ void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tenso
             kernels::multiply_matrix(from + first * a.stride(0), a.stride(0), last - first, w, side,
                                      panels * x / across * kernels::gemm_columns,
                                      std::min(columns, panels * (x + 1) / across * kernels::gemm_columns),
-                                     to + first * c.stride(0), c.stride(0), add, workspace());
+                                     to + first * c.stride(0), c.stride(0), add, scratch_workspace(kernels::gemm_workspace));
         }
     });
 }

@@ -1,6 +1,13 @@
 #include "core/nn/functions/attention.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "core/quant/scratch.h"
+#include "kernels/attention.h"
 
 namespace qlora::nn {
 
@@ -44,19 +51,97 @@ struct Layout {
 
     std::size_t segments() const { return starts.size() - 1; }
     std::int64_t length(std::size_t i) const { return starts[i + 1] - starts[i]; }
+    std::int64_t keys(std::size_t i) const { return key_starts[i + 1] - key_starts[i]; }
     Tensor queries(const Tensor& x, std::size_t i) const { return heads_first(x, starts[i], length(i)); }
-    Tensor keys(const Tensor& x, std::size_t i) const { return heads_first(x, key_starts[i], key_starts[i + 1] - key_starts[i]); }
+    Tensor keys(const Tensor& x, std::size_t i) const { return heads_first(x, key_starts[i], keys(i)); }
 
     // Nothing where the kernel's own rule says the same: that is the quicker one.
     std::optional<Tensor> mask(std::size_t i, const AttentionRule& rule, const torch::TensorOptions& options) const {
-        const std::int64_t asked = length(i), all = key_starts[i + 1] - key_starts[i];
+        const std::int64_t asked = length(i), all = keys(i);
         if (bias) return bias->at(asked, all, c10::typeMetaToScalarType(options.dtype()));
         if (!rule.causal || rule.window == 0 || all <= rule.window) return {};
         return visible(asked, all, rule.window, options);
     }
 };
 
-// One call of the fused kernel a segment, each writing its rows of the packed result: no mask over the whole pack is
+// Whether our own kernels take it: in fp32, with scores as they are.
+bool ours(const Tensor& q, const Layout& layout, const AttentionRule& rule) {
+    return q.is_cpu() && q.scalar_type() == torch::kFloat32 && rule.softcap == 0 && !layout.bias;
+}
+
+// Work that one thread does: queries [begin, end) of a segment in one head.
+struct Item {
+    std::size_t segment;
+    std::int64_t head, begin, end;
+    std::int64_t cost;
+};
+
+// Calls f for every item, the costliest first, each thread taking the next when it is done.
+template <typename F>
+void for_each_item(std::vector<Item> items, F f) {
+    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.cost > b.cost; });
+    std::int64_t total = 0;
+    for (const Item& item : items) total += item.cost;
+    constexpr std::int64_t smallest_share = 1 << 18;  // multiplications
+    const auto threads = std::min({std::int64_t{at::get_num_threads()}, static_cast<std::int64_t>(items.size()), 1 + total / smallest_share});
+    std::atomic<std::size_t> next = 0;
+    at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+        for (std::size_t i = next++; i < items.size(); i = next++) f(items[i]);
+    });
+}
+
+// Items of at most `block` queries.
+std::vector<Item> items_of(const Layout& layout, const Tensor& q, std::int64_t block) {
+    std::vector<Item> items;
+    for (std::size_t i = 0; i < layout.segments(); ++i)
+        for (std::int64_t head = 0; head < q.size(1); ++head)
+            for (std::int64_t begin = 0; begin < layout.length(i); begin += block) {
+                const std::int64_t end = std::min(begin + block, layout.length(i));
+                items.push_back({i, head, begin, end, (end - begin) * layout.keys(i) * q.size(2)});
+            }
+    return items;
+}
+
+kernels::HeadRows head_rows(const Tensor& x, std::int64_t row, std::int64_t head) {
+    return {x.const_data_ptr<float>() + row * x.stride(0) + head * x.stride(1), x.stride(0)};
+}
+kernels::MutableHeadRows mutable_head_rows(Tensor& x, std::int64_t row, std::int64_t head) {
+    return {x.data_ptr<float>() + row * x.stride(0) + head * x.stride(1), x.stride(0)};
+}
+
+// The item alone: its queries, and the keys up to the last that one of them may see.
+kernels::AttentionShape shape_of(const Item& item, const Layout& layout, const AttentionRule& rule, std::int64_t dim) {
+    const std::int64_t keys = layout.keys(item.segment), behind = layout.length(item.segment) - item.end;
+    return {.asked = item.end - item.begin, .keys = rule.causal ? keys - behind : keys, .dim = dim,
+            .scale = static_cast<float>(rule.scale), .causal = rule.causal, .window = rule.causal ? rule.window : 0};
+}
+
+void own_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
+    const std::int64_t group = q.size(1) / k.size(1);
+    for_each_item(items_of(layout, q, 512), [&](const Item& item) {
+        const auto shape = shape_of(item, layout, rule, q.size(2));
+        const std::int64_t row = layout.starts[item.segment] + item.begin, key = layout.key_starts[item.segment];
+        kernels::attend(shape, head_rows(q, row, item.head), head_rows(k, key, item.head / group), head_rows(v, key, item.head / group),
+                        mutable_head_rows(out, row, item.head), log_sums.data_ptr<float>() + row * q.size(1) + item.head, q.size(1),
+                        quant::scratch_workspace(kernels::attention_workspace(shape)));
+    });
+}
+
+// dk and dv have a head for each of q's; those that share keys are to be added up.
+void own_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
+                  const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
+    const std::int64_t group = q.size(1) / k.size(1);
+    for_each_item(items_of(layout, q, INT64_MAX / 2), [&](const Item& item) {
+        const auto shape = shape_of(item, layout, rule, q.size(2));
+        const std::int64_t row = layout.starts[item.segment], key = layout.key_starts[item.segment], shared = item.head / group;
+        kernels::attend_backward(shape, head_rows(q, row, item.head), head_rows(k, key, shared), head_rows(v, key, shared),
+                                 head_rows(out, row, item.head), log_sums.const_data_ptr<float>() + row * q.size(1) + item.head, q.size(1),
+                                 head_rows(dout, row, item.head), mutable_head_rows(dq, row, item.head), mutable_head_rows(dk, key, item.head),
+                                 mutable_head_rows(dv, key, item.head), quant::scratch_workspace(kernels::attention_workspace(shape)));
+    });
+}
+
+// Our own kernels, or one call of LibTorch's fused kernel a segment, each writing its rows of the packed result: no mask over the whole pack is
 // built and no gradient of the pack's size is added up per segment. Where the scores are capped, a segment's scores are
 // computed whole, and again in backward.
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
@@ -64,7 +149,8 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
     static Tensor forward(AutogradContext* ctx, const Tensor& q, const Tensor& k, const Tensor& v, Layout layout, AttentionRule rule) {
         Tensor out = torch::empty_like(q, at::MemoryFormat::Contiguous);
         Tensor normalizer = torch::empty({rule.softcap > 0 ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
-        for (std::size_t i = 0; i < layout.segments(); ++i) {
+        if (ours(q, layout, rule)) own_forward(q, k, v, layout, rule, out, normalizer);
+        else for (std::size_t i = 0; i < layout.segments(); ++i) {
             Tensor queries = layout.queries(q, i), keys = layout.keys(k, i), values = layout.keys(v, i);
             if (rule.softcap > 0) {
                 layout.queries(out, i).copy_(plain_attention(queries, keys, values, rule));
@@ -96,7 +182,16 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
             layout.bias = c10::static_intrusive_pointer_cast<BiasHolder>(held->second.toCapsule())->bias;
         const AttentionRule rule{ctx->saved_data["scale"].toDouble(), ctx->saved_data["softcap"].toDouble(),
                                  ctx->saved_data["window"].toInt(), ctx->saved_data["causal"].toBool()};
-        Tensor dq = torch::empty_like(q), dk = torch::empty_like(k), dv = torch::empty_like(v);
+        Tensor dq = torch::empty_like(q);
+        if (ours(q, layout, rule)) {
+            Tensor dk = torch::empty({k.size(0), q.size(1), k.size(2)}, k.options()), dv = torch::empty_like(dk);
+            own_backward(dout, q, k, v, out, normalizer, layout, rule, dq, dk, dv);
+            auto added = [&](const Tensor& x) {
+                return q.size(1) == k.size(1) ? x : x.view({k.size(0), k.size(1), q.size(1) / k.size(1), k.size(2)}).sum(2);
+            };
+            return {dq, added(dk), added(dv), Tensor(), Tensor()};
+        }
+        Tensor dk = torch::empty_like(k), dv = torch::empty_like(v);
         for (std::size_t i = 0; i < layout.segments(); ++i) {
             Tensor gq, gk, gv;
             if (rule.softcap > 0) {

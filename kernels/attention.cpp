@@ -1,0 +1,178 @@
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/transpose-inl.h"
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace qlora::kernels::HWY_NAMESPACE {
+
+// Queries of a block; scores of a block lie `pitch` floats apart.
+inline constexpr std::int64_t query_block = 128;
+
+// The keys that some query of [begin, end) sees.
+struct Keys {
+    std::int64_t begin, end;
+    std::int64_t count() const { return end - begin; }
+};
+Keys visible(const AttentionShape& s, std::int64_t begin, std::int64_t end) {
+    const std::int64_t offset = s.keys - s.asked;
+    return {s.window > 0 ? std::max<std::int64_t>(0, begin + offset - s.window + 1) : 0, s.causal ? std::min(s.keys, end + offset) : s.keys};
+}
+
+std::int64_t padded(std::int64_t n) {
+    return (n + lanes - 1) / lanes * lanes;
+}
+
+// values[i] -> exp(scale values[i] - largest) and their sum; returns the sum, and leaves zeros outside [begin, end) of n.
+float exponentials(float* values, std::int64_t begin, std::int64_t end, std::int64_t n, float scale, float largest) {
+    std::fill(values, values + begin, 0.0f);
+    std::fill(values + end, values + n, 0.0f);
+    const Vector factor = hn::Set(floats, scale), shift = hn::Set(floats, largest);
+    Vector sums = hn::Zero(floats);
+    std::int64_t i = begin;
+    for (; i + lanes <= end; i += lanes) {
+        const Vector e = hn::Exp(floats, hn::MulSub(hn::LoadU(floats, values + i), factor, shift));
+        hn::StoreU(e, floats, values + i);
+        sums = hn::Add(sums, e);
+    }
+    float sum = hn::GetLane(hn::SumOfLanes(floats, sums));
+    for (; i < end; ++i) sum += values[i] = hn::GetLane(hn::Exp(floats, hn::Set(floats, values[i] * scale - largest)));
+    return sum;
+}
+
+float largest_of(const float* values, std::int64_t begin, std::int64_t end) {
+    Vector largest = hn::Set(floats, values[begin]);
+    std::int64_t i = begin;
+    for (; i + lanes <= end; i += lanes) largest = hn::Max(largest, hn::LoadU(floats, values + i));
+    float result = hn::GetLane(hn::MaxOfLanes(floats, largest));
+    for (; i < end; ++i) result = std::max(result, values[i]);
+    return result;
+}
+
+AnyMatrix rows_of(HeadRows x, std::int64_t begin, std::int64_t count, std::int64_t dim) {
+    return any_matrix(x.data + begin * x.stride, count, dim, x.stride);
+}
+
+void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out, float* log_sums,
+                 std::int64_t log_stride, float* workspace) {
+    float* scores = workspace + gemm_workspace;
+    for (std::int64_t begin = 0; begin < s.asked; begin += query_block) {
+        const std::int64_t end = std::min(s.asked, begin + query_block), count = end - begin;
+        const Keys keys = visible(s, begin, end);
+        const std::int64_t pitch = padded(keys.count());
+        multiply_matrix(q.data + begin * q.stride, q.stride, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::transposed, 0,
+                        keys.count(), scores, pitch, false, workspace);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const Keys mine = visible(s, begin + i, begin + i + 1);
+            float* row = scores + i * pitch;
+            const std::int64_t first = mine.begin - keys.begin, last = mine.end - keys.begin;
+            const float largest = largest_of(row, first, last) * s.scale;
+            const float sum = exponentials(row, first, last, keys.count(), s.scale, largest);
+            log_sums[(begin + i) * log_stride] = largest + std::log(sum);
+            scores[count * pitch + i] = 1 / sum;
+        }
+        multiply_matrix(scores, pitch, count, rows_of(v, keys.begin, keys.count(), s.dim), Side::plain, 0, s.dim, out.data + begin * out.stride,
+                        out.stride, false, workspace);
+        for (std::int64_t i = 0; i < count; ++i)
+            for (std::int64_t d = 0; d < s.dim; ++d) out.data[(begin + i) * out.stride + d] *= scores[count * pitch + i];
+    }
+}
+
+// Of a block, keys by queries: probabilities from scores, and the gradient of the scores from that of the probabilities.
+// Column c is query begin + c.
+void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t count, Keys keys, std::int64_t pitch, const float* logs,
+                     const float* deltas, float* probabilities, float* gradients) {
+    const std::int64_t offset = s.keys - s.asked;
+    const Vector scale = hn::Set(floats, s.scale);
+    for (std::int64_t j = keys.begin; j < keys.end; ++j, probabilities += pitch, gradients += pitch) {
+        // The queries that see key j.
+        const std::int64_t first = s.causal ? std::clamp<std::int64_t>(j - offset - begin, 0, count) : 0;
+        const std::int64_t last = s.window > 0 ? std::clamp<std::int64_t>(j - offset + s.window - begin, first, count) : count;
+        // Whole vectors: behind the last query there is room, and what is computed there is set to zero.
+        for (std::int64_t c = first / lanes * lanes; c < last; c += lanes) {
+            const Vector p = hn::Exp(floats, hn::MulSub(hn::Load(floats, probabilities + c), scale, hn::Load(floats, logs + c)));
+            const Vector d = hn::Sub(hn::Load(floats, gradients + c), hn::Load(floats, deltas + c));
+            hn::Store(p, floats, probabilities + c);
+            hn::Store(hn::Mul(hn::Mul(p, scale), d), floats, gradients + c);
+        }
+        for (float* row : {probabilities, gradients}) {
+            std::fill(row, row + first, 0.0f);
+            std::fill(row + last, row + count, 0.0f);
+        }
+    }
+}
+
+void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, HeadRows out, const float* log_sums,
+                          std::int64_t log_stride, HeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+    const std::int64_t pitch = padded(std::min(s.asked, query_block)), block = padded(s.keys) * pitch;
+    float *logs = workspace + gemm_workspace, *deltas = logs + query_block + lanes, *probabilities = deltas + query_block + lanes,
+          *gradients = probabilities + block, *turned = gradients + block;
+    for (std::int64_t j = 0; j < s.keys; ++j) {
+        std::fill_n(dk.data + j * dk.stride, s.dim, 0.0f);
+        std::fill_n(dv.data + j * dv.stride, s.dim, 0.0f);
+    }
+    for (std::int64_t begin = 0; begin < s.asked; begin += query_block) {
+        const std::int64_t end = std::min(s.asked, begin + query_block), count = end - begin;
+        const Keys keys = visible(s, begin, end);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const float *o = out.data + (begin + i) * out.stride, *g = dout.data + (begin + i) * dout.stride;
+            Vector sums = hn::Zero(floats);
+            std::int64_t d = 0;
+            for (; d + lanes <= s.dim; d += lanes) sums = hn::MulAdd(hn::LoadU(floats, o + d), hn::LoadU(floats, g + d), sums);
+            float sum = hn::GetLane(hn::SumOfLanes(floats, sums));
+            for (; d < s.dim; ++d) sum += o[d] * g[d];
+            deltas[i] = sum;
+            logs[i] = log_sums[(begin + i) * log_stride];
+        }
+        const auto queries = rows_of(q, begin, count, s.dim), douts = rows_of(dout, begin, count, s.dim);
+        multiply_matrix(k.data + keys.begin * k.stride, k.stride, keys.count(), queries, Side::transposed, 0, count, probabilities, pitch,
+                        false, workspace);
+        multiply_matrix(v.data + keys.begin * v.stride, v.stride, keys.count(), douts, Side::transposed, 0, count, gradients, pitch, false,
+                        workspace);
+        score_gradients(s, begin, count, keys, pitch, logs, deltas, probabilities, gradients);
+        multiply_matrix(probabilities, pitch, keys.count(), douts, Side::plain, 0, s.dim, dv.data + keys.begin * dv.stride, dv.stride, true,
+                        workspace);
+        multiply_matrix(gradients, pitch, keys.count(), queries, Side::plain, 0, s.dim, dk.data + keys.begin * dk.stride, dk.stride, true,
+                        workspace);
+        const std::int64_t turned_pitch = padded(keys.count());
+        transpose_matrix(gradients, pitch, keys.count(), count, turned, turned_pitch);
+        multiply_matrix(turned, turned_pitch, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::plain, 0, s.dim,
+                        dq.data + begin * dq.stride, dq.stride, false, workspace);
+    }
+}
+
+}  // namespace qlora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qlora::kernels {
+
+HWY_EXPORT(attend_head);
+HWY_EXPORT(attend_head_backward);
+
+std::int64_t attention_workspace(const AttentionShape& shape) {
+    constexpr std::int64_t widest = 16, block = 128;
+    return gemm_workspace + 2 * (block + widest) + 3 * (shape.keys + widest) * (std::min(shape.asked, block) + widest);
+}
+
+void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out, float* log_sums, std::int64_t log_stride,
+            float* workspace) {
+    HWY_DYNAMIC_DISPATCH(attend_head)(shape, q, k, v, out, log_sums, log_stride, workspace);
+}
+
+void attend_backward(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadRows out, const float* log_sums,
+                     std::int64_t log_stride, HeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+    HWY_DYNAMIC_DISPATCH(attend_head_backward)(shape, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
+}
+
+}  // namespace qlora::kernels
+#endif
