@@ -7,10 +7,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cpp"
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/foreach_target.h>
 
 #include "kernels/transpose-inl.h"
-#include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
@@ -25,15 +25,18 @@ struct Keys {
 };
 Keys visible(const AttentionShape& s, std::int64_t begin, std::int64_t end) {
     const std::int64_t offset = s.keys - s.asked;
-    return {s.window > 0 ? std::max<std::int64_t>(0, begin + offset - s.window + 1) : 0, s.causal ? std::min(s.keys, end + offset) : s.keys};
+    return {s.window > 0 ? std::max<std::int64_t>(0, begin + offset - s.window + 1) : 0,
+            s.causal ? std::min(s.keys, end + offset) : s.keys};
 }
 
 std::int64_t padded(std::int64_t n) {
     return (n + lanes - 1) / lanes * lanes;
 }
 
-// values[i] -> exp(scale values[i] - largest) and their sum; returns the sum, and leaves zeros outside [begin, end) of n.
-float exponentials(float* values, std::int64_t begin, std::int64_t end, std::int64_t n, float scale, float largest) {
+// values[i] -> exp(scale values[i] - largest) and their sum; returns the sum, and leaves zeros outside
+// [begin, end) of n.
+float exponentials(float* values, std::int64_t begin, std::int64_t end, std::int64_t n, float scale,
+                   float largest) {
     std::fill(values, values + begin, 0.0f);
     std::fill(values + end, values + n, 0.0f);
     const Vector factor = hn::Set(floats, scale), shift = hn::Set(floats, largest);
@@ -45,7 +48,8 @@ float exponentials(float* values, std::int64_t begin, std::int64_t end, std::int
         sums = hn::Add(sums, e);
     }
     float sum = hn::GetLane(hn::SumOfLanes(floats, sums));
-    for (; i < end; ++i) sum += values[i] = hn::GetLane(hn::Exp(floats, hn::Set(floats, values[i] * scale - largest)));
+    for (; i < end; ++i)
+        sum += values[i] = hn::GetLane(hn::Exp(floats, hn::Set(floats, values[i] * scale - largest)));
     return sum;
 }
 
@@ -62,15 +66,16 @@ AnyMatrix rows_of(HeadRows x, std::int64_t begin, std::int64_t count, std::int64
     return any_matrix(x.data + begin * x.stride, count, dim, x.stride);
 }
 
-void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out, float* log_sums,
-                 std::int64_t log_stride, float* workspace) {
+void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,
+                 float* log_sums, std::int64_t log_stride, float* workspace) {
     float* scores = workspace + gemm_workspace;
     for (std::int64_t begin = 0; begin < s.asked; begin += query_block) {
         const std::int64_t end = std::min(s.asked, begin + query_block), count = end - begin;
         const Keys keys = visible(s, begin, end);
         const std::int64_t pitch = padded(keys.count());
-        multiply_matrix(q.data + begin * q.stride, q.stride, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::transposed, 0,
-                        keys.count(), scores, pitch, false, workspace);
+        multiply_matrix(q.data + begin * q.stride, q.stride, count,
+                        rows_of(k, keys.begin, keys.count(), s.dim), Side::transposed, 0, keys.count(),
+                        scores, pitch, false, workspace);
         for (std::int64_t i = 0; i < count; ++i) {
             const Keys mine = visible(s, begin + i, begin + i + 1);
             float* row = scores + i * pitch;
@@ -80,26 +85,30 @@ void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, Mu
             log_sums[(begin + i) * log_stride] = largest + std::log(sum);
             scores[count * pitch + i] = 1 / sum;
         }
-        multiply_matrix(scores, pitch, count, rows_of(v, keys.begin, keys.count(), s.dim), Side::plain, 0, s.dim, out.data + begin * out.stride,
-                        out.stride, false, workspace);
+        multiply_matrix(scores, pitch, count, rows_of(v, keys.begin, keys.count(), s.dim), Side::plain, 0,
+                        s.dim, out.data + begin * out.stride, out.stride, false, workspace);
         for (std::int64_t i = 0; i < count; ++i)
-            for (std::int64_t d = 0; d < s.dim; ++d) out.data[(begin + i) * out.stride + d] *= scores[count * pitch + i];
+            for (std::int64_t d = 0; d < s.dim; ++d)
+                out.data[(begin + i) * out.stride + d] *= scores[count * pitch + i];
     }
 }
 
-// Of a block, keys by queries: probabilities from scores, and the gradient of the scores from that of the probabilities.
-// Column c is query begin + c.
-void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t count, Keys keys, std::int64_t pitch, const float* logs,
-                     const float* deltas, float* probabilities, float* gradients) {
+// Of a block, keys by queries: probabilities from scores, and the gradient of the scores from that of the
+// probabilities. Column c is query begin + c.
+void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t count, Keys keys,
+                     std::int64_t pitch, const float* logs, const float* deltas, float* probabilities,
+                     float* gradients) {
     const std::int64_t offset = s.keys - s.asked;
     const Vector scale = hn::Set(floats, s.scale);
     for (std::int64_t j = keys.begin; j < keys.end; ++j, probabilities += pitch, gradients += pitch) {
         // The queries that see key j.
         const std::int64_t first = s.causal ? std::clamp<std::int64_t>(j - offset - begin, 0, count) : 0;
-        const std::int64_t last = s.window > 0 ? std::clamp<std::int64_t>(j - offset + s.window - begin, first, count) : count;
+        const std::int64_t last =
+            s.window > 0 ? std::clamp<std::int64_t>(j - offset + s.window - begin, first, count) : count;
         // Whole vectors: behind the last query there is room, and what is computed there is set to zero.
         for (std::int64_t c = first / lanes * lanes; c < last; c += lanes) {
-            const Vector p = hn::Exp(floats, hn::MulSub(hn::Load(floats, probabilities + c), scale, hn::Load(floats, logs + c)));
+            const Vector p = hn::Exp(
+                floats, hn::MulSub(hn::Load(floats, probabilities + c), scale, hn::Load(floats, logs + c)));
             const Vector d = hn::Sub(hn::Load(floats, gradients + c), hn::Load(floats, deltas + c));
             hn::Store(p, floats, probabilities + c);
             hn::Store(hn::Mul(hn::Mul(p, scale), d), floats, gradients + c);
@@ -111,11 +120,13 @@ void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t c
     }
 }
 
-void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, HeadRows out, const float* log_sums,
-                          std::int64_t log_stride, HeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, HeadRows out,
+                          const float* log_sums, std::int64_t log_stride, HeadRows dout, MutableHeadRows dq,
+                          MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
     const std::int64_t pitch = padded(std::min(s.asked, query_block)), block = padded(s.keys) * pitch;
-    float *logs = workspace + gemm_workspace, *deltas = logs + query_block + lanes, *probabilities = deltas + query_block + lanes,
-          *gradients = probabilities + block, *turned = gradients + block;
+    float *logs = workspace + gemm_workspace, *deltas = logs + query_block + lanes,
+          *probabilities = deltas + query_block + lanes, *gradients = probabilities + block,
+          *turned = gradients + block;
     for (std::int64_t j = 0; j < s.keys; ++j) {
         std::fill_n(dk.data + j * dk.stride, s.dim, 0.0f);
         std::fill_n(dv.data + j * dv.stride, s.dim, 0.0f);
@@ -127,26 +138,27 @@ void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadR
             const float *o = out.data + (begin + i) * out.stride, *g = dout.data + (begin + i) * dout.stride;
             Vector sums = hn::Zero(floats);
             std::int64_t d = 0;
-            for (; d + lanes <= s.dim; d += lanes) sums = hn::MulAdd(hn::LoadU(floats, o + d), hn::LoadU(floats, g + d), sums);
+            for (; d + lanes <= s.dim; d += lanes)
+                sums = hn::MulAdd(hn::LoadU(floats, o + d), hn::LoadU(floats, g + d), sums);
             float sum = hn::GetLane(hn::SumOfLanes(floats, sums));
             for (; d < s.dim; ++d) sum += o[d] * g[d];
             deltas[i] = sum;
             logs[i] = log_sums[(begin + i) * log_stride];
         }
         const auto queries = rows_of(q, begin, count, s.dim), douts = rows_of(dout, begin, count, s.dim);
-        multiply_matrix(k.data + keys.begin * k.stride, k.stride, keys.count(), queries, Side::transposed, 0, count, probabilities, pitch,
-                        false, workspace);
-        multiply_matrix(v.data + keys.begin * v.stride, v.stride, keys.count(), douts, Side::transposed, 0, count, gradients, pitch, false,
-                        workspace);
+        multiply_matrix(k.data + keys.begin * k.stride, k.stride, keys.count(), queries, Side::transposed, 0,
+                        count, probabilities, pitch, false, workspace);
+        multiply_matrix(v.data + keys.begin * v.stride, v.stride, keys.count(), douts, Side::transposed, 0,
+                        count, gradients, pitch, false, workspace);
         score_gradients(s, begin, count, keys, pitch, logs, deltas, probabilities, gradients);
-        multiply_matrix(probabilities, pitch, keys.count(), douts, Side::plain, 0, s.dim, dv.data + keys.begin * dv.stride, dv.stride, true,
-                        workspace);
-        multiply_matrix(gradients, pitch, keys.count(), queries, Side::plain, 0, s.dim, dk.data + keys.begin * dk.stride, dk.stride, true,
-                        workspace);
+        multiply_matrix(probabilities, pitch, keys.count(), douts, Side::plain, 0, s.dim,
+                        dv.data + keys.begin * dv.stride, dv.stride, true, workspace);
+        multiply_matrix(gradients, pitch, keys.count(), queries, Side::plain, 0, s.dim,
+                        dk.data + keys.begin * dk.stride, dk.stride, true, workspace);
         const std::int64_t turned_pitch = padded(keys.count());
         transpose_matrix(gradients, pitch, keys.count(), count, turned, turned_pitch);
-        multiply_matrix(turned, turned_pitch, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::plain, 0, s.dim,
-                        dq.data + begin * dq.stride, dq.stride, false, workspace);
+        multiply_matrix(turned, turned_pitch, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::plain,
+                        0, s.dim, dq.data + begin * dq.stride, dq.stride, false, workspace);
     }
 }
 
@@ -161,17 +173,20 @@ HWY_EXPORT(attend_head_backward);
 
 std::int64_t attention_workspace(const AttentionShape& shape) {
     constexpr std::int64_t widest = 16, block = 128;
-    return gemm_workspace + 2 * (block + widest) + 3 * (shape.keys + widest) * (std::min(shape.asked, block) + widest);
+    return gemm_workspace + 2 * (block + widest) +
+           3 * (shape.keys + widest) * (std::min(shape.asked, block) + widest);
 }
 
-void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out, float* log_sums, std::int64_t log_stride,
-            float* workspace) {
+void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,
+            float* log_sums, std::int64_t log_stride, float* workspace) {
     HWY_DYNAMIC_DISPATCH(attend_head)(shape, q, k, v, out, log_sums, log_stride, workspace);
 }
 
-void attend_backward(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadRows out, const float* log_sums,
-                     std::int64_t log_stride, HeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
-    HWY_DYNAMIC_DISPATCH(attend_head_backward)(shape, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
+void attend_backward(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadRows out,
+                     const float* log_sums, std::int64_t log_stride, HeadRows dout, MutableHeadRows dq,
+                     MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+    HWY_DYNAMIC_DISPATCH(attend_head_backward)
+    (shape, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
 }
 
 }  // namespace qlora::kernels

@@ -1,8 +1,9 @@
 #pragma once
-// Scaled dot-product attention of one head over one sequence (Vaswani et al. 2017), forward and backward, by blocks of
-// queries whose scores lie in a workspace: never more than a block's scores at once, and none of those that the rule hides
-// beyond whole blocks. Backward recomputes them from the saved logarithms, as in Dao et al., "FlashAttention" (2022).
-// All functions: pure, single-threaded, no allocation, no exceptions; any thread.
+// Scaled dot-product attention of one head over one sequence (Vaswani et al. 2017), forward and backward, by
+// blocks of queries whose scores lie in a workspace: never more than a block's scores at once, and none of
+// those that the rule hides beyond whole blocks. Backward recomputes them from the saved logarithms, as in
+// Dao et al., "FlashAttention" (2022). All functions: pure, single-threaded, no allocation, no exceptions;
+// any thread.
 
 #include <cstdint>
 
@@ -18,8 +19,8 @@ struct MutableHeadRows {
     std::int64_t stride = 0;
 };
 
-// Query i of `asked` stands at key i + keys - asked. `causal` hides the keys behind it, `window` (0: none) those that lie
-// `window` or more before it. Each query must see at least one key.
+// Query i of `asked` stands at key i + keys - asked. `causal` hides the keys behind it, `window` (0: none)
+// those that lie `window` or more before it. Each query must see at least one key.
 struct AttentionShape {
     std::int64_t asked = 0, keys = 0, dim = 0;
     float scale = 1;
@@ -30,12 +31,14 @@ struct AttentionShape {
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold finite numbers.
 std::int64_t attention_workspace(const AttentionShape& shape);
 
-// out[i] = sum over visible j of softmax_j(scale q_i . k_j) v_j; log_sums[i * log_stride] = log of the sum of exponentials.
-void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out, float* log_sums, std::int64_t log_stride,
-            float* workspace);
+// out[i] = sum over visible j of softmax_j(scale q_i . k_j) v_j; log_sums[i * log_stride] = log of the sum of
+// exponentials.
+void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,
+            float* log_sums, std::int64_t log_stride, float* workspace);
 
 // The gradients of q, k and v from that of out; all of dq, dk and dv is written.
-void attend_backward(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadRows out, const float* log_sums,
-                     std::int64_t log_stride, HeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace);
+void attend_backward(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadRows out,
+                     const float* log_sums, std::int64_t log_stride, HeadRows dout, MutableHeadRows dq,
+                     MutableHeadRows dk, MutableHeadRows dv, float* workspace);
 
 }  // namespace qlora::kernels

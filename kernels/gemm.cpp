@@ -13,10 +13,12 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
-// A block of A: depth elements of some rows, each row padded so that rows do not evict each other from the first-level
-// cache. A block of B: panels of `width` columns, `depth` elements deep, the columns of one depth side by side.
+// A block of A: depth elements of some rows, each row padded so that rows do not evict each other from the
+// first-level cache. A block of B: panels of `width` columns, `depth` elements deep, the columns of one depth
+// side by side.
 inline constexpr std::int64_t depth = 256, a_pitch = depth + 16, width = 2 * lanes, b_columns = 256;
-// Rows of C made at a time, in as many accumulators as the registers hold beside two vectors of B and one of A.
+// Rows of C made at a time, in as many accumulators as the registers hold beside two vectors of B and one of
+// A.
 inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
 inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
 inline constexpr std::int64_t largest_block = 256;  // elements of a GGUF block
@@ -25,16 +27,16 @@ inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = depth + 2 * l
 
 // The workspace's parts.
 struct Workspace {
-    explicit Workspace(float* memory)
-        : a(memory), b(a + a_rows * a_pitch), expanded(b + depth * b_columns) {}
+    explicit Workspace(float* memory) : a(memory), b(a + a_rows * a_pitch), expanded(b + depth * b_columns) {}
     float *a, *b, *expanded;
 };
 static_assert(a_rows * a_pitch + depth * b_columns + expanded_rows * expanded_pitch <= gemm_workspace);
 static_assert(gemm_columns % width == 0 || lanes > 16);
 
-// Elements [begin, end) of rows [row, row + count) -> out, rows `expanded_pitch` apart. Returns where column `begin` lies
-// in them: blocks are expanded whole.
-const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, float* out) {
+// Elements [begin, end) of rows [row, row + count) -> out, rows `expanded_pitch` apart. Returns where column
+// `begin` lies in them: blocks are expanded whole.
+const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin,
+                    std::int64_t end, float* out) {
     if (w.packed) {
         dequantize_part(*w.packed, row, row + count, begin, end, out, expanded_pitch);
         return out;
@@ -43,13 +45,15 @@ const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, st
     const std::int64_t last = std::min(w.cols, (end + elements - 1) / elements * elements);
     const std::int64_t skipped = first / elements * block_bytes(w.format);
     for (std::int64_t r = 0; r < count; ++r)
-        dequantize(w.format, w.data + (row + r) * w.row_bytes + skipped, last - first, out + r * expanded_pitch);
+        dequantize(w.format, w.data + (row + r) * w.row_bytes + skipped, last - first,
+                   out + r * expanded_pitch);
     return out + (begin - first);
 }
 
-// Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned. What a panel holds behind its last
-// column is computed with, and never stored.
-void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, const Workspace& work) {
+// Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned. What a panel holds
+// behind its last column is computed with, and never stored.
+void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
+                     const Workspace& work) {
     for (std::int64_t c = 0; c < columns; c += lanes) {
         const float* x = expand(w, j + c, std::min(lanes, columns - c), k, k + n, work.expanded);
         transpose_strip(x, expanded_pitch, n, work.b + c / width * width * depth + c % width, width);
@@ -57,7 +61,8 @@ void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, s
 }
 
 // Panels of the columns [j, j + columns) of W, rows [k, k + n).
-void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, const Workspace& work) {
+void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
+                const Workspace& work) {
     for (std::int64_t row = 0; row < n; row += expanded_rows) {
         const std::int64_t count = std::min(expanded_rows, n - row);
         const float* x = expand(w, k + row, count, j, j + columns, work.expanded);
@@ -71,8 +76,8 @@ void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::i
 
 // kRows rows of C by one panel's columns, over n elements.
 template <int kRows>
-void multiply_tile(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, std::int64_t n, float* HWY_RESTRICT c,
-                   std::int64_t c_stride, std::int64_t columns, bool add) {
+void multiply_tile(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, std::int64_t n,
+                   float* HWY_RESTRICT c, std::int64_t c_stride, std::int64_t columns, bool add) {
     Vector sums[kRows][2];
     for (auto& row : sums) row[0] = row[1] = hn::Zero(floats);
     for (std::int64_t k = 0; k < n; ++k, b += width) {
@@ -108,8 +113,9 @@ constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
 }
 inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows>());  // by rows - 1
 
-void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                  std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory) {
+void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+                  std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
+                  float* memory) {
     const Workspace work(memory);
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     for (std::int64_t j = begin; j < end; j += b_columns) {
@@ -126,8 +132,9 @@ void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const A
                 for (std::int64_t p = 0; p < columns; p += width)
                     for (std::int64_t t = 0; t < count; ++t) {
                         const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
-                        tiles[last - first - 1](work.a + first * a_pitch, work.b + p * depth, n, c + (i + first) * c_stride + j + p,
-                                                c_stride, std::min(width, columns - p), add || k > 0);
+                        tiles[last - first - 1](work.a + first * a_pitch, work.b + p * depth, n,
+                                                c + (i + first) * c_stride + j + p, c_stride,
+                                                std::min(width, columns - p), add || k > 0);
                     }
             }
         }
@@ -153,11 +160,15 @@ AnyMatrix any_matrix(BlockFormat format, const void* data, std::int64_t rows, st
             .row_bytes = cols / block_elements(format) * block_bytes(format)};
 }
 AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
-    return {.rows = rows, .cols = cols, .data = reinterpret_cast<const std::byte*>(data), .row_bytes = stride * 4};
+    return {.rows = rows,
+            .cols = cols,
+            .data = reinterpret_cast<const std::byte*>(data),
+            .row_bytes = stride * 4};
 }
 
-void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                     std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace) {
+void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
+                     float* workspace) {
     HWY_DYNAMIC_DISPATCH(multiply_any)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace);
 }
 

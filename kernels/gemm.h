@@ -1,7 +1,7 @@
 #pragma once
-// Products of an fp32 matrix with a matrix in any form: parts of the packed matrix are expanded into panels that stay in
-// the caches while all rows of the other pass, so that it is never whole in fp32. The blocking is that of Goto and van de
-// Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+// Products of an fp32 matrix with a matrix in any form: parts of the packed matrix are expanded into panels
+// that stay in the caches while all rows of the other pass, so that it is never whole in fp32. The blocking
+// is that of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 
 #include <cstdint>
 
@@ -10,8 +10,8 @@
 
 namespace qlora::kernels {
 
-// A row-major [rows, cols] matrix: quantized by `packed`, or, where that is null, rows of GGUF blocks or plain numbers,
-// each row `row_bytes` after the one before. Its owner keeps the memory.
+// A row-major [rows, cols] matrix: quantized by `packed`, or, where that is null, rows of GGUF blocks or
+// plain numbers, each row `row_bytes` after the one before. Its owner keeps the memory.
 struct AnyMatrix {
     std::int64_t rows = 0, cols = 0;
     const PackedRows* packed = nullptr;
@@ -21,7 +21,8 @@ struct AnyMatrix {
 };
 AnyMatrix any_matrix(const PackedRows& packed);
 AnyMatrix any_matrix(BlockFormat format, const void* data, std::int64_t rows, std::int64_t cols);
-AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride);  // in elements
+AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols,
+                     std::int64_t stride);  // in elements
 
 // How W takes part: as its transpose, C[m, rows] = A[m, cols] W^T, or as it is, C[m, cols] = A[m, rows] W.
 enum class Side : std::uint8_t { transposed, plain };
@@ -31,10 +32,12 @@ inline constexpr std::int64_t gemm_workspace = std::int64_t{104} << 10;
 // Columns of C are best split between threads at multiples of this.
 inline constexpr std::int64_t gemm_columns = 32;
 
-// Columns [begin, end) of C = A W^T or A W, or, with `add`, of C + the product; begin is a multiple of gemm_columns.
-// A has m rows that lie `a_stride` floats apart, C likewise. fp32 throughout; an element's sum is made in the same order
-// however rows and columns are split. Pure, single-threaded, no allocation, no exceptions; any thread.
-void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                     std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace);
+// Columns [begin, end) of C = A W^T or A W, or, with `add`, of C + the product; begin is a multiple of
+// gemm_columns. A has m rows that lie `a_stride` floats apart, C likewise. fp32 throughout; an element's sum
+// is made in the same order however rows and columns are split. Pure, single-threaded, no allocation, no
+// exceptions; any thread.
+void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
+                     float* workspace);
 
 }  // namespace qlora::kernels

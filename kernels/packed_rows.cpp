@@ -22,8 +22,8 @@ void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int6
     reference::dequantize_rows(flat, begin, begin + count, out);
 }
 
-void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
-                        std::int64_t col_end, float* out, std::int64_t stride) {
+void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                        std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride) {
     for (std::int64_t row = row_begin; row < row_end; ++row, out += stride)
         dequantize_elements(matrix, row * matrix.cols + col_begin, col_end - col_begin, out);
 }
@@ -183,11 +183,12 @@ void dequantize_kind(const PackedRows& matrix, std::int64_t begin, std::int64_t 
 }
 
 template <class Kind>
-void dequantize_columns_kind(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
-                             std::int64_t col_end, float* out, std::int64_t stride) {
+void dequantize_columns_kind(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                             std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride) {
     const typename Kind::Levels expander(matrix.code);
     for (std::int64_t row = row_begin; row < row_end; ++row, out += stride)
-        dequantize_range<Kind, false>(matrix, expander, row * matrix.cols + col_begin, row * matrix.cols + col_end, out);
+        dequantize_range<Kind, false>(matrix, expander, row * matrix.cols + col_begin,
+                                      row * matrix.cols + col_end, out);
 }
 
 void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int64_t count, float* out) {
@@ -197,8 +198,8 @@ void dequantize_elements(const PackedRows& matrix, std::int64_t begin, std::int6
         dequantize_kind<FourBit>(matrix, begin, count, out);
 }
 
-void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
-                        std::int64_t col_end, float* out, std::int64_t stride) {
+void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                        std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride) {
     if (matrix.code == Code::int8)
         dequantize_columns_kind<EightBit>(matrix, row_begin, row_end, col_begin, col_end, out, stride);
     else
@@ -235,8 +236,8 @@ void dequantize_rows(const PackedRows& matrix, std::int64_t row_begin, std::int6
     (matrix, row_begin * matrix.cols, (row_end - row_begin) * matrix.cols, out);
 }
 
-void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
-                     std::int64_t col_end, float* out, std::int64_t stride) {
+void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                     std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride) {
     HWY_DYNAMIC_DISPATCH(dequantize_columns)
     (matrix, row_begin, row_end, col_begin, col_end, out, stride);
 }

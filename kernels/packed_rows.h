@@ -27,8 +27,8 @@ struct PackedRows {
 // Rows [row_begin, row_end) -> out [row_end - row_begin, cols], the values dequantize() gives, bit for bit.
 void dequantize_rows(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, float* out);
 // Columns [col_begin, col_end) of the same rows -> out, whose rows lie `stride` floats apart.
-void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin,
-                     std::int64_t col_end, float* out, std::int64_t stride);
+void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                     std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride);
 
 // y[r] = sum over c of W[r, c] * x[c] for r in [row_begin, row_end); x [cols], y [rows] (other entries
 // untouched). Straight from the packed form, in fp32; the order of the sum depends on the CPU's vectors, not

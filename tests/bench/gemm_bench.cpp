@@ -1,5 +1,5 @@
-// The matrix products in GFLOP/s, with W in fp32, NF4 and Q4_1, on one thread and on all, beside the peak of this processor's
-// multiply-add units, which is measured with numbers that stay in registers.
+// The matrix products in GFLOP/s, with W in fp32, NF4 and Q4_1, on one thread and on all, beside the peak of
+// this processor's multiply-add units, which is measured with numbers that stay in registers.
 //
 //   bench_gemm [seconds per figure, 0.3 by default]
 
@@ -15,6 +15,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/target.h"
+#include "peak.h"
 
 using namespace qlora::kernels;
 
@@ -22,7 +23,9 @@ namespace {
 
 double seconds_a_figure = 0.3;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // The shortest repetition, of at least three.
 double time_of(int threads, const std::function<void(int)>& work) {
@@ -41,14 +44,16 @@ double time_of(int threads, const std::function<void(int)>& work) {
 }
 
 struct Aligned {
-    explicit Aligned(std::int64_t n) : data(static_cast<float*>(std::aligned_alloc(64, (n * 4 + 63) / 64 * 64)), std::free) {
-        for (std::int64_t i = 0; i < n; ++i) data.get()[i] = static_cast<float>((i * 2654435761u >> 7) % 1000) / 1000 - 0.5f;
+    explicit Aligned(std::int64_t n)
+        : data(static_cast<float*>(std::aligned_alloc(64, (n * 4 + 63) / 64 * 64)), std::free) {
+        for (std::int64_t i = 0; i < n; ++i)
+            data.get()[i] = static_cast<float>((i * 2654435761u >> 7) % 1000) / 1000 - 0.5f;
     }
     float* get() const { return data.get(); }
     std::unique_ptr<float, void (*)(void*)> data;
 };
 
-void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads) {
+void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, double peak) {
     const std::int64_t n = rows * cols;
     const Aligned x(m * std::max(rows, cols)), w(n), c(m * std::max(rows, cols));
     std::vector<Aligned> workspaces;
@@ -56,22 +61,33 @@ void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads) {
     std::vector<std::uint8_t> packed(packed_bytes(Code::nf4, n)), blocks(n / 32 * 20, 0x35);
     std::vector<float> absmax(block_count(n, 64));
     quantize(Code::nf4, w.get(), n, 64, packed.data(), absmax.data());
-    const PackedRows nf4{.code = Code::nf4, .rows = rows, .cols = cols, .block = 64, .packed = packed.data(), .absmax = absmax.data()};
+    const PackedRows nf4{.code = Code::nf4,
+                         .rows = rows,
+                         .cols = cols,
+                         .block = 64,
+                         .packed = packed.data(),
+                         .absmax = absmax.data()};
     struct Form {
         const char* name;
         AnyMatrix matrix;
     };
-    for (const auto& [name, matrix] : {Form{"fp32", any_matrix(w.get(), rows, cols, cols)}, Form{"nf4", any_matrix(nf4)},
-                                       Form{"Q4_1", any_matrix(BlockFormat::q4_1, blocks.data(), rows, cols)}})
+    for (const auto& [name, matrix] :
+         {Form{"fp32", any_matrix(w.get(), rows, cols, cols)}, Form{"nf4", any_matrix(nf4)},
+          Form{"Q4_1", any_matrix(BlockFormat::q4_1, blocks.data(), rows, cols)}})
         for (const Side side : {Side::transposed, Side::plain}) {
-            const std::int64_t in = side == Side::transposed ? cols : rows, out = side == Side::transposed ? rows : cols;
+            const std::int64_t in = side == Side::transposed ? cols : rows,
+                               out = side == Side::transposed ? rows : cols;
             const std::int64_t panels = (out + gemm_columns - 1) / gemm_columns;
             const double time = time_of(threads, [&](int t) {
                 multiply_matrix(x.get(), in, m, matrix, side, panels * t / threads * gemm_columns,
-                                std::min(out, panels * (t + 1) / threads * gemm_columns), c.get(), out, false, workspaces[t].get());
+                                std::min(out, panels * (t + 1) / threads * gemm_columns), c.get(), out, false,
+                                workspaces[t].get());
             });
-            std::printf("%5ld rows by %5ld x %-5ld %-5s %-9s %d threads %8.1f GFLOP/s\n", m, rows, cols, name,
-                        side == Side::plain ? "x W" : "x W^T", threads, 2e-9 * m * n / time);
+            const double rate = 2e-9 * static_cast<double>(m * n) / time;
+            std::printf("%4lld rows by %4lld x %-4lld %-4s %-5s %d thread%s %8.1f GFLOP/s %4.0f %%\n",
+                        static_cast<long long>(m), static_cast<long long>(rows), static_cast<long long>(cols),
+                        name, side == Side::plain ? "x W" : "x W^T", threads, threads == 1 ? " " : "s", rate,
+                        100 * rate / peak);
             std::fflush(stdout);
         }
 }
@@ -80,9 +96,12 @@ void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads) {
 
 int main(int argc, char** argv) {
     if (argc > 1) seconds_a_figure = std::atof(argv[1]);
-    std::printf("%s\n", std::string(target_name()).c_str());
-    const int all = static_cast<int>(std::thread::hardware_concurrency());
-    for (const int threads : {1, all})
+    const double peak = peak_gflops();
+    std::printf("target %s, peak of one thread's multiply-adds %.0f GFLOP/s\n",
+                std::string(target_name()).c_str(), peak);
+    for (const int threads : {1, static_cast<int>(std::thread::hardware_concurrency())})
         for (const std::int64_t m : {32, 200, 512})
-            for (const auto& [rows, cols] : {std::pair<std::int64_t, std::int64_t>{384, 384}, {1536, 576}, {2048, 2048}}) bench(m, rows, cols, threads);
+            for (const auto& [rows, cols] :
+                 {std::pair<std::int64_t, std::int64_t>{384, 384}, {1536, 576}, {2048, 2048}})
+                bench(m, rows, cols, threads, threads * peak);
 }

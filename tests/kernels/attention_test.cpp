@@ -15,14 +15,17 @@ using Numbers = std::vector<double>;
 struct Exact {
     Numbers out, logs, dq, dk, dv;
 };
-Exact exact(const AttentionShape& s, const std::vector<float>& q, const std::vector<float>& k, const std::vector<float>& v,
-            const std::vector<float>& dout) {
-    Exact e{Numbers(s.asked * s.dim), Numbers(s.asked), Numbers(s.asked * s.dim), Numbers(s.keys * s.dim), Numbers(s.keys * s.dim)};
+Exact exact(const AttentionShape& s, const std::vector<float>& q, const std::vector<float>& k,
+            const std::vector<float>& v, const std::vector<float>& dout) {
+    Exact e{Numbers(s.asked * s.dim), Numbers(s.asked), Numbers(s.asked * s.dim), Numbers(s.keys * s.dim),
+            Numbers(s.keys * s.dim)};
     const std::int64_t offset = s.keys - s.asked;
     for (std::int64_t i = 0; i < s.asked; ++i) {
         Numbers p(s.keys, 0.0), dp(s.keys, 0.0);
         double sum = 0, delta = 0;
-        const auto sees = [&](std::int64_t j) { return (!s.causal || j <= i + offset) && (s.window == 0 || j > i + offset - s.window); };
+        const auto sees = [&](std::int64_t j) {
+            return (!s.causal || j <= i + offset) && (s.window == 0 || j > i + offset - s.window);
+        };
         double largest = -INFINITY;
         for (std::int64_t j = 0; j < s.keys; ++j) {
             if (!sees(j)) continue;
@@ -60,7 +63,8 @@ std::unique_ptr<float, void (*)(void*)> aligned(std::int64_t n) {
 struct Spread {
     Spread(std::int64_t rows, std::int64_t dim) : dim(dim), stride(dim + 5), values(rows * stride, 9.0f) {}
     Spread(std::int64_t rows, std::int64_t dim, const std::vector<float>& from) : Spread(rows, dim) {
-        for (std::int64_t r = 0; r < rows; ++r) std::copy_n(from.data() + r * dim, dim, values.data() + r * stride);
+        for (std::int64_t r = 0; r < rows; ++r)
+            std::copy_n(from.data() + r * dim, dim, values.data() + r * stride);
     }
     HeadRows view() const { return {values.data(), stride}; }
     MutableHeadRows view() { return {values.data(), stride}; }
@@ -68,7 +72,8 @@ struct Spread {
     double off(const Numbers& wanted) const {
         double most = 0;
         for (std::size_t i = 0; i < values.size(); ++i) {
-            const std::int64_t row = static_cast<std::int64_t>(i) / stride, column = static_cast<std::int64_t>(i) % stride;
+            const std::int64_t row = static_cast<std::int64_t>(i) / stride,
+                               column = static_cast<std::int64_t>(i) % stride;
             const double should = column < dim ? wanted[row * dim + column] : 9.0;
             most = std::max(most, std::isnan(values[i] - should) ? INFINITY : std::abs(values[i] - should));
         }
@@ -102,15 +107,17 @@ class AttentionTest : public QObject {
         QFETCH(qint64, target);
         use_target(target);
         for (const AttentionShape& s : shapes) {
-            const auto q = normal(1, s.asked * s.dim), k = normal(2, s.keys * s.dim), v = normal(3, s.keys * s.dim), dout = normal(4, s.asked * s.dim);
+            const auto q = normal(1, s.asked * s.dim), k = normal(2, s.keys * s.dim),
+                       v = normal(3, s.keys * s.dim), dout = normal(4, s.asked * s.dim);
             const Exact wanted = exact(s, q, k, v, dout);
-            const Spread qs(s.asked, s.dim, q), ks(s.keys, s.dim, k), vs(s.keys, s.dim, v), douts(s.asked, s.dim, dout);
+            const Spread qs(s.asked, s.dim, q), ks(s.keys, s.dim, k), vs(s.keys, s.dim, v),
+                douts(s.asked, s.dim, dout);
             Spread out(s.asked, s.dim), dq(s.asked, s.dim), dk(s.keys, s.dim), dv(s.keys, s.dim);
             std::vector<float> logs(s.asked * 2, 7.0f);
             const auto workspace = aligned(attention_workspace(s));
             attend(s, qs.view(), ks.view(), vs.view(), out.view(), logs.data(), 2, workspace.get());
-            attend_backward(s, qs.view(), ks.view(), vs.view(), std::as_const(out).view(), logs.data(), 2, douts.view(), dq.view(), dk.view(),
-                            dv.view(), workspace.get());
+            attend_backward(s, qs.view(), ks.view(), vs.view(), std::as_const(out).view(), logs.data(), 2,
+                            douts.view(), dq.view(), dk.view(), dv.view(), workspace.get());
             const QString at = QString("%1 of %2, window %3").arg(s.asked).arg(s.keys).arg(s.window);
             QVERIFY2(out.off(wanted.out) < 1e-5, qPrintable(at));
             for (std::int64_t i = 0; i < s.asked; ++i) {
@@ -125,7 +132,8 @@ class AttentionTest : public QObject {
 
     void scores_of_any_size_have_probabilities() {
         const AttentionShape s{.asked = 3, .keys = 3, .dim = 2, .scale = 1, .causal = false};
-        const auto q = std::vector<float>{100, 0, -100, 0, 0, 0}, k = std::vector<float>{100, 0, 99, 0, -100, 0}, v = std::vector<float>{1, 0, 0, 1, 5, 5};
+        const auto q = std::vector<float>{100, 0, -100, 0, 0, 0},
+                   k = std::vector<float>{100, 0, 99, 0, -100, 0}, v = std::vector<float>{1, 0, 0, 1, 5, 5};
         const Spread qs(3, 2, q), ks(3, 2, k), vs(3, 2, v);
         Spread out(3, 2);
         std::vector<float> logs(3);

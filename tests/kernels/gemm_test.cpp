@@ -14,13 +14,16 @@ namespace {
 struct Exact {
     std::vector<double> values, magnitudes;
 };
-Exact exact(const std::vector<float>& a, std::int64_t m, const std::vector<float>& w, std::int64_t rows, std::int64_t cols, Side side) {
-    const std::int64_t in = side == Side::transposed ? cols : rows, out = side == Side::transposed ? rows : cols;
+Exact exact(const std::vector<float>& a, std::int64_t m, const std::vector<float>& w, std::int64_t rows,
+            std::int64_t cols, Side side) {
+    const std::int64_t in = side == Side::transposed ? cols : rows,
+                       out = side == Side::transposed ? rows : cols;
     Exact c{std::vector<double>(m * out), std::vector<double>(m * out)};
     for (std::int64_t i = 0; i < m; ++i)
         for (std::int64_t k = 0; k < in; ++k)
             for (std::int64_t j = 0; j < out; ++j) {
-                const double product = double{a[i * in + k]} * w[side == Side::transposed ? j * cols + k : k * cols + j];
+                const double product =
+                    double{a[i * in + k]} * w[side == Side::transposed ? j * cols + k : k * cols + j];
                 c.values[i * out + j] += product;
                 c.magnitudes[i * out + j] += std::abs(product);
             }
@@ -41,8 +44,10 @@ struct Workspace {
 constexpr std::int64_t outside = 3;  // columns of C beside the product, which must stay as they are
 
 // C = the product, or 1 + it; C is wider than the product.
-std::vector<float> product(const std::vector<float>& a, std::int64_t m, const AnyMatrix& w, Side side, bool add) {
-    const std::int64_t in = side == Side::transposed ? w.cols : w.rows, out = side == Side::transposed ? w.rows : w.cols;
+std::vector<float> product(const std::vector<float>& a, std::int64_t m, const AnyMatrix& w, Side side,
+                           bool add) {
+    const std::int64_t in = side == Side::transposed ? w.cols : w.rows,
+                       out = side == Side::transposed ? w.rows : w.cols;
     std::vector<float> c(m * (out + outside), 1.0f);
     multiply_matrix(a.data(), in, m, w, side, 0, out, c.data(), out + outside, add, Workspace().get());
     return c;
@@ -52,9 +57,14 @@ void compare(const std::vector<float>& c, const Exact& wanted, std::int64_t m, b
     const std::int64_t out = static_cast<std::int64_t>(wanted.values.size()) / m;
     for (std::int64_t i = 0; i < m; ++i) {
         for (std::int64_t j = 0; j < out; ++j) {
-            const double value = wanted.values[i * out + j] + (add ? 1 : 0), bound = wanted.magnitudes[i * out + j] + 1;
+            const double value = wanted.values[i * out + j] + (add ? 1 : 0),
+                         bound = wanted.magnitudes[i * out + j] + 1;
             QVERIFY2(std::abs(c[i * (out + outside) + j] - value) <= bound * 0x1p-20,
-                     qPrintable(QString("row %1, column %2: expected %3, got %4").arg(i).arg(j).arg(value).arg(c[i * (out + outside) + j])));
+                     qPrintable(QString("row %1, column %2: expected %3, got %4")
+                                    .arg(i)
+                                    .arg(j)
+                                    .arg(value)
+                                    .arg(c[i * (out + outside) + j])));
         }
         for (std::int64_t j = out; j < out + outside; ++j) QCOMPARE(c[i * (out + outside) + j], 1.0f);
     }
@@ -64,8 +74,9 @@ struct Shape {
     std::int64_t m, rows, cols;
 };
 // Around the widths of panels, the heights of tiles, and the depth of blocks.
-constexpr Shape shapes[] = {{1, 1, 1},     {2, 3, 5},     {5, 31, 33},   {7, 32, 32},  {13, 64, 48},  {14, 17, 257},
-                            {15, 33, 256}, {29, 256, 31}, {85, 40, 512}, {3, 300, 300}, {100, 2, 600}, {170, 65, 130}};
+constexpr Shape shapes[] = {{1, 1, 1},     {2, 3, 5},     {5, 31, 33},   {7, 32, 32},
+                            {13, 64, 48},  {14, 17, 257}, {15, 33, 256}, {29, 256, 31},
+                            {85, 40, 512}, {3, 300, 300}, {100, 2, 600}, {170, 65, 130}};
 
 }  // namespace
 
@@ -82,7 +93,8 @@ class GemmTest : public QObject {
             for (const Side side : {Side::transposed, Side::plain}) {
                 const auto a = normal(m, m * (side == Side::transposed ? cols : rows));
                 const Exact wanted = exact(a, m, w, rows, cols, side);
-                for (const bool add : {false, true}) compare(product(a, m, any_matrix(w.data(), rows, cols, cols), side, add), wanted, m, add);
+                for (const bool add : {false, true})
+                    compare(product(a, m, any_matrix(w.data(), rows, cols, cols), side, add), wanted, m, add);
             }
         }
     }
@@ -101,11 +113,17 @@ class GemmTest : public QObject {
                     std::vector<float> absmax(block_count(n, block)), w(n);
                     if (code == Code::int8 && block > 4096) continue;
                     quantize(code, x.data(), n, block, packed.data(), absmax.data());
-                    const PackedRows matrix{.code = code, .rows = rows, .cols = cols, .block = block, .packed = packed.data(), .absmax = absmax.data()};
+                    const PackedRows matrix{.code = code,
+                                            .rows = rows,
+                                            .cols = cols,
+                                            .block = block,
+                                            .packed = packed.data(),
+                                            .absmax = absmax.data()};
                     dequantize_rows(matrix, 0, rows, w.data());
                     for (const Side side : {Side::transposed, Side::plain}) {
                         const auto a = normal(m, m * (side == Side::transposed ? cols : rows));
-                        compare(product(a, m, any_matrix(matrix), side, false), exact(a, m, w, rows, cols, side), m, false);
+                        compare(product(a, m, any_matrix(matrix), side, false),
+                                exact(a, m, w, rows, cols, side), m, false);
                     }
                 }
     }
@@ -114,8 +132,10 @@ class GemmTest : public QObject {
     void blocks_of_gguf_multiply_like_their_values() {
         QFETCH(qint64, target);
         use_target(target);
-        for (const BlockFormat format : {BlockFormat::f16, BlockFormat::bf16, BlockFormat::q8_0, BlockFormat::q4_0, BlockFormat::q4_1,
-                                         BlockFormat::q5_0, BlockFormat::q5_1, BlockFormat::q4_k, BlockFormat::q5_k, BlockFormat::q6_k}) {
+        for (const BlockFormat format :
+             {BlockFormat::f16, BlockFormat::bf16, BlockFormat::q8_0, BlockFormat::q4_0, BlockFormat::q4_1,
+              BlockFormat::q5_0, BlockFormat::q5_1, BlockFormat::q4_k, BlockFormat::q5_k,
+              BlockFormat::q6_k}) {
             const std::int64_t rows = 37, cols = std::max<std::int64_t>(768, block_elements(format)), m = 17;
             const std::int64_t row_bytes = cols / block_elements(format) * block_bytes(format);
             std::vector<std::byte> data(rows * row_bytes);
@@ -125,7 +145,8 @@ class GemmTest : public QObject {
             dequantize(format, data.data(), rows * cols, w.data());
             for (const Side side : {Side::transposed, Side::plain}) {
                 const auto a = normal(m, m * (side == Side::transposed ? cols : rows));
-                compare(product(a, m, any_matrix(format, data.data(), rows, cols), side, false), exact(a, m, w, rows, cols, side), m, false);
+                compare(product(a, m, any_matrix(format, data.data(), rows, cols), side, false),
+                        exact(a, m, w, rows, cols, side), m, false);
             }
         }
     }
@@ -139,14 +160,16 @@ class GemmTest : public QObject {
         const AnyMatrix matrix = any_matrix(w.data(), rows, cols, cols);
         const Workspace workspace;
         for (const Side side : {Side::transposed, Side::plain}) {
-            const std::int64_t in = side == Side::transposed ? cols : rows, out = side == Side::transposed ? rows : cols;
+            const std::int64_t in = side == Side::transposed ? cols : rows,
+                               out = side == Side::transposed ? rows : cols;
             const auto& x = side == Side::transposed ? a : b;
             std::vector<float> whole(m * out), parts(m * out);
             multiply_matrix(x.data(), in, m, matrix, side, 0, out, whole.data(), out, false, workspace.get());
             for (std::int64_t row = 0; row < m; row += 37)
                 for (std::int64_t begin = 0; begin < out; begin += 3 * gemm_columns)
-                    multiply_matrix(x.data() + row * in, in, std::min<std::int64_t>(37, m - row), matrix, side, begin,
-                                    std::min(out, begin + 3 * gemm_columns), parts.data() + row * out, out, false, workspace.get());
+                    multiply_matrix(x.data() + row * in, in, std::min<std::int64_t>(37, m - row), matrix,
+                                    side, begin, std::min(out, begin + 3 * gemm_columns),
+                                    parts.data() + row * out, out, false, workspace.get());
             QVERIFY(first_difference(whole, parts) < 0);
         }
     }
@@ -156,9 +179,11 @@ class GemmTest : public QObject {
         auto w = normal(1, rows * cols);
         w[3 * cols + 7] = NAN;
         w[39 * cols + 49] = INFINITY;
-        const auto c = product(normal(2, m * cols), m, any_matrix(w.data(), rows, cols, cols), Side::transposed, false);
+        const auto c =
+            product(normal(2, m * cols), m, any_matrix(w.data(), rows, cols, cols), Side::transposed, false);
         for (std::int64_t i = 0; i < m; ++i)
-            for (std::int64_t j = 0; j < rows; ++j) QCOMPARE(std::isfinite(c[i * (rows + outside) + j]), j != 3 && j != 39);
+            for (std::int64_t j = 0; j < rows; ++j)
+                QCOMPARE(std::isfinite(c[i * (rows + outside) + j]), j != 3 && j != 39);
     }
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include "core/quant/scratch.h"
 #include "kernels/attention.h"
@@ -127,42 +128,78 @@ void own_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout
     });
 }
 
-// dk and dv have a head for each of q's; those that share keys are to be added up.
 void own_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
                   const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
+    // Heads that share keys add up their gradients when all are done.
     const std::int64_t group = q.size(1) / k.size(1);
-    for_each_item(items_of(layout, q, INT64_MAX / 2), [&](const Item& item) {
+    Tensor each_dk = group == 1 ? dk : torch::empty({k.size(0), q.size(1), k.size(2)}, k.options());
+    Tensor each_dv = group == 1 ? dv : torch::empty_like(each_dk);
+    for_each_item(items_of(layout, q, std::numeric_limits<std::int64_t>::max() / 2), [&](const Item& item) {
         const auto shape = shape_of(item, layout, rule, q.size(2));
         const std::int64_t row = layout.starts[item.segment], key = layout.key_starts[item.segment], shared = item.head / group;
         kernels::attend_backward(shape, head_rows(q, row, item.head), head_rows(k, key, shared), head_rows(v, key, shared),
                                  head_rows(out, row, item.head), log_sums.const_data_ptr<float>() + row * q.size(1) + item.head, q.size(1),
-                                 head_rows(dout, row, item.head), mutable_head_rows(dq, row, item.head), mutable_head_rows(dk, key, item.head),
-                                 mutable_head_rows(dv, key, item.head), quant::scratch_workspace(kernels::attention_workspace(shape)));
+                                 head_rows(dout, row, item.head), mutable_head_rows(dq, row, item.head),
+                                 mutable_head_rows(each_dk, key, item.head), mutable_head_rows(each_dv, key, item.head),
+                                 quant::scratch_workspace(kernels::attention_workspace(shape)));
     });
+    if (group == 1) return;
+    const std::vector<std::int64_t> grouped{k.size(0), k.size(1), group, k.size(2)};
+    at::sum_out(dk, each_dk.view(grouped), {2});
+    at::sum_out(dv, each_dv.view(grouped), {2});
 }
 
-// Our own kernels, or one call of LibTorch's fused kernel a segment, each writing its rows of the packed result: no mask over the whole pack is
+// LibTorch's fused kernel, one call a segment, each writing its rows of the packed result: no mask over the whole pack is
 // built and no gradient of the pack's size is added up per segment. Where the scores are capped, a segment's scores are
 // computed whole, and again in backward.
+void fused_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
+    for (std::size_t i = 0; i < layout.segments(); ++i) {
+        Tensor queries = layout.queries(q, i), keys = layout.keys(k, i), values = layout.keys(v, i);
+        if (rule.softcap > 0) {
+            layout.queries(out, i).copy_(plain_attention(queries, keys, values, rule));
+            continue;
+        }
+        const auto mask = layout.mask(i, rule, q.options());
+        auto [o, sums] =
+            at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, rule.causal && !mask, mask, rule.scale);
+        layout.queries(out, i).copy_(o);
+        log_sums.narrow(0, layout.starts[i], layout.length(i)).copy_(sums.view({q.size(1), layout.length(i)}).t());
+    }
+}
+
+variable_list plain_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule) {
+    torch::AutoGradMode on(true);
+    const variable_list inputs{q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_()};
+    return torch::autograd::grad({plain_attention(inputs[0], inputs[1], inputs[2], rule)}, inputs, {dout});
+}
+
+void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
+                    const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
+    for (std::size_t i = 0; i < layout.segments(); ++i) {
+        Tensor gq, gk, gv;
+        if (rule.softcap > 0) {
+            const auto found = plain_backward(layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule);
+            std::tie(gq, gk, gv) = std::tie(found[0], found[1], found[2]);
+        } else {
+            const auto mask = layout.mask(i, rule, q.options());
+            std::tie(gq, gk, gv) = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+                layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), layout.queries(out, i),
+                log_sums.narrow(0, layout.starts[i], layout.length(i)).t().unsqueeze(0).contiguous(), 0.0, rule.causal && !mask, mask,
+                rule.scale);
+        }
+        layout.queries(dq, i).copy_(gq);
+        layout.keys(dk, i).copy_(gk);
+        layout.keys(dv, i).copy_(gv);
+    }
+}
+
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& q, const Tensor& k, const Tensor& v, Layout layout, AttentionRule rule) {
         Tensor out = torch::empty_like(q, at::MemoryFormat::Contiguous);
-        Tensor normalizer = torch::empty({rule.softcap > 0 ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
-        if (ours(q, layout, rule)) own_forward(q, k, v, layout, rule, out, normalizer);
-        else for (std::size_t i = 0; i < layout.segments(); ++i) {
-            Tensor queries = layout.queries(q, i), keys = layout.keys(k, i), values = layout.keys(v, i);
-            if (rule.softcap > 0) {
-                layout.queries(out, i).copy_(plain_attention(queries, keys, values, rule));
-                continue;
-            }
-            const auto mask = layout.mask(i, rule, q.options());
-            auto [o, lse] =
-                at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, rule.causal && !mask, mask, rule.scale);
-            layout.queries(out, i).copy_(o);
-            normalizer.narrow(0, layout.starts[i], layout.length(i)).copy_(lse.view({q.size(1), layout.length(i)}).t());
-        }
-        ctx->save_for_backward({q, k, v, out, normalizer});
+        Tensor log_sums = torch::empty({rule.softcap > 0 ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
+        (ours(q, layout, rule) ? own_forward : fused_forward)(q, k, v, layout, rule, out, log_sums);
+        ctx->save_for_backward({q, k, v, out, log_sums});
         ctx->saved_data["starts"] = std::move(layout.starts);
         ctx->saved_data["key_starts"] = std::move(layout.key_starts);
         if (layout.bias) ctx->saved_data["bias"] = c10::IValue::make_capsule(c10::make_intrusive<BiasHolder>(std::move(layout.bias)));
@@ -175,48 +212,16 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
 
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         auto saved = ctx->get_saved_variables();
-        const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &normalizer = saved[4];
+        const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &log_sums = saved[4];
         const Tensor dout = gradients[0].contiguous();
         Layout layout{ctx->saved_data["starts"].toIntVector(), ctx->saved_data["key_starts"].toIntVector(), nullptr};
         if (auto held = ctx->saved_data.find("bias"); held != ctx->saved_data.end())
             layout.bias = c10::static_intrusive_pointer_cast<BiasHolder>(held->second.toCapsule())->bias;
         const AttentionRule rule{ctx->saved_data["scale"].toDouble(), ctx->saved_data["softcap"].toDouble(),
                                  ctx->saved_data["window"].toInt(), ctx->saved_data["causal"].toBool()};
-        Tensor dq = torch::empty_like(q);
-        if (ours(q, layout, rule)) {
-            Tensor dk = torch::empty({k.size(0), q.size(1), k.size(2)}, k.options()), dv = torch::empty_like(dk);
-            own_backward(dout, q, k, v, out, normalizer, layout, rule, dq, dk, dv);
-            auto added = [&](const Tensor& x) {
-                return q.size(1) == k.size(1) ? x : x.view({k.size(0), k.size(1), q.size(1) / k.size(1), k.size(2)}).sum(2);
-            };
-            return {dq, added(dk), added(dv), Tensor(), Tensor()};
-        }
-        Tensor dk = torch::empty_like(k), dv = torch::empty_like(v);
-        for (std::size_t i = 0; i < layout.segments(); ++i) {
-            Tensor gq, gk, gv;
-            if (rule.softcap > 0) {
-                std::tie(gq, gk, gv) = plain_backward(layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule);
-            } else {
-                const auto mask = layout.mask(i, rule, q.options());
-                std::tie(gq, gk, gv) = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-                    layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), layout.queries(out, i),
-                    normalizer.narrow(0, layout.starts[i], layout.length(i)).t().unsqueeze(0).contiguous(), 0.0,
-                    rule.causal && !mask, mask, rule.scale);
-            }
-            layout.queries(dq, i).copy_(gq);
-            layout.keys(dk, i).copy_(gk);
-            layout.keys(dv, i).copy_(gv);
-        }
+        Tensor dq = torch::empty_like(q), dk = torch::empty_like(k), dv = torch::empty_like(v);
+        (ours(q, layout, rule) ? own_backward : fused_backward)(dout, q, k, v, out, log_sums, layout, rule, dq, dk, dv);
         return {dq, dk, dv, Tensor(), Tensor()};
-    }
-
-  private:
-    static std::tuple<Tensor, Tensor, Tensor> plain_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
-                                                             const Tensor& v, const AttentionRule& rule) {
-        torch::AutoGradMode on(true);
-        const variable_list inputs{q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_()};
-        const auto found = torch::autograd::grad({plain_attention(inputs[0], inputs[1], inputs[2], rule)}, inputs, {dout});
-        return {found[0], found[1], found[2]};
     }
 };
 

@@ -1,0 +1,5 @@
+#pragma once
+// The processor's limit for the kernels' instruction set.
+
+// GFLOP/s of one thread's fp32 multiply-adds on numbers that stay in registers.
+double peak_gflops();
