@@ -7,8 +7,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cpp"
-#include <hwy/contrib/math/math-inl.h>
+// clang-format off
 #include <hwy/foreach_target.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
 
 #include "kernels/transpose-inl.h"
 

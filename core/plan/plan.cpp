@@ -12,7 +12,7 @@ namespace qlora::plan {
 namespace {
 
 // What part of the GEMM rate a whole training step reaches on a CPU, from measured runs (docs/performance.md).
-constexpr double step_efficiency = 0.45;
+constexpr double step_efficiency = 0.55;
 
 std::string upper(std::string_view text) {
     std::string out(text);

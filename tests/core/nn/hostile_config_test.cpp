@@ -1,5 +1,5 @@
 // config.json that lies: every field of every family's is given values it must not have. It loads and computes numbers, or is
-// refused by an error that says what is wrong; nothing is allocated on its word.
+// refused by an error that says what is wrong; nothing is allocated on its word. The same of GGUF's metadata.
 #include "tests/torch_tests.h"
 
 #include <sys/resource.h>
@@ -7,6 +7,8 @@
 #include <cmath>
 #include <fstream>
 
+#include "core/base/file.h"
+#include "core/formats/gguf.h"
 #include "core/memory/meters.h"
 #include "core/nn/load.h"
 
@@ -54,7 +56,7 @@ std::string complaint(const fs::path& folder, const std::string& field) {
             if (!std::isfinite(rope.attention_factor)) return "multiplies attention by an infinite number";
     } catch (const Error& error) {
         const std::string message = error.message();
-        const bool named = message.find("config.json") != std::string::npos || message.find(field) != std::string::npos || error.code().starts_with("tensor.");
+        const bool named = message.find("config.json") != std::string::npos || message.find(field) != std::string::npos || error.code().starts_with("tensor.") || error.code() == "gguf.field";
         if (!named || error.exit_code() != 2) return std::string("is refused by ") + error.code() + ": " + message;
     } catch (const std::exception& error) {
         return std::string("throws ") + error.what();
@@ -118,6 +120,41 @@ class HostileConfigTest : public QObject {
             folder.put(without.dump());
             const auto found = complaint(folder.path(), field.back());
             if (!found.empty()) wrong << QString::fromStdString("without " + field.to_string() + " it " + found);
+        }
+        QVERIFY2(wrong.isEmpty(), qPrintable("\n" + wrong.join('\n')));
+    }
+
+    void no_number_of_gguf_metadata_is_believed_data() {
+        QTest::addColumn<QString>("family");
+        for (const auto& entry : fs::directory_iterator(golden("families/")))
+            if (fs::exists(entry.path() / "model.gguf")) QTest::newRow(entry.path().filename().c_str()) << QString(entry.path().filename().c_str());
+    }
+    void no_number_of_gguf_metadata_is_believed() {
+        QFETCH(QString, family);
+        const QTemporaryDir folder;
+        const fs::path path = fs::path(folder.path().toStdString()) / "model.gguf";
+        const std::string good = read_file(golden("families/") + family.toStdString() + "/model.gguf");
+        auto put = [&](const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; };
+        put(good);
+        QVERIFY2(logits_of(path).numel() > 0, "the model as it is");
+        std::vector<std::string> keys;
+        const formats::GgufFile file(path);
+        for (const auto& [key, value] : file.metadata()) keys.push_back(key);
+        const std::vector<std::uint32_t> words = {0, 1, 2, 3, 7, 1u << 20, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
+                                                  0x7FC00000 /* NaN */, 0x7F800000 /* infinite */, 0xBF800000 /* -1 */, 0x7E967699 /* 1e38 */};
+        QStringList wrong;
+        for (const auto& key : keys) {
+            const std::size_t type_at = good.find(key) + key.size();
+            std::uint32_t type = 0;
+            std::memcpy(&type, good.data() + type_at, 4);
+            if (type < 4 || type > 6) continue;  // 32-bit numbers: what the families write their sizes in
+            for (const std::uint32_t word : words) {
+                std::string bytes = good;
+                std::memcpy(bytes.data() + type_at + 4, &word, 4);
+                put(bytes);
+                const auto found = complaint(path, key);
+                if (!found.empty()) wrong << QString("%1 = %2 (type %3) %4").arg(key.c_str()).arg(word).arg(type).arg(found.substr(0, 300).c_str());
+            }
         }
         QVERIFY2(wrong.isEmpty(), qPrintable("\n" + wrong.join('\n')));
     }
