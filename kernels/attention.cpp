@@ -14,11 +14,24 @@
 
 #include "kernels/transpose-inl.h"
 
+#ifndef QLORA_KERNELS_ATTENTION_ONCE
+#define QLORA_KERNELS_ATTENTION_ONCE
+namespace qlora::kernels {
+// Queries of a block, the most, and the most keys that they see.
+inline constexpr std::int64_t query_block = 128;
+inline std::int64_t most_keys(const AttentionShape& s) {
+    return s.causal && s.window > 0 ? std::min(s.keys, s.window + query_block) : s.keys;
+}
+}  // namespace qlora::kernels
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 
-// Queries of a block; scores of a block lie `pitch` floats apart.
-inline constexpr std::int64_t query_block = 128;
+// Of a short sequence a large block would hide too much.
+std::int64_t block_of(const AttentionShape& s) {
+    return s.causal && s.asked <= 2 * query_block ? query_block / 2 : query_block;
+}
 
 // The keys that some query of [begin, end) sees.
 struct Keys {
@@ -42,16 +55,21 @@ float exponentials(float* values, std::int64_t begin, std::int64_t end, std::int
     std::fill(values, values + begin, 0.0f);
     std::fill(values + end, values + n, 0.0f);
     const Vector factor = hn::Set(floats, scale), shift = hn::Set(floats, largest);
-    Vector sums = hn::Zero(floats);
+    Vector sums = hn::Zero(floats), nothing = hn::Zero(floats);
     std::int64_t i = begin;
     for (; i + lanes <= end; i += lanes) {
-        const Vector e = hn::Exp(floats, hn::MulSub(hn::LoadU(floats, values + i), factor, shift));
+        const Vector x = hn::LoadU(floats, values + i);
+        const Vector e = hn::Exp(floats, hn::MulSub(x, factor, shift));
         hn::StoreU(e, floats, values + i);
         sums = hn::Add(sums, e);
+        nothing =
+            hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a score is: its exponential would be 0
     }
-    float sum = hn::GetLane(hn::SumOfLanes(floats, sums));
-    for (; i < end; ++i)
+    float sum = hn::GetLane(hn::SumOfLanes(floats, hn::Add(sums, nothing)));
+    for (; i < end; ++i) {
+        sum += values[i] * 0;
         sum += values[i] = hn::GetLane(hn::Exp(floats, hn::Set(floats, values[i] * scale - largest)));
+    }
     return sum;
 }
 
@@ -71,9 +89,17 @@ AnyMatrix rows_of(HeadRows x, std::int64_t begin, std::int64_t count, std::int64
 void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,
                  float* log_sums, std::int64_t log_stride, float* workspace) {
     float* scores = workspace + gemm_workspace;
-    for (std::int64_t begin = 0; begin < s.asked; begin += query_block) {
-        const std::int64_t end = std::min(s.asked, begin + query_block), count = end - begin;
+    const std::int64_t block = block_of(s);
+    for (std::int64_t begin = 0; begin < s.asked; begin += block) {
+        const std::int64_t end = std::min(s.asked, begin + block), count = end - begin;
         const Keys keys = visible(s, begin, end);
+        if (keys.count() <= 0) {  // nothing to attend to
+            for (std::int64_t i = begin; i < end; ++i) {
+                std::fill_n(out.data + i * out.stride, s.dim, 0.0f);
+                log_sums[i * log_stride] = 0;
+            }
+            continue;
+        }
         const std::int64_t pitch = padded(keys.count());
         multiply_matrix(q.data + begin * q.stride, q.stride, count,
                         rows_of(k, keys.begin, keys.count(), s.dim), Side::transposed, 0, keys.count(),
@@ -125,16 +151,17 @@ void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t c
 void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, HeadRows out,
                           const float* log_sums, std::int64_t log_stride, HeadRows dout, MutableHeadRows dq,
                           MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
-    const std::int64_t pitch = padded(std::min(s.asked, query_block)), block = padded(s.keys) * pitch;
+    const std::int64_t block = block_of(s), pitch = padded(std::min(s.asked, block));
+    const std::int64_t area = padded(most_keys(s)) * pitch;
     float *logs = workspace + gemm_workspace, *deltas = logs + query_block + lanes,
-          *probabilities = deltas + query_block + lanes, *gradients = probabilities + block,
-          *turned = gradients + block;
+          *probabilities = deltas + query_block + lanes, *gradients = probabilities + area,
+          *turned = gradients + area;
     for (std::int64_t j = 0; j < s.keys; ++j) {
         std::fill_n(dk.data + j * dk.stride, s.dim, 0.0f);
         std::fill_n(dv.data + j * dv.stride, s.dim, 0.0f);
     }
-    for (std::int64_t begin = 0; begin < s.asked; begin += query_block) {
-        const std::int64_t end = std::min(s.asked, begin + query_block), count = end - begin;
+    for (std::int64_t begin = 0; begin < s.asked; begin += block) {
+        const std::int64_t end = std::min(s.asked, begin + block), count = end - begin;
         const Keys keys = visible(s, begin, end);
         for (std::int64_t i = 0; i < count; ++i) {
             const float *o = out.data + (begin + i) * out.stride, *g = dout.data + (begin + i) * dout.stride;
@@ -170,13 +197,26 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace qlora::kernels {
 
+namespace {
+
+constexpr std::int64_t widest = 16;  // lanes
+
+std::int64_t padded(std::int64_t n) {
+    return (n + widest - 1) / widest * widest;
+}
+
+}  // namespace
+
 HWY_EXPORT(attend_head);
 HWY_EXPORT(attend_head_backward);
 
 std::int64_t attention_workspace(const AttentionShape& shape) {
-    constexpr std::int64_t widest = 16, block = 128;
-    return gemm_workspace + 2 * (block + widest) +
-           3 * (shape.keys + widest) * (std::min(shape.asked, block) + widest);
+    return gemm_workspace + (padded(most_keys(shape)) + 1) * std::min(shape.asked, query_block) + widest;
+}
+
+std::int64_t attention_backward_workspace(const AttentionShape& shape) {
+    return gemm_workspace + 2 * (query_block + widest) +
+           3 * padded(most_keys(shape)) * padded(std::min(shape.asked, query_block));
 }
 
 void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,

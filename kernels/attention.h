@@ -20,7 +20,8 @@ struct MutableHeadRows {
 };
 
 // Query i of `asked` stands at key i + keys - asked. `causal` hides the keys behind it, `window` (0: none)
-// those that lie `window` or more before it. Each query must see at least one key.
+// those that lie `window` or more before it. A query that sees no key, where there
+// are none, gets zeros.
 struct AttentionShape {
     std::int64_t asked = 0, keys = 0, dim = 0;
     float scale = 1;
@@ -30,6 +31,7 @@ struct AttentionShape {
 
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold finite numbers.
 std::int64_t attention_workspace(const AttentionShape& shape);
+std::int64_t attention_backward_workspace(const AttentionShape& shape);
 
 // out[i] = sum over visible j of softmax_j(scale q_i . k_j) v_j; log_sums[i * log_stride] = log of the sum of
 // exponentials.

@@ -21,9 +21,9 @@ inline constexpr std::int64_t depth = 256, a_pitch = depth + 16, width = 2 * lan
 // A.
 inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
 inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
-inline constexpr std::int64_t largest_block = 256;  // elements of a GGUF block
+inline constexpr std::int64_t largest_gguf_block = 256;  // elements
 // Rows of W expanded at a time.
-inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = depth + 2 * largest_block;
+inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = depth + 2 * largest_gguf_block;
 
 // The workspace's parts.
 struct Workspace {
@@ -33,13 +33,23 @@ struct Workspace {
 static_assert(a_rows * a_pitch + depth * b_columns + expanded_rows * expanded_pitch <= gemm_workspace);
 static_assert(gemm_columns % width == 0 || lanes > 16);
 
-// Elements [begin, end) of rows [row, row + count) -> out, rows `expanded_pitch` apart. Returns where column
-// `begin` lies in them: blocks are expanded whole.
-const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin,
-                    std::int64_t end, float* out) {
+// Rows of W in fp32, `pitch` floats apart.
+struct Rows {
+    const float* data;
+    std::int64_t pitch;
+};
+
+// Elements [begin, end) of rows [row, row + count): where they lie, or expanded into `out`, GGUF's blocks
+// whole.
+Rows expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end,
+            float* out) {
     if (w.packed) {
         dequantize_part(*w.packed, row, row + count, begin, end, out, expanded_pitch);
-        return out;
+        return {out, expanded_pitch};
+    }
+    if (w.format == BlockFormat::f32 && w.row_bytes % sizeof(float) == 0) {
+        const std::int64_t pitch = w.row_bytes / static_cast<std::int64_t>(sizeof(float));
+        return {reinterpret_cast<const float*>(w.data) + row * pitch + begin, pitch};
     }
     const std::int64_t elements = block_elements(w.format), first = begin / elements * elements;
     const std::int64_t last = std::min(w.cols, (end + elements - 1) / elements * elements);
@@ -47,7 +57,7 @@ const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, st
     for (std::int64_t r = 0; r < count; ++r)
         dequantize(w.format, w.data + (row + r) * w.row_bytes + skipped, last - first,
                    out + r * expanded_pitch);
-    return out + (begin - first);
+    return {out + (begin - first), expanded_pitch};
 }
 
 // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned. What a panel holds
@@ -55,8 +65,16 @@ const float* expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, st
 void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
                      const Workspace& work) {
     for (std::int64_t c = 0; c < columns; c += lanes) {
-        const float* x = expand(w, j + c, std::min(lanes, columns - c), k, k + n, work.expanded);
-        transpose_strip(x, expanded_pitch, n, work.b + c / width * width * depth + c % width, width);
+        const std::int64_t count = std::min(lanes, columns - c);
+        Rows rows = expand(w, j + c, count, k, k + n, work.expanded);
+        if (count < lanes &&
+            rows.data != work.expanded) {  // rows behind the last may not be there to be read
+            for (std::int64_t r = 0; r < count; ++r)
+                std::memmove(work.expanded + r * expanded_pitch, rows.data + r * rows.pitch,
+                             n * sizeof(float));
+            rows = {work.expanded, expanded_pitch};
+        }
+        transpose_strip(rows.data, rows.pitch, n, work.b + c / width * width * depth + c % width, width);
     }
 }
 
@@ -65,12 +83,11 @@ void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::i
                 const Workspace& work) {
     for (std::int64_t row = 0; row < n; row += expanded_rows) {
         const std::int64_t count = std::min(expanded_rows, n - row);
-        const float* x = expand(w, k + row, count, j, j + columns, work.expanded);
-        for (std::int64_t r = 0; r < count; ++r, x += expanded_pitch)
-            for (std::int64_t c = 0; c < columns; c += width) {
-                float* to = work.b + c * depth + (row + r) * width;
-                std::memcpy(to, x + c, std::min(width, columns - c) * sizeof(float));
-            }
+        auto [x, pitch] = expand(w, k + row, count, j, j + columns, work.expanded);
+        for (std::int64_t r = 0; r < count; ++r, x += pitch)
+            for (std::int64_t c = 0; c < columns; c += width)
+                std::memcpy(work.b + c * depth + (row + r) * width, x + c,
+                            std::min(width, columns - c) * sizeof(float));
     }
 }
 
@@ -118,8 +135,12 @@ void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const A
                   float* memory) {
     const Workspace work(memory);
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
-    for (std::int64_t j = begin; j < end; j += b_columns) {
-        const std::int64_t columns = std::min(b_columns, end - j);
+    if (inner == 0 && !add)
+        for (std::int64_t i = 0; i < m; ++i)
+            std::fill(c + i * c_stride + begin, c + i * c_stride + end, 0.0f);
+    for (std::int64_t j = begin, columns = 0; j < end; j += columns) {
+        // Where a thread begins amid a GGUF block, only its first columns share the block with another's.
+        columns = std::min(b_columns - j % b_columns, end - j);
         for (std::int64_t k = 0; k < inner; k += depth) {
             const std::int64_t n = std::min(depth, inner - k);
             (side == Side::transposed ? pack_transposed : pack_plain)(w, j, columns, k, n, work);

@@ -56,7 +56,7 @@ class Lora {
     void merge(nn::Model& model);
     // The base's own weights again, to the bit, with the adapter beside them.
     void unmerge(nn::Model& model);
-    bool merged() const { return !originals_.empty(); }
+    bool merged() const { return !originals_.empty() || trained_embedding_; }
 
     // Flat fp32 tensors; the gradient is accumulated into by backward.
     torch::Tensor& values() { return values_; }

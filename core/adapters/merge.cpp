@@ -1,10 +1,12 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/adapters/lora.h"
 #include "core/base/error.h"
+#include "core/memory/meters.h"
 #include "core/nn/functions/dora.h"
 #include "core/quant/matmul.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 // The matrix that computes what the layer and its branch compute together, fp32 [out, in].
 Tensor merged_matrix(const quant::Weight& weight, const nn::LowRank& branch) {
-    Tensor merged = weight.dequantized().clone();
+    Tensor merged = weight.dense_fp32().defined() ? weight.dense_fp32().clone() : weight.dequantized();
     Tensor scaled = branch.b.detach() * branch.scale;
     quant::add_matmul(merged, scaled, branch.a.detach());
     if (branch.magnitude.defined())
@@ -25,7 +27,7 @@ Tensor merged_matrix(const quant::Weight& weight, const nn::LowRank& branch) {
 }
 
 Tensor expect_finite(Tensor values, const std::string& module) {
-    if (!at::isfinite(values).all().item<bool>())
+    if (!std::isfinite(values.sum().item<float>()) && !at::isfinite(values).all().item<bool>())
         throw input_error("adapter.not_finite", module, "merging the adapter into " + module + " would give NaN or infinite weights",
                           "The adapter or the base is damaged; nothing was changed.");
     return values;
@@ -36,6 +38,7 @@ Tensor expect_finite(Tensor values, const std::string& module) {
 void Lora::merge(nn::Model& model) {
     if (merged()) return;
     torch::NoGradGuard no_grad;
+    memory::TagScope scope(MemoryTag::weights);
     std::vector<nn::Linear> originals, replacements;
     model.for_each_linear([&](nn::Linear& layer) {
         if (!layer.branch && !layer.trained) return;

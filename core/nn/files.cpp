@@ -62,7 +62,7 @@ kernels::BlockFormat block_format(const formats::GgufTensor& tensor, const std::
 // what is read elsewhere (labels, special tokens, generation).
 bool changes_nothing(std::string_view field) {
     static constexpr std::string_view fields[] = {
-        "add_cross_attention", "architectures", "attn_logit_softcapping", "bos_token_id", "cache_implementation",
+        "add_cross_attention", "architectures", "attention_bias", "attn_logit_softcapping", "bos_token_id", "cache_implementation",
         "chunk_size_feed_forward", "classifier_proj_size", "cls_token_id", "decoder_start_token_id", "dense_act_fn",
         "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label", "is_decoder",
         "is_encoder_decoder", "is_gated_act", "keys_to_ignore_at_inference", "label2id", "license", "mask_token_id",
@@ -81,9 +81,9 @@ std::string unknown_fields(const JsonObject& config) {
     std::string names;
     int count = 0;
     for (const auto& key : config.unasked())
-        if (!changes_nothing(key) && ++count <= 8) names += (names.empty() ? "\"" : ", \"") + key + "\"";
+        if (!changes_nothing(key) && ++count <= 8) names += (names.empty() ? "" : ", ") + key.substr(0, 60);
     if (count == 0) return "";
-    return "config.json has fields that are not known here and change nothing: " + names +
+    return "config.json has fields that are not known here and not used: " + names +
            (count > 8 ? " and " + std::to_string(count - 8) + " more." : ".");
 }
 

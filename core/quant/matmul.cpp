@@ -58,6 +58,11 @@ Grid split(std::int64_t m, std::int64_t columns, double flop) {
 
 // `a` has rows of numbers side by side.
 void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add) {
+    const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
+    TORCH_CHECK(a.dim() == 2 && a.size(1) == inner && c.is_cpu() && c.dim() == 2 && c.size(0) == a.size(0) && c.stride(1) == 1 &&
+                    c.size(1) == (side == Side::transposed ? w.rows : w.cols),
+                "a product of [", a.sizes(), "] with a matrix of ", w.rows, " by ", w.cols, " into [", c.sizes(), "]");
+    if (c.numel() == 0) return;
     const std::int64_t m = a.size(0), columns = c.size(1), panels = (columns + kernels::gemm_columns - 1) / kernels::gemm_columns;
     const auto [across, down] = split(m, columns, 2.0 * static_cast<double>(m) * static_cast<double>(w.rows * w.cols));
     const auto* from = a.const_data_ptr<float>();

@@ -114,8 +114,9 @@ class AttentionTest : public QObject {
                 douts(s.asked, s.dim, dout);
             Spread out(s.asked, s.dim), dq(s.asked, s.dim), dk(s.keys, s.dim), dv(s.keys, s.dim);
             std::vector<float> logs(s.asked * 2, 7.0f);
-            const auto workspace = aligned(attention_workspace(s));
-            attend(s, qs.view(), ks.view(), vs.view(), out.view(), logs.data(), 2, workspace.get());
+            const auto workspace = aligned(std::max(attention_workspace(s), attention_backward_workspace(s)));
+            attend(s, qs.view(), ks.view(), vs.view(), out.view(), logs.data(), 2,
+                   aligned(attention_workspace(s)).get());
             attend_backward(s, qs.view(), ks.view(), vs.view(), std::as_const(out).view(), logs.data(), 2,
                             douts.view(), dq.view(), dk.view(), dv.view(), workspace.get());
             const QString at = QString("%1 of %2, window %3").arg(s.asked).arg(s.keys).arg(s.window);
@@ -140,6 +141,19 @@ class AttentionTest : public QObject {
         const auto workspace = aligned(attention_workspace(s));
         attend(s, qs.view(), ks.view(), vs.view(), out.view(), logs.data(), 1, workspace.get());
         QVERIFY(out.off(exact(s, q, k, v, std::vector<float>(6)).out) < 1e-6);
+    }
+
+    void a_score_that_is_nan_is_not_lost() {
+        const AttentionShape s{.asked = 40, .keys = 40, .dim = 8, .causal = true};
+        const auto x = normal(1, 320);
+        auto k = x;
+        k[2 * 8 + 3] = NAN;
+        const Spread xs(40, 8, x), ks(40, 8, k);
+        Spread out(40, 8);
+        std::vector<float> logs(40);
+        attend(s, xs.view(), ks.view(), xs.view(), out.view(), logs.data(), 1,
+               aligned(attention_workspace(s)).get());
+        for (std::int64_t i = 0; i < 40; ++i) QCOMPARE(std::isnan(out.values[i * out.stride]), i >= 2);
     }
 
     void a_nan_is_not_lost() {

@@ -174,6 +174,36 @@ class GemmTest : public QObject {
         }
     }
 
+    void a_range_may_begin_inside_a_block_data() { add_targets(); }
+    void a_range_may_begin_inside_a_block() {
+        QFETCH(qint64, target);
+        use_target(target);
+        const std::int64_t rows = 20, cols = 768, m = 9;
+        std::vector<std::byte> data(rows * cols / 256 * block_bytes(BlockFormat::q4_k));
+        for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 37 % 61);
+        const auto a = normal(m, m * rows);
+        const AnyMatrix w = any_matrix(BlockFormat::q4_k, data.data(), rows, cols);
+        std::vector<float> whole(m * cols), part(m * cols, 3.0f);
+        const Workspace workspace;
+        multiply_matrix(a.data(), rows, m, w, Side::plain, 0, cols, whole.data(), cols, false,
+                        workspace.get());
+        for (const auto& [begin, end] : {std::pair{96, 700}, {700 / 32 * 32, 768}, {0, 96}})
+            multiply_matrix(a.data(), rows, m, w, Side::plain, begin, end, part.data(), cols, false,
+                            workspace.get());
+        QVERIFY(first_difference(whole, part) < 0);
+    }
+
+    void nothing_sums_up_to_zero() {
+        std::vector<float> c(3 * 40, 5.0f);
+        const Workspace workspace;
+        multiply_matrix(nullptr, 0, 3, any_matrix(c.data(), 40, 0, 0), Side::transposed, 0, 40, c.data(), 40,
+                        true, workspace.get());
+        QVERIFY(first_difference(c, std::vector<float>(3 * 40, 5.0f)) < 0);
+        multiply_matrix(nullptr, 0, 3, any_matrix(c.data(), 40, 0, 0), Side::transposed, 0, 40, c.data(), 40,
+                        false, workspace.get());
+        QVERIFY(first_difference(c, std::vector<float>(3 * 40, 0.0f)) < 0);
+    }
+
     void infinite_and_nan_weights_stay_in_their_columns() {
         const std::int64_t rows = 40, cols = 50, m = 4;
         auto w = normal(1, rows * cols);

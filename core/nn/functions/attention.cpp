@@ -92,13 +92,16 @@ void for_each_item(std::vector<Item> items, F f) {
 }
 
 // Items of at most `block` queries.
-std::vector<Item> items_of(const Layout& layout, const Tensor& q, std::int64_t block) {
+std::vector<Item> items_of(const Layout& layout, const AttentionRule& rule, const Tensor& q, std::int64_t block) {
     std::vector<Item> items;
     for (std::size_t i = 0; i < layout.segments(); ++i)
         for (std::int64_t head = 0; head < q.size(1); ++head)
-            for (std::int64_t begin = 0; begin < layout.length(i); begin += block) {
-                const std::int64_t end = std::min(begin + block, layout.length(i));
-                items.push_back({i, head, begin, end, (end - begin) * layout.keys(i) * q.size(2)});
+            for (std::int64_t begin = 0, end = 0; begin == 0 || begin < layout.length(i); begin = end) {
+                end = std::min(begin + block, layout.length(i));
+                // What is behind the last query, or before the first one's window, costs nothing.
+                std::int64_t keys = layout.keys(i) - (rule.causal ? layout.length(i) - end : 0);
+                if (rule.causal && rule.window > 0) keys = std::min(keys, rule.window + end - begin);
+                items.push_back({i, head, begin, end, (end - begin) * keys * q.size(2)});
             }
     return items;
 }
@@ -119,7 +122,7 @@ kernels::AttentionShape shape_of(const Item& item, const Layout& layout, const A
 
 void own_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
     const std::int64_t group = q.size(1) / k.size(1);
-    for_each_item(items_of(layout, q, 512), [&](const Item& item) {
+    for_each_item(items_of(layout, rule, q, 512), [&](const Item& item) {
         const auto shape = shape_of(item, layout, rule, q.size(2));
         const std::int64_t row = layout.starts[item.segment] + item.begin, key = layout.key_starts[item.segment];
         kernels::attend(shape, head_rows(q, row, item.head), head_rows(k, key, item.head / group), head_rows(v, key, item.head / group),
@@ -134,14 +137,14 @@ void own_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Te
     const std::int64_t group = q.size(1) / k.size(1);
     Tensor each_dk = group == 1 ? dk : torch::empty({k.size(0), q.size(1), k.size(2)}, k.options());
     Tensor each_dv = group == 1 ? dv : torch::empty_like(each_dk);
-    for_each_item(items_of(layout, q, std::numeric_limits<std::int64_t>::max() / 2), [&](const Item& item) {
+    for_each_item(items_of(layout, rule, q, std::numeric_limits<std::int64_t>::max() / 2), [&](const Item& item) {
         const auto shape = shape_of(item, layout, rule, q.size(2));
         const std::int64_t row = layout.starts[item.segment], key = layout.key_starts[item.segment], shared = item.head / group;
         kernels::attend_backward(shape, head_rows(q, row, item.head), head_rows(k, key, shared), head_rows(v, key, shared),
                                  head_rows(out, row, item.head), log_sums.const_data_ptr<float>() + row * q.size(1) + item.head, q.size(1),
                                  head_rows(dout, row, item.head), mutable_head_rows(dq, row, item.head),
                                  mutable_head_rows(each_dk, key, item.head), mutable_head_rows(each_dv, key, item.head),
-                                 quant::scratch_workspace(kernels::attention_workspace(shape)));
+                                 quant::scratch_workspace(kernels::attention_backward_workspace(shape)));
     });
     if (group == 1) return;
     const std::vector<std::int64_t> grouped{k.size(0), k.size(1), group, k.size(2)};

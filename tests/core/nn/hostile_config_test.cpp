@@ -223,12 +223,12 @@ class HostileConfigTest : public QObject {
         const auto files = nn::ModelFiles::open(folder.path());
         QCOMPARE(files.notices().size(), 2u);
         QVERIFY(files.notices()[0].find("auto_map") != std::string::npos);
-        QVERIFY(files.notices()[1].find("\"no_such_key\"") != std::string::npos);
-        for (int i = 0; i < 100; ++i) config["key " + std::to_string(i)] = std::string(1000, 'x');
+        QVERIFY(files.notices()[1].find("no_such_key") != std::string::npos);
+        for (int i = 0; i < 100; ++i) config["key " + std::to_string(i) + std::string(1000, 'x')] = 1;
         folder.put(config.dump());
         const auto many = nn::ModelFiles::open(folder.path());
         QCOMPARE(many.notices().size(), 2u);
-        QVERIFY(many.notices()[1].size() < 400);
+        QVERIFY(many.notices()[1].size() < 800);
     }
 
     void c6_every_field_that_transformers_writes_is_known() {
