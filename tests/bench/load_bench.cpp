@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/memory/meters.h"
 #include "core/nn/load.h"
+#include "process.h"
 
 using namespace qlora;
 
@@ -23,25 +24,9 @@ namespace {
 
 constexpr double mebi = 1024.0 * 1024.0, margin = 300;
 
-// A line of /proc/self/status, in MiB.
-double status(const std::string& key) {
-    std::ifstream in("/proc/self/status");
-    for (std::string line; std::getline(in, line);)
-        if (line.starts_with(key + ":")) return std::atof(line.c_str() + key.size() + 1) / 1024;
-    return 0;
-}
-
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 void reset_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
-
-recipe::Precision precision_of(const std::string& name) {
-    using recipe::Precision;
-    for (auto precision : {Precision::native, Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8, Precision::nf4,
-                           Precision::fp4, Precision::int4})
-        if (recipe::name(precision) == name) return precision;
-    throw input_error("bench.precision", "PRECISION", "expected native, fp32, fp16, bf16, int8, nf4, fp4 or int4, got " + name);
-}
 
 int run(const std::string& path, const std::string& precision, int threads) {
     at::set_num_threads(threads);
@@ -50,13 +35,13 @@ int run(const std::string& path, const std::string& precision, int threads) {
     const torch::Tensor warm = torch::randn({512, 512});
     if (warm.mm(warm).sum().item<float>() == 0) return 1;
     reset_peak();
-    const double baseline = status("VmRSS");
+    const double baseline = bench::status_mib("VmRSS");
     const double processor = processor_seconds();
     const auto begun = std::chrono::steady_clock::now();
     Control control;
-    const nn::Model model = nn::load(nn::ModelFiles::open(path), {precision_of(precision), {}}, control);
+    const nn::Model model = nn::load(nn::ModelFiles::open(path), {bench::precision_named(precision), {}}, control);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-    const double peak = status("VmHWM") - baseline, kept = static_cast<double>(model.weight_bytes()) / mebi;
+    const double peak = bench::status_mib("VmHWM") - baseline, kept = static_cast<double>(model.weight_bytes()) / mebi;
     std::printf("%s to %s on %d threads: %.2f s, %.2f s of processor time\n", path.c_str(), precision.c_str(), threads, seconds,
                 processor_seconds() - processor);
     std::printf("weights %.1f MiB, peak of the process %.1f MiB above its %.1f MiB before: %.1f MiB more than what stays (bar %.0f)\n", kept, peak,
