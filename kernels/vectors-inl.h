@@ -76,6 +76,31 @@ HWY_INLINE void for_panels(const float* x, std::int64_t cols, Multiply multiply)
     }
 }
 
+// The first `count` lanes, the others 0; and their way back.
+HWY_INLINE Vector load_part(const float* from, std::int64_t count) {
+    if (count == lanes) return hn::LoadU(floats, from);
+    HWY_ALIGN float part[lanes] = {};
+    for (std::int64_t i = 0; i < count; ++i) part[i] = from[i];
+    return hn::Load(floats, part);
+}
+HWY_INLINE void store_part(Vector v, float* to, std::int64_t count) {
+    if (count == lanes) return hn::StoreU(v, floats, to);
+    HWY_ALIGN float part[lanes];
+    hn::Store(v, floats, part);
+    for (std::int64_t i = 0; i < count; ++i) to[i] = part[i];
+}
+HWY_INLINE float sum_of(Vector v) {
+    return hn::GetLane(hn::SumOfLanes(floats, v));
+}
+
+// Calls each(first, count) for the vectors of n numbers, `lanes` at a time, and for what is left.
+template <class Each>
+HWY_INLINE void for_parts(std::int64_t n, Each each) {
+    std::int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) each(i, lanes);
+    if (i < n) each(i, n - i);
+}
+
 // Takes the vectors by eights, fours, twos and ones: multiply(std::integral_constant<int, count>, first).
 template <class Multiply>
 HWY_INLINE void for_vectors(std::int64_t vectors, Multiply multiply) {

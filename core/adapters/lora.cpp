@@ -128,6 +128,8 @@ void Lora::build(nn::Model& model) {
         auto branch = std::make_shared<nn::LowRank>();
         branch->a = keep(in_file(target.name, "lora_A.weight"), views.next({ranks[i], target.weight.cols()}));
         branch->b = keep(in_file(target.name, "lora_B.weight"), views.next({target.weight.rows(), ranks[i]}));
+        branch->a_gradient = branch->a.grad();
+        branch->b_gradient = branch->b.grad();
         if (config_.dora) {
             memory::TagScope scope(MemoryTag::adapters);
             branch->base_square_norms = nn::squared_row_norms(target.weight);

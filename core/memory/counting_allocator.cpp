@@ -5,8 +5,12 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <mutex>
 #include <new>
+
+#include "core/memory/block_pool.h"
+#include "core/memory/meters.h"
 
 namespace qlora::memory {
 
@@ -42,11 +46,25 @@ void count(MemoryTag tag, std::int64_t bytes) {
     at_peak = snapshot();
 }
 
+// Blocks of so many bytes and more come from the pool, smaller ones from the heap. The address sanitizer watches over the
+// heap alone.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::int64_t pooled_from = std::numeric_limits<std::int64_t>::max();
+#else
+constexpr std::int64_t pooled_from = std::int64_t{64} << 10;
+#endif
+
+BlockPool& pool() {
+    static auto* pool = new BlockPool;  // never destroyed: tensors with static lifetimes come back late
+    return *pool;
+}
+
 void release(void* data) {
     if (data == nullptr) return;
     auto* header = static_cast<Header*>(data) - 1;
     count(header->tag, -header->bytes);
-    std::free(header);
+    if (header->bytes >= pooled_from) pool().release(header, static_cast<std::size_t>(header->bytes) + sizeof(Header));
+    else std::free(header);
 }
 
 class CountingAllocator final : public c10::Allocator {
@@ -57,7 +75,9 @@ class CountingAllocator final : public c10::Allocator {
         // bad_alloc, not a LibTorch error: the edges explain running out of memory in one place.
         if (bytes > PTRDIFF_MAX - 2 * alignment) throw std::bad_alloc();
         void* block = nullptr;
-        if (::posix_memalign(&block, alignment, bytes + sizeof(Header)) != 0) throw std::bad_alloc();
+        if (static_cast<std::int64_t>(bytes) >= pooled_from) block = pool().allocate(bytes + sizeof(Header));
+        else if (::posix_memalign(&block, alignment, bytes + sizeof(Header)) != 0) block = nullptr;
+        if (block == nullptr) throw std::bad_alloc();
         auto* header = new (block) Header{static_cast<std::int64_t>(bytes), tag_of_thread};
         count(header->tag, header->bytes);
         void* data = header + 1;
@@ -76,6 +96,8 @@ void install_counting_allocator() {
     static std::once_flag once;
     std::call_once(once, [] { c10::SetCPUAllocator(&allocator, 100); });
 }
+
+void give_back() { pool().trim(); }
 
 Counts counts() {
     std::lock_guard lock(peak_mutex);

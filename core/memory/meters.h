@@ -23,6 +23,8 @@ struct Reading {
 // Any thread. The first call puts the counting allocator in place (so call it, or any core entry point, early).
 Reading read();
 void reset_peak();
+// Gives memory that no tensor uses back to the system: kept for the next step, it counts for the process. Any thread.
+void give_back();
 
 // The tag of the tensors that this thread allocates while the scope lives; scopes nest.
 class TagScope {

@@ -47,6 +47,21 @@ void ModelConfig::set_layers(std::int64_t window) {
     per_layer.assign(static_cast<std::size_t>(layers), layer);
 }
 
+std::vector<Tensor> read(const Source& source, std::initializer_list<const Linear*> layers, const DropoutKey& key) {
+    std::vector<FrozenLinear> group;
+    for (const Linear* layer : layers) {
+        const LowRank* branch = layer->branch && layer->branch->enabled ? layer->branch.get() : nullptr;
+        if ((layer->trained && layer->trained->enabled) || (branch != nullptr && branch->magnitude.defined())) {  // on their own
+            const Tensor x = differentiable(source);
+            std::vector<Tensor> results;
+            for (const Linear* each : layers) results.push_back((*each)(x, key));
+            return results;
+        }
+        group.push_back({&layer->weight, layer->bias, branch});
+    }
+    return linears(source, group, key);
+}
+
 Tensor Linear::operator()(const Tensor& x, const DropoutKey& key) const {
     if (trained && trained->enabled) return at::linear(x.to(torch::kFloat32), trained->weight, trained->bias).to(x.scalar_type());
     return linear(x, weight, bias, branch.get(), key);
@@ -100,11 +115,14 @@ std::shared_ptr<RelativeBias> Model::bias(const Stack& of, bool causal) const {
     return std::make_shared<RelativeBias>(of.relative_bias, causal, config.relative_distance);
 }
 
-Tensor Model::normed(const Tensor& x, const Norm& norm) const {
-    if (!norm.weight.defined()) return x;
-    if (config.norm == ModelConfig::Norm::rms) return rms_norm(x, norm.weight, config.norm_eps, config.norm_offset);
-    return at::layer_norm(x.to(torch::kFloat32), {x.size(-1)}, norm.weight, norm.bias, config.norm_eps).to(x.scalar_type());
+Source Model::norm_of(const Tensor& x, const Norm& norm) const {
+    if (!norm.weight.defined()) return plain(x);
+    const bool centred = config.norm == ModelConfig::Norm::layer;
+    return {.kind = Source::Kind::norm, .x = x,
+            .norm = {centred || config.norm_offset == 0 ? norm.weight : norm.weight + config.norm_offset, norm.bias, config.norm_eps, centred}};
 }
+
+Tensor Model::normed(const Tensor& x, const Norm& norm) const { return differentiable(norm_of(x, norm)); }
 
 // The residual sum behind a part of a block.
 Tensor Model::summed(const Tensor& x, const Tensor& y, const Norm& norm, const Norm& post) const {
@@ -119,15 +137,16 @@ Tensor Model::turned(const Tensor& x, std::size_t layer, const std::vector<RopeT
 
 Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key, const Attention& attention) const {
     const std::int64_t queries = config.query_width(), keys = config.kv_width();
-    Tensor input = config.norm_first ? normed(x, block.attention_norm) : x;
-    Tensor q = block.query(input, key), k, v;
+    const Source input = config.norm_first ? norm_of(x, block.attention_norm) : plain(x);
+    Tensor q, k, v;
     if (config.fused_qkv) {
-        k = q.narrow(1, queries, keys);
-        v = q.narrow(1, queries + keys, keys);
-        q = q.narrow(1, 0, queries);
+        const Tensor all = read(input, {&block.query}, key)[0];
+        q = all.narrow(1, 0, queries);
+        k = all.narrow(1, queries, keys);
+        v = all.narrow(1, queries + keys, keys);
     } else {
-        k = block.key(input, key);
-        v = block.value(input, key);
+        const auto all = read(input, {&block.query, &block.key, &block.value}, key);
+        std::tie(q, k, v) = std::tie(all[0], all[1], all[2]);
     }
     q = in_heads(q, config.heads);
     k = in_heads(k, config.kv_heads);
@@ -141,19 +160,23 @@ Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key,
 }
 
 Tensor Model::attend_across(const Block& block, const Tensor& x, const DropoutKey& key, const CrossAttention& attention) const {
-    Tensor input = config.norm_first ? normed(x, block.cross_norm) : x;
-    Tensor mixed = attention(in_heads(block.cross_query(input, key), config.heads));
+    const Source input = config.norm_first ? norm_of(x, block.cross_norm) : plain(x);
+    Tensor mixed = attention(in_heads(read(input, {&block.cross_query}, key)[0], config.heads));
     Tensor y = block.cross_output(mixed.reshape({x.size(0), config.query_width()}), key);
     return summed(x, y, block.cross_norm, {});
 }
 
 Tensor Model::feed_forward(const Block& block, const Tensor& x, const DropoutKey& key) const {
-    Tensor input = config.norm_first ? normed(x, block.mlp_norm) : x;
-    Tensor up = block.up(input, key), active;
-    if (!config.gated) active = activated(up, config.activation);
-    else if (!config.fused_gate_up) active = gated(block.gate(input, key), up, config.activation);
-    else active = gated(up.narrow(1, 0, config.intermediate), up.narrow(1, config.intermediate, config.intermediate), config.activation);
-    return summed(x, block.down(active, key), block.mlp_norm, block.mlp_post_norm);
+    const Source input = config.norm_first ? norm_of(x, block.mlp_norm) : plain(x);
+    Source active{.activation = config.activation};
+    if (config.gated && !config.fused_gate_up) {
+        const auto both = read(input, {&block.gate, &block.up}, key);
+        std::tie(active.x, active.up) = std::tie(both[0], both[1]);
+    } else {
+        active.x = read(input, {&block.up}, key)[0];
+    }
+    active.kind = config.gated ? Source::Kind::gate : Source::Kind::activation;
+    return summed(x, read(active, {&block.down}, key)[0], block.mlp_norm, block.mlp_post_norm);
 }
 
 Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts,

@@ -25,6 +25,9 @@ struct Linear {
     torch::Tensor operator()(const torch::Tensor& x, const DropoutKey& key = {}) const;
 };
 
+// What layers that read the same numbers make of them.
+std::vector<torch::Tensor> read(const Source& source, std::initializer_list<const Linear*> layers, const DropoutKey& key);
+
 struct Norm {
     torch::Tensor weight, bias;  // fp32; no bias: undefined
 };
@@ -115,6 +118,7 @@ class Model {
                         const std::vector<std::int32_t>& positions) const;
     std::vector<RopeTables> tables(const std::vector<std::int32_t>& positions, const std::vector<std::int32_t>& starts) const;
     std::shared_ptr<RelativeBias> bias(const Stack& of, bool causal) const;
+    Source norm_of(const torch::Tensor& x, const Norm& norm) const;
     torch::Tensor normed(const torch::Tensor& x, const Norm& norm) const;
     torch::Tensor summed(const torch::Tensor& x, const torch::Tensor& y, const Norm& norm, const Norm& post) const;
     torch::Tensor turned(const torch::Tensor& x, std::size_t layer, const std::vector<RopeTables>& tables) const;

@@ -60,7 +60,7 @@ Tensor Model::class_logits(const data::Batch& batch, const DropoutKey& key) cons
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
     Tensor x = normed(states.index_select(0, pooled_rows(batch.starts, config.head.pooling)), stack.final_norm);
-    if (config.head.dense) x = activated(head_dense(x, key), config.head.activation);
+    if (config.head.dense) x = differentiable({.kind = Source::Kind::activation, .x = head_dense(x, key), .activation = config.head.activation});
     return head(x, key).to(torch::kFloat32);
 }
 

@@ -88,6 +88,19 @@ void multiply_dense(const Tensor& a, const Tensor& w, Side side, Tensor& c, bool
     multiply_all(left, kernels::any_matrix(right.const_data_ptr<float>(), right.size(0), right.size(1), right.stride(0)), side, c, add);
 }
 
+// dx = dy W, or, with `add`, dx + dy W.
+void multiply_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add) {
+    if (ours(dy)) {
+        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, add); });
+        return;
+    }
+    for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+        const Tensor part = dy.narrow(1, begin, tile.size(0));
+        if (begin == 0 && !add) at::mm_out(dx, part, tile);
+        else dx.addmm_(part, tile);
+    });
+}
+
 }  // namespace
 
 void for_each_tile(const Weight& weight, torch::ScalarType dtype,
@@ -121,16 +134,13 @@ Tensor matmul_transposed(const Tensor& x, const Weight& weight) {
 Tensor matmul(const Tensor& dy, const Weight& weight) {
     torch::NoGradGuard no_grad;
     Tensor dx = torch::empty({dy.size(0), weight.cols()}, dy.options());
-    if (ours(dy)) {
-        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, false); });
-        return dx;
-    }
-    for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
-        Tensor part = dy.narrow(1, begin, tile.size(0));
-        if (begin == 0) at::mm_out(dx, part, tile);
-        else dx.addmm_(part, tile);
-    });
+    multiply_plain(dy, weight, dx, false);
     return dx;
+}
+
+void add_matmul(Tensor& dx, const Tensor& dy, const Weight& weight) {
+    torch::NoGradGuard no_grad;
+    multiply_plain(dy, weight, dx, true);
 }
 
 Tensor matmul_transposed(const Tensor& x, const Tensor& weight) {

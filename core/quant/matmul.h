@@ -18,6 +18,7 @@ torch::Tensor matmul_transposed(const torch::Tensor& x, const torch::Tensor& wei
 torch::Tensor matmul(const torch::Tensor& dy, const Weight& weight);
 torch::Tensor matmul(const torch::Tensor& dy, const torch::Tensor& weight);
 // The same, added to y or dx.
+void add_matmul(torch::Tensor& dx, const torch::Tensor& dy, const Weight& weight);
 void add_matmul_transposed(torch::Tensor& y, const torch::Tensor& x, const torch::Tensor& weight);
 void add_matmul(torch::Tensor& dx, const torch::Tensor& dy, const torch::Tensor& weight);
 

@@ -1,12 +1,34 @@
 #include "core/train/adamw.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "core/memory/meters.h"
+#include "kernels/adamw.h"
 
 namespace qlora::train {
+
+namespace {
+
+// A sum of squares large enough to lose the small, or infinite, is of no use for fp32 numbers: fp64 has room for them all.
+// By parts of a fixed size, so that no number of threads changes the sum.
+constexpr std::int64_t part = 1 << 16;
+
+double squared_norm(const torch::Tensor& flat) {
+    const std::int64_t n = flat.numel(), parts = (n + part - 1) / part;
+    std::vector<double> sums(static_cast<std::size_t>(parts));
+    const float* x = flat.const_data_ptr<float>();
+    at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+            sums[static_cast<std::size_t>(i)] = kernels::sum_of_squares(x + i * part, std::min(part, n - i * part));
+    });
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+}  // namespace
 
 AdamW::AdamW(std::int64_t parameters, const recipe::Train& options)
     : beta1_(options.beta1), beta2_(options.beta2), epsilon_(options.epsilon), weight_decay_(options.weight_decay) {
@@ -15,27 +37,30 @@ AdamW::AdamW(std::int64_t parameters, const recipe::Train& options)
     second_ = torch::zeros({parameters}, torch::kFloat32);
 }
 
-void AdamW::step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate) {
-    torch::NoGradGuard no_grad;
-    memory::TagScope scope(MemoryTag::scratch);
+void AdamW::step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale) {
     ++updates_;
-    const double correction1 = 1 - std::pow(beta1_, static_cast<double>(updates_));
-    const double correction2 = 1 - std::pow(beta2_, static_cast<double>(updates_));
-    if (weight_decay_ != 0) values.mul_(1 - learning_rate * weight_decay_);
-    first_.lerp_(gradients, 1 - beta1_);
-    second_.mul_(beta2_).addcmul_(gradients, gradients, 1 - beta2_);
-    torch::Tensor denominator = second_.sqrt().div_(std::sqrt(correction2)).add_(epsilon_);
-    values.addcdiv_(first_, denominator, -learning_rate / correction1);
+    const auto number = [](double x) { return static_cast<float>(x); };
+    const kernels::AdamWRule rule{
+        .beta1_rest = number(1 - beta1_),
+        .beta2 = number(beta2_),
+        .beta2_rest = number(1 - beta2_),
+        .epsilon = number(epsilon_),
+        .keep = number(1 - learning_rate * weight_decay_),
+        .rate = number(learning_rate / (1 - std::pow(beta1_, static_cast<double>(updates_)))),
+        .root = number(std::sqrt(1 - std::pow(beta2_, static_cast<double>(updates_)))),
+        .gradient_scale = number(gradient_scale),
+    };
+    float *value = values.data_ptr<float>(), *first = first_.data_ptr<float>(), *second = second_.data_ptr<float>();
+    const float* gradient = gradients.const_data_ptr<float>();
+    at::parallel_for(0, values.numel(), part, [&](std::int64_t begin, std::int64_t end) {
+        kernels::adamw(rule, gradient + begin, end - begin, value + begin, first + begin, second + begin);
+    });
 }
 
-double clip_gradients(torch::Tensor& gradients, double limit) {
-    torch::NoGradGuard no_grad;
-    const double norm = gradients.norm().item<double>();
-    if (limit > 0 && std::isfinite(norm)) {
-        const double coefficient = limit / (norm + 1e-6);
-        if (coefficient < 1) gradients.mul_(coefficient);
-    }
-    return norm;
+Clip clip(const torch::Tensor& gradients, double limit) {
+    const double norm = std::sqrt(squared_norm(gradients));
+    const double scale = limit > 0 && std::isfinite(norm) ? std::min(1.0, limit / (norm + 1e-6)) : 1;
+    return {norm, scale};
 }
 
 }  // namespace qlora::train

@@ -11,8 +11,8 @@ class AdamW {
   public:
     AdamW(std::int64_t parameters, const recipe::Train& options);
 
-    // values -= update(gradients); all fp32 [parameters].
-    void step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate);
+    // values -= update(gradient_scale * gradients); all fp32 [parameters], side by side.
+    void step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale = 1);
 
     // The state to save: both moments [parameters] and the number of updates made.
     torch::Tensor& first_moment() { return first_; }
@@ -26,8 +26,11 @@ class AdamW {
     torch::Tensor first_, second_;
 };
 
-// Scales the gradients so that their norm is at most `limit` (0: never), as clip_grad_norm_ does. Returns the norm
-// before.
-double clip_gradients(torch::Tensor& gradients, double limit);
+// The norm of the gradients, and what to multiply them by so that it is at most `limit` (0: never more than it is), as
+// clip_grad_norm_ does. fp32 [parameters], side by side.
+struct Clip {
+    double norm = 0, scale = 1;
+};
+Clip clip(const torch::Tensor& gradients, double limit);
 
 }  // namespace qlora::train

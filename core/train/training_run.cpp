@@ -268,9 +268,10 @@ void TrainingRun::train_step() {
         (sum / static_cast<double>(done.trained_tokens)).backward();
     }
     loss /= static_cast<double>(done.trained_tokens);
-    done.grad_norm = clip_gradients(adapter_->gradients(), recipe_.train.max_grad_norm);
+    const Clip clipped = clip(adapter_->gradients(), recipe_.train.max_grad_norm);
+    done.grad_norm = clipped.norm;
     done.skipped = !std::isfinite(loss) || !std::isfinite(done.grad_norm);
-    if (!done.skipped) optimizer_->step(adapter_->values(), adapter_->gradients(), learning_rate);
+    if (!done.skipped) optimizer_->step(adapter_->values(), adapter_->gradients(), learning_rate, clipped.scale);
     adapter_->gradients().zero_();
 
     ++state_.step;

@@ -88,8 +88,8 @@ int run(const std::string& path, std::map<std::string, std::string> flags) {
             memory::TagScope scope(MemoryTag::activations);
             loss.backward();
         }
-        train::clip_gradients(adapter->gradients(), 1);
-        optimizer.step(adapter->values(), adapter->gradients(), 2e-4);
+        const double scale = train::clip(adapter->gradients(), 1).scale;
+        optimizer.step(adapter->values(), adapter->gradients(), 2e-4, scale);
         adapter->gradients().zero_();
         if (step > 0) times.push_back(seconds_since(start));
     }

@@ -1,62 +1,72 @@
 #include "core/nn/functions/elementwise.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
+
+#include "kernels/elementwise.h"
+#include "kernels/norm.h"
 
 namespace qlora::nn {
 
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using Kind = Source::Kind;
 
 namespace {
 
-class RmsNorm : public torch::autograd::Function<RmsNorm> {
-  public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, double eps) {
-        Tensor wide = x.to(torch::kFloat32);
-        Tensor inverse = wide.square().mean(-1, true).add_(eps).rsqrt_();
-        ctx->save_for_backward({x, inverse, weight});
-        return (wide * inverse).mul_(weight).to(x.scalar_type());
-    }
-    static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-        auto saved = ctx->get_saved_variables();
-        const Tensor &inverse = saved[1], &weight = saved[2];
-        Tensor normed = saved[0].to(torch::kFloat32) * inverse;
-        Tensor g = gradients[0].to(torch::kFloat32) * weight;
-        Tensor along = (g * normed).mean(-1, true);
-        return {g.sub_(normed.mul_(along)).mul_(inverse).to(saved[0].scalar_type()), Tensor(), Tensor()};
-    }
-};
+// Numbers that a thread should have at least.
+constexpr std::int64_t share = 1 << 14;
 
-// Rotates the first 2 * half features of each head; `sign` -1 rotates back.
-Tensor rotated(const Tensor& x, const Tensor& cosine, const Tensor& sine, double sign) {
-    const std::int64_t half = cosine.size(-1);
-    Tensor y = torch::empty_like(x, at::MemoryFormat::Contiguous);
-    Tensor c = cosine.unsqueeze(1).to(x.scalar_type()), s = (sine * sign).unsqueeze(1).to(x.scalar_type());
-    Tensor first = x.narrow(-1, 0, half), second = x.narrow(-1, half, half);
-    Tensor out_first = y.narrow(-1, 0, half), out_second = y.narrow(-1, half, half);
-    at::mul_out(out_first, first, c);
-    out_first.addcmul_(second, s, -1);
-    at::mul_out(out_second, second, c);
-    out_second.addcmul_(first, s);
-    if (const std::int64_t rest = x.size(-1) - 2 * half; rest > 0)
-        y.narrow(-1, 2 * half, rest).copy_(x.narrow(-1, 2 * half, rest));
+// Whether our own kernels take it.
+bool ours(const Tensor& x) { return x.is_cpu() && x.scalar_type() == torch::kFloat32; }
+
+// Calls f(first row, rows) on all threads.
+template <typename F>
+void for_rows(std::int64_t rows, std::int64_t width, F f) {
+    at::parallel_for(0, rows, std::max<std::int64_t>(1, share / std::max<std::int64_t>(1, width)),
+                     [&](std::int64_t begin, std::int64_t end) { f(begin, end - begin); });
+}
+
+Tensor normed(const Tensor& given, const NormRule& rule) {
+    const std::int64_t width = given.size(-1);
+    if (!ours(given)) {
+        const Tensor wide = given.to(torch::kFloat32);
+        const Tensor centre = rule.centred ? wide - wide.mean(-1, true) : wide;
+        Tensor y = centre * (centre.square().mean(-1, true) + rule.eps).rsqrt() * rule.weight;
+        return (rule.bias.defined() ? y + rule.bias : y).to(given.scalar_type());
+    }
+    const Tensor x = given.contiguous(), weight = rule.weight.contiguous(), bias = rule.bias.defined() ? rule.bias.contiguous() : rule.bias;
+    Tensor y = torch::empty_like(x);
+    const kernels::NormRule kernel{rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(),
+                                   bias.defined() ? bias.const_data_ptr<float>() : nullptr};
+    for_rows(x.numel() / std::max<std::int64_t>(1, width), width, [&, in = x.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
+        kernels::norm(kernel, in + first * width, rows, width, out + first * width);
+    });
     return y;
 }
 
-class Rotate : public torch::autograd::Function<Rotate> {
-  public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& cosine, const Tensor& sine) {
-        ctx->save_for_backward({cosine, sine});
-        return rotated(x, cosine, sine, 1);
+Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& gradient) {
+    const std::int64_t width = given.size(-1);
+    if (!ours(given)) {
+        const Tensor wide = given.to(torch::kFloat32), centre = rule.centred ? wide - wide.mean(-1, true) : wide;
+        const Tensor inverse = (centre.square().mean(-1, true) + rule.eps).rsqrt(), normed = centre * inverse;
+        Tensor g = gradient.to(torch::kFloat32) * rule.weight;
+        Tensor dx = g - normed * (g * normed).mean(-1, true);
+        if (rule.centred) dx = dx - g.mean(-1, true);
+        return (dx * inverse).to(given.scalar_type());
     }
-    static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-        auto saved = ctx->get_saved_variables();
-        return {rotated(gradients[0], saved[0], saved[1], -1), Tensor(), Tensor()};
-    }
-};
+    const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
+    Tensor dx = torch::empty_like(x);
+    const kernels::NormRule kernel{rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(), nullptr};
+    for_rows(x.numel() / std::max<std::int64_t>(1, width), width,
+             [&, in = x.const_data_ptr<float>(), g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
+                 kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
+             });
+    return dx;
+}
 
-Tensor activate(const Tensor& x, Activation activation) {
+Tensor activated(const Tensor& x, Activation activation) {
     switch (activation) {
         case Activation::silu: return at::silu(x);
         case Activation::gelu: return at::gelu(x);
@@ -67,7 +77,7 @@ Tensor activate(const Tensor& x, Activation activation) {
     return at::relu(x);
 }
 
-Tensor activate_backward(const Tensor& gradient, const Tensor& x, Activation activation) {
+Tensor activated_backward(const Tensor& gradient, const Tensor& x, Activation activation) {
     switch (activation) {
         case Activation::silu: return at::silu_backward(gradient, x);
         case Activation::gelu: return at::gelu_backward(gradient, x);
@@ -78,34 +88,141 @@ Tensor activate_backward(const Tensor& gradient, const Tensor& x, Activation act
     return at::threshold_backward(gradient, x, 0);
 }
 
-class Gated : public torch::autograd::Function<Gated> {
+// The gate and what it lets through, [T, width] each; and where their gradients go.
+struct Gated {
+    Tensor gate, up;
+    explicit Gated(const Tensor& x, const Tensor& other) {
+        const std::int64_t width = other.defined() ? x.size(1) : x.size(1) / 2;
+        gate = other.defined() ? x : x.narrow(1, 0, width);
+        up = other.defined() ? other : x.narrow(1, width, width);
+    }
+    bool own(Activation activation) const {
+        return ours(gate) && (activation == Activation::silu || activation == Activation::gelu_tanh) && gate.stride(1) == 1 &&
+               up.stride(1) == 1 && gate.stride(0) == up.stride(0);
+    }
+};
+kernels::Gate gate_of(Activation activation) { return activation == Activation::silu ? kernels::Gate::silu : kernels::Gate::gelu_tanh; }
+
+Tensor gated(const Source& source) {
+    const Gated in(source.x, source.up);
+    if (!in.own(source.activation)) return activated(in.gate, source.activation).mul_(in.up);
+    const std::int64_t width = in.gate.size(1), stride = in.gate.stride(0);
+    Tensor y = torch::empty({in.gate.size(0), width}, source.x.options());
+    for_rows(y.size(0), width, [&, gate = in.gate.const_data_ptr<float>(), up = in.up.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
+        kernels::gate(gate_of(source.activation), gate + first * stride, up + first * stride, stride, rows, width, out + first * width);
+    });
+    return y;
+}
+
+SourceGradients gated_backward(const Source& source, const Tensor& gradient) {
+    const Gated in(source.x, source.up);
+    SourceGradients found{torch::empty_like(source.x), source.up.defined() ? torch::empty_like(source.up) : Tensor()};
+    Gated out(found.x, found.up);
+    if (!in.own(source.activation) || out.gate.strides() != in.gate.strides() || out.up.strides() != in.up.strides()) {
+        out.up.copy_(activated(in.gate, source.activation).mul_(gradient));
+        out.gate.copy_(activated_backward(gradient * in.up, in.gate, source.activation));
+        return found;
+    }
+    const Tensor dy = gradient.contiguous();
+    const std::int64_t width = in.gate.size(1), stride = in.gate.stride(0);
+    for_rows(dy.size(0), width,
+             [&, gate = in.gate.const_data_ptr<float>(), up = in.up.const_data_ptr<float>(), g = dy.const_data_ptr<float>(),
+              dgate = out.gate.data_ptr<float>(), dup = out.up.data_ptr<float>()](auto first, auto rows) {
+                 kernels::gate_backward(gate_of(source.activation), gate + first * stride, up + first * stride, stride, g + first * width, rows,
+                                        width, dgate + first * stride, dup + first * stride);
+             });
+    return found;
+}
+
+struct Held : torch::CustomClassHolder {
+    explicit Held(Source s) : source(std::move(s)) {}
+    Source source;  // without its x and up, which autograd keeps
+};
+
+class Made : public torch::autograd::Function<Made> {
   public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& gate, const Tensor& up, std::int64_t activation) {
-        ctx->save_for_backward({gate, up});
-        ctx->saved_data["activation"] = activation;
-        return activate(gate, static_cast<Activation>(activation)).mul_(up);
+    // Function::apply takes no undefined tensors: no `up` is an empty one.
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, Source source) {
+        ctx->save_for_backward({x, up});
+        Tensor y = made(source);
+        source.x = source.up = Tensor();
+        ctx->saved_data["source"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(std::move(source)));
+        return y;
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+        Source source = c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["source"].toCapsule())->source;
+        const auto saved = ctx->get_saved_variables();
+        source.x = saved[0];
+        if (saved[1].numel() > 0) source.up = saved[1];
+        auto [x, up] = made_backward(source, gradients[0]);
+        return {x, up, Tensor()};
+    }
+};
+
+Tensor rotated(const Tensor& given, const Tensor& cosine, const Tensor& sine, bool backward) {
+    const std::int64_t half = cosine.size(-1), heads = given.size(1), dim = given.size(2);
+    if (ours(given) && cosine.scalar_type() == torch::kFloat32) {
+        // Heads side by side; rows may be apart, as in a fused projection.
+        const Tensor x = given.stride(2) == 1 && given.stride(1) == dim ? given : given.contiguous();
+        const Tensor cosines = cosine.contiguous(), sines = sine.contiguous();
+        Tensor y = torch::empty(given.sizes(), given.options());
+        for_rows(x.size(0), heads * dim, [&, in = x.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
+            const kernels::Rotation rotation{heads, dim, half, cosines.const_data_ptr<float>() + first * half,
+                                             sines.const_data_ptr<float>() + first * half, backward};
+            kernels::rotate(rotation, in + first * x.stride(0), x.stride(0), rows, out + first * heads * dim);
+        });
+        return y;
+    }
+    Tensor y = torch::empty_like(given, at::MemoryFormat::Contiguous);
+    Tensor c = cosine.unsqueeze(1).to(given.scalar_type()), s = (backward ? -sine : sine).unsqueeze(1).to(given.scalar_type());
+    Tensor first = given.narrow(-1, 0, half), second = given.narrow(-1, half, half);
+    y.narrow(-1, 0, half).copy_(first * c - second * s);
+    y.narrow(-1, half, half).copy_(second * c + first * s);
+    if (const std::int64_t rest = dim - 2 * half; rest > 0) y.narrow(-1, 2 * half, rest).copy_(given.narrow(-1, 2 * half, rest));
+    return y;
+}
+
+class Rotate : public torch::autograd::Function<Rotate> {
+  public:
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& cosine, const Tensor& sine) {
+        ctx->save_for_backward({cosine, sine});
+        return rotated(x, cosine, sine, false);
     }
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         auto saved = ctx->get_saved_variables();
-        const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
-        Tensor dup = activate(saved[0], activation).mul_(gradients[0]);
-        Tensor dgate = activate_backward(gradients[0] * saved[1], saved[0], activation);
-        return {dgate, dup, Tensor()};
+        return {rotated(gradients[0], saved[0], saved[1], true), Tensor(), Tensor()};
     }
 };
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, double offset) {
-    return RmsNorm::apply(x, offset == 0 ? weight : weight + offset, eps);
+Tensor made(const Source& source) {
+    torch::NoGradGuard no_grad;
+    switch (source.kind) {
+        case Kind::plain: return source.x;
+        case Kind::norm: return normed(source.x, source.norm);
+        case Kind::activation: return activated(source.x, source.activation);
+        case Kind::gate: break;
+    }
+    return gated(source);
+}
+
+SourceGradients made_backward(const Source& source, const Tensor& gradient) {
+    torch::NoGradGuard no_grad;
+    switch (source.kind) {
+        case Kind::plain: return {gradient, {}};
+        case Kind::norm: return {normed_backward(source.x, source.norm, gradient), {}};
+        case Kind::activation: return {activated_backward(gradient, source.x, source.activation), {}};
+        case Kind::gate: break;
+    }
+    return gated_backward(source, gradient);
+}
+
+Tensor differentiable(const Source& source) {
+    if (source.kind == Kind::plain) return source.x;
+    return Made::apply(source.x, source.up.defined() ? source.up : torch::empty({0}), source);
 }
 
 Tensor rotate(const Tensor& x, const Tensor& cosine, const Tensor& sine) { return Rotate::apply(x, cosine, sine); }
-
-Tensor activated(const Tensor& x, Activation activation) { return activate(x, activation); }
-
-Tensor gated(const Tensor& gate, const Tensor& up, Activation activation) {
-    return Gated::apply(gate, up, static_cast<std::int64_t>(activation));
-}
 
 }  // namespace qlora::nn

@@ -1,24 +1,48 @@
 #pragma once
-// Norms, rotary positions and gated activations with hand-written backward passes that recompute instead of saving.
+// Norms, rotary positions and activations with hand-written backward passes that recompute instead of saving. In fp32 on a
+// CPU they are our own kernels, on all threads; otherwise LibTorch's operations.
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 namespace qlora::nn {
 
-// RMSNorm (Zhang & Sennrich 2019): x / sqrt(mean(x^2) + eps) * (weight + offset). x [T, H]; weight [H] frozen, fp32.
-// `offset` is 1 for Gemma's convention, else 0. Saves x and one number a row.
-torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps, double offset = 0);
+enum class Activation { silu, gelu, gelu_tanh, relu, tanh };
+
+// RMSNorm (Zhang & Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight; centred, LayerNorm (Ba et al. 2016), with a bias or
+// none. Weight and bias [H]: frozen, fp32.
+struct NormRule {
+    torch::Tensor weight, bias;
+    double eps = 1e-6;
+    bool centred = false;
+};
+
+// Numbers that linear layers read, described by what they are made from: that is what a backward pass needs kept.
+struct Source {
+    enum class Kind : std::uint8_t {
+        plain,       // x
+        norm,        // norm(x), rows of the last dimension
+        activation,  // activation(x)
+        gate,        // activation(x) * up; without `up`, of the left half of x times its right half
+    };
+    Kind kind = Kind::plain;
+    torch::Tensor x, up{};
+    NormRule norm{};
+    Activation activation = Activation::silu;
+};
+inline Source plain(torch::Tensor x) { return {.x = std::move(x)}; }
+
+// The numbers, without and with a gradient; and the gradients of x and up (undefined where there is none) from theirs.
+torch::Tensor made(const Source& source);
+torch::Tensor differentiable(const Source& source);
+struct SourceGradients {
+    torch::Tensor x, up;
+};
+SourceGradients made_backward(const Source& source, const torch::Tensor& gradient);
 
 // Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: x [T, heads, D];
 // cosine, sine [T, R/2] with R <= D the rotated part. Saves nothing of x.
 torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cosine, const torch::Tensor& sine);
-
-enum class Activation { silu, gelu, gelu_tanh, relu, tanh };
-
-// activation(x); saves x only (tanh: its result).
-torch::Tensor activated(const torch::Tensor& x, Activation activation);
-
-// activation(gate) * up; saves its two inputs only.
-torch::Tensor gated(const torch::Tensor& gate, const torch::Tensor& up, Activation activation);
 
 }  // namespace qlora::nn

@@ -1,6 +1,9 @@
 #include "core/nn/functions/linear.h"
 
 #include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <array>
 
 #include "core/base/random.h"
 #include "core/nn/functions/dora.h"
@@ -33,77 +36,126 @@ Tensor apply_dropout(const Tensor& x, double p, const DropoutKey& key, std::uint
 
 namespace {
 
-// y = x W^T. Backward needs the weight alone.
-class FrozenLinear : public torch::autograd::Function<FrozenLinear> {
-  public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const quant::Weight* weight) {
-        poll();
-        ctx->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
-        return quant::matmul_transposed(x, *weight);
-    }
-    static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-        poll();
-        auto* weight = reinterpret_cast<const quant::Weight*>(ctx->saved_data["weight"].toInt());
-        return {quant::matmul(gradients[0].contiguous(), *weight), Tensor()};
-    }
+// A group of layers, as its backward pass needs it.
+struct Group : torch::CustomClassHolder {
+    struct Layer {
+        const quant::Weight* weight;
+        bool branched = false, drops = false;
+        double scale = 0, dropout = 0;
+        std::uint64_t stream = 0;
+        Tensor a_gradient, b_gradient;
+    };
+    Source source;  // without its x and up, which autograd keeps
+    std::vector<Layer> layers;
+    DropoutKey key;
+    bool branched = false;
 };
 
-// y = x W^T + (scale d(x) A^T) B^T; what is in brackets is saved, as `low`
-class LowRankLinear : public torch::autograd::Function<LowRankLinear> {
+// Adds a gradient to its place, or hands it over.
+Tensor delivered(Tensor gradient, Tensor& place) {
+    if (!place.defined()) return gradient;
+    place.add_(gradient);
+    return {};
+}
+
+class Linears : public torch::autograd::Function<Linears> {
   public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b,
-                          const quant::Weight* weight, const LowRank* branch, DropoutKey key) {
+    // parameters: a and b of every layer that has a branch, in order. Function::apply takes no undefined tensors: no `up` is an
+    // empty one. Saved: x, up, and of every branch what is between its factors, scale d(x) A^T, and its factors.
+    static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, at::TensorList parameters,
+                                 Source source, std::span<const FrozenLinear> layers, DropoutKey key) {
         poll();
-        const bool drop = key.training && branch->dropout > 0;
-        Tensor y = quant::matmul_transposed(x, *weight);
-        Tensor input = drop ? apply_dropout(x, branch->dropout, key, branch->stream) : x;
-        Tensor low = quant::matmul_transposed(input, a.to(x.scalar_type())).mul_(branch->scale);
-        quant::add_matmul_transposed(y, low, b.to(x.scalar_type()));
-        ctx->save_for_backward({x, low, a, b});
-        ctx->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
-        ctx->saved_data["scale"] = branch->scale;
-        ctx->saved_data["dropout"] = drop ? branch->dropout : 0.0;
-        ctx->saved_data["seed"] = static_cast<std::int64_t>(key.seed);
-        ctx->saved_data["step"] = static_cast<std::int64_t>(key.step);
-        ctx->saved_data["stream"] = static_cast<std::int64_t>(branch->stream);
-        return y;
+        auto group = c10::make_intrusive<Group>();
+        group->key = key;
+        const Tensor input = made(source);
+        const auto type = input.scalar_type();
+        variable_list results, lows;
+        std::size_t next = 0;
+        for (const auto& [weight, bias, branch] : layers) {
+            Group::Layer kept{.weight = weight};
+            Tensor y = quant::matmul_transposed(input, *weight);
+            if (bias.defined()) y.add_(bias);
+            if (branch != nullptr) {
+                kept = {weight, true, key.training && branch->dropout > 0, branch->scale, branch->dropout, branch->stream,
+                        branch->a_gradient, branch->b_gradient};
+                const Tensor &a = parameters[next++], &b = parameters[next++];
+                const Tensor given = kept.drops ? apply_dropout(input, branch->dropout, key, branch->stream) : input;
+                Tensor low = quant::matmul_transposed(given, a.to(type)).mul_(branch->scale);
+                quant::add_matmul_transposed(y, low, b.to(type));
+                lows.push_back(low);
+                group->branched = true;
+            }
+            group->layers.push_back(std::move(kept));
+            results.push_back(std::move(y));
+        }
+        // A plain source that no branch reads needs not be kept.
+        const bool keep = group->branched || source.kind != Source::Kind::plain;
+        const Tensor none = torch::empty({0}, input.options());
+        variable_list saved{keep ? x : none, keep ? up : none};
+        saved.insert(saved.end(), lows.begin(), lows.end());
+        saved.insert(saved.end(), parameters.begin(), parameters.end());
+        ctx->save_for_backward(std::move(saved));
+        ctx->set_materialize_grads(false);
+        source.x = source.up = Tensor();
+        group->source = std::move(source);
+        ctx->saved_data["group"] = c10::IValue::make_capsule(group);
+        return results;
     }
+
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         poll();
-        auto saved = ctx->get_saved_variables();
-        const Tensor &x = saved[0], &low = saved[1], &a = saved[2], &b = saved[3];
-        auto* weight = reinterpret_cast<const quant::Weight*>(ctx->saved_data["weight"].toInt());
-        const double scale = ctx->saved_data["scale"].toDouble(), dropout = ctx->saved_data["dropout"].toDouble();
-        const DropoutKey key{dropout > 0, static_cast<std::uint64_t>(ctx->saved_data["seed"].toInt()),
-                             static_cast<std::uint64_t>(ctx->saved_data["step"].toInt())};
-        const auto stream = static_cast<std::uint64_t>(ctx->saved_data["stream"].toInt());
-        const Tensor dy = gradients[0].contiguous();
-        const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type())).mul_(scale);
-        const Tensor input = dropout > 0 ? apply_dropout(x, dropout, key, stream) : x;
-        Tensor da = quant::matmul(dlow.t(), input).to(a.scalar_type());
-        Tensor db = quant::matmul(low.t(), dy).t().to(b.scalar_type());
-        Tensor dx;
-        if (ctx->needs_input_grad(0)) {
-            dx = quant::matmul(dy, *weight);
-            if (dropout > 0) {
-                dx.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type())), dropout, key, stream));
-            } else {
-                quant::add_matmul(dx, dlow, a.to(dy.scalar_type()));
-            }
+        auto group = c10::static_intrusive_pointer_cast<Group>(ctx->saved_data["group"].toCapsule());
+        const auto saved = ctx->get_saved_variables();
+        Source source = group->source;
+        source.x = saved[0];
+        if (saved[1].numel() > 0) source.up = saved[1];
+        const std::size_t branches = (saved.size() - 2) / 3;
+        const bool wanted = ctx->needs_input_grad(0);
+        const Tensor input = group->branched ? made(source) : Tensor();
+        variable_list found(2 * branches);
+        Tensor dinput;
+        std::size_t branch = 0;
+        for (std::size_t i = 0; i < group->layers.size(); ++i) {
+            auto& layer = group->layers[i];
+            const std::size_t mine = branch;
+            if (layer.branched) ++branch;
+            if (!gradients[i].defined()) continue;
+            const Tensor dy = gradients[i].contiguous();
+            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, *layer.weight);
+            else if (wanted) quant::add_matmul(dinput, dy, *layer.weight);
+            if (!layer.branched) continue;
+            const Tensor &low = saved[2 + mine], &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
+            const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type())).mul_(layer.scale);
+            const Tensor given = layer.drops ? apply_dropout(input, layer.dropout, group->key, layer.stream) : input;
+            found[2 * mine] = delivered(quant::matmul(dlow.t(), given).to(a.scalar_type()), layer.a_gradient);
+            found[2 * mine + 1] = delivered(quant::matmul(low.t(), dy).t().to(b.scalar_type()), layer.b_gradient);
+            if (!wanted) continue;
+            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type())), layer.dropout, group->key, layer.stream));
+            else quant::add_matmul(dinput, dlow, a.to(dy.scalar_type()));
         }
-        return {dx, da, db, Tensor(), Tensor(), Tensor()};
+        SourceGradients from;
+        if (dinput.defined()) from = made_backward(source, dinput);
+        variable_list all{from.x, from.up};
+        all.insert(all.end(), found.begin(), found.end());
+        all.resize(all.size() + 3);
+        return all;
     }
 };
 
 }  // namespace
 
+std::vector<Tensor> linears(const Source& source, std::span<const FrozenLinear> layers, const DropoutKey& dropout) {
+    variable_list parameters;
+    for (const auto& layer : layers)
+        if (layer.branch != nullptr) parameters.insert(parameters.end(), {layer.branch->a, layer.branch->b});
+    return Linears::apply(source.x, source.up.defined() ? source.up : torch::empty({0}), at::TensorList(parameters), source, layers, dropout);
+}
+
 Tensor linear(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const LowRank* branch,
               const DropoutKey& dropout) {
     const bool on = branch != nullptr && branch->enabled;
-    Tensor y = on && branch->magnitude.defined() ? dora_linear(x, weight, *branch, dropout)
-               : on
-                   ? LowRankLinear::apply(x, branch->a, branch->b, &weight, branch, dropout)
-                   : FrozenLinear::apply(x, &weight);
+    if (!on || !branch->magnitude.defined()) return linears(plain(x), std::array{FrozenLinear{&weight, bias, on ? branch : nullptr}}, dropout)[0];
+    Tensor y = dora_linear(x, weight, *branch, dropout);
     return bias.defined() ? y + bias.to(y.scalar_type()) : y;
 }
 

@@ -210,12 +210,65 @@ class FunctionsTest : public QObject {
         QVERIFY(torch::equal(linear(x, weight, {}, &branch, {}), base));
     }
 
-    void rms_norm() {
-        Tensor w = torch::rand({32}) + 0.5;
-        Function ours = [&](const auto& v) { return nn::rms_norm(v[0], w, 1e-5); };
-        Function plain = [&](const auto& v) { return v[0] * (v[0].square().mean(-1, true) + 1e-5).rsqrt() * w; };
-        QVERIFY(compare(ours, plain, {torch::randn({7, 32})}) < 1e-5);
-        QVERIFY(central_difference(ours, {torch::randn({7, 32})}) < 1e-2);
+    void norms_data() {
+        QTest::addColumn<bool>("centred");
+        QTest::addColumn<bool>("biased");
+        QTest::newRow("RMS") << false << false;
+        QTest::newRow("layer") << true << true;
+        QTest::newRow("layer without bias") << true << false;
+    }
+    void norms() {
+        QFETCH(bool, centred);
+        QFETCH(bool, biased);
+        Tensor w = torch::rand({37}) + 0.5, bias = biased ? torch::randn({37}) : Tensor();
+        Function ours = [&](const auto& v) { return differentiable({.kind = Source::Kind::norm, .x = v[0], .norm = {w, bias, 1e-5, centred}}); };
+        Function plain = [&](const auto& v) {
+            if (centred) return at::layer_norm(v[0], {37}, w, bias, 1e-5);
+            return v[0] * (v[0].square().mean(-1, true) + 1e-5).rsqrt() * w;
+        };
+        Tensor x = torch::randn({7, 37}) + 0.7;
+        QVERIFY(compare(ours, plain, {x}) < 1e-5);
+        QVERIFY(central_difference(ours, {x}) < 1e-2);
+    }
+
+    // Layers that read one norm, with branches and without, are those layers behind that norm.
+    void layers_that_read_the_same_numbers_are_one_function_data() {
+        QTest::addColumn<double>("dropout");
+        QTest::newRow("") << 0.0;
+        QTest::newRow("with dropout") << 0.25;
+    }
+    void layers_that_read_the_same_numbers_are_one_function() {
+        QFETCH(double, dropout);
+        const NormRule norm{torch::rand({64}) + 0.5, {}, 1e-5, false};
+        const auto first = quant::Weight::quantized(torch::randn({48, 64}), recipe::Precision::nf4),
+                   second = quant::Weight::quantized(torch::randn({32, 64}), recipe::Precision::int8);
+        Tensor bias = torch::randn({32});
+        LowRank branch{.scale = 1.5, .dropout = dropout, .stream = 4};
+        const DropoutKey key{true, 3, 5};
+        Function group = [&](const auto& v) {
+            branch.a = v[1];
+            branch.b = v[2];
+            const std::array layers{FrozenLinear{&first, {}, &branch}, FrozenLinear{&second, bias, nullptr}};
+            return torch::cat(linears({.kind = Source::Kind::norm, .x = v[0], .norm = norm}, layers, key), 1);
+        };
+        Function plain = [&](const auto& v) {
+            const Tensor x = v[0] * (v[0].square().mean(-1, true) + 1e-5).rsqrt() * norm.weight;
+            const Tensor given = dropout > 0 ? x * apply_dropout(torch::ones_like(v[0]), dropout, key, 4) : x;
+            return torch::cat({x.mm(first.dequantized().t()) + 1.5 * given.mm(v[1].t()).mm(v[2].t()), x.mm(second.dequantized().t()) + bias}, 1);
+        };
+        const std::vector<Tensor> at{torch::randn({9, 64}), torch::randn({4, 64}), torch::randn({48, 4})};
+        QVERIFY(compare(group, plain, at) < 1e-5);
+
+        // Where branches have a place for their gradients, these are added there.
+        const auto leaf = leaves(at);
+        branch.a_gradient = torch::ones({4, 64});
+        branch.b_gradient = torch::ones({48, 4});
+        group(leaf).sum().backward();
+        const auto reference = leaves(at);
+        plain(reference).sum().backward();
+        QVERIFY(!leaf[1].grad().defined());
+        QVERIFY(relative_difference(branch.a_gradient - 1, reference[1].grad()) < 1e-5);
+        QVERIFY(relative_difference(branch.b_gradient - 1, reference[2].grad()) < 1e-5);
     }
 
     void rotary_positions() {
@@ -241,7 +294,8 @@ class FunctionsTest : public QObject {
     }
     void gated_activations() {
         QFETCH(int, activation);
-        Function ours = [&](const auto& v) { return gated(v[0], v[1], static_cast<Activation>(activation)); };
+        const auto kind = static_cast<Activation>(activation);
+        Function ours = [&](const auto& v) { return differentiable({.kind = Source::Kind::gate, .x = v[0], .up = v[1], .activation = kind}); };
         Function plain = [&](const auto& v) {
             return (activation == 0   ? at::silu(v[0])
                     : activation == 1 ? at::gelu(v[0])
@@ -249,9 +303,23 @@ class FunctionsTest : public QObject {
                                       : at::relu(v[0])) *
                    v[1];
         };
-        std::vector<Tensor> at = {torch::randn({5, 40}), torch::randn({5, 40})};
+        std::vector<Tensor> at = {torch::randn({5, 43}) * 3, torch::randn({5, 43})};
         QVERIFY(compare(ours, plain, at) < 1e-5);
         if (activation != 3) QVERIFY(central_difference(ours, at) < 1e-2);
+        // One projection that holds both.
+        Function fused = [&](const auto& v) { return differentiable({.kind = Source::Kind::gate, .x = v[0], .activation = kind}); };
+        Function halves = [&](const auto& v) { return plain({v[0].narrow(1, 0, 43), v[0].narrow(1, 43, 43)}); };
+        QVERIFY(compare(fused, halves, {torch::cat(at, 1)}) < 1e-5);
+    }
+
+    void activations_data() { gated_activations_data(); }
+    void activations() {
+        QFETCH(int, activation);
+        Function ours = [&](const auto& v) { return differentiable({.kind = Source::Kind::activation, .x = v[0], .activation = static_cast<Activation>(activation)}); };
+        Function plain = [&](const auto& v) {
+            return activation == 0 ? at::silu(v[0]) : activation == 1 ? at::gelu(v[0]) : activation == 2 ? at::gelu(v[0], "tanh") : at::relu(v[0]);
+        };
+        QVERIFY(compare(ours, plain, {torch::randn({5, 40})}) < 1e-5);
     }
 
     void packed_segments_attend_to_themselves_alone_data() {

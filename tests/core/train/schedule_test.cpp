@@ -51,12 +51,16 @@ class ScheduleTest : public QObject {
     }
 
     void clipping_equals_pytorchs() {
-        torch::Tensor g = torch::tensor({3.0f, 4.0f});
-        QCOMPARE(clip_gradients(g, 1.0), 5.0);
-        QVERIFY(std::abs(g.norm().item<double>() - 1) < 1e-5);
-        QVERIFY(std::abs(clip_gradients(g, 2.0) - 1) < 1e-5);
-        torch::Tensor bad = torch::tensor({NAN, 1.0f});
-        QVERIFY(std::isnan(clip_gradients(bad, 1.0)));
+        const torch::Tensor g = torch::tensor({3.0f, 4.0f});
+        QCOMPARE(clip(g, 1.0).norm, 5.0);
+        QVERIFY(std::abs(clip(g, 1.0).scale - 0.2) < 1e-6);
+        QCOMPARE(clip(g, 6.0).scale, 1.0);
+        QCOMPARE(clip(g, 0.0).scale, 1.0);
+        const torch::Tensor large = torch::randn({300'000});
+        QVERIFY(std::abs(clip(large, 1.0).norm / large.to(torch::kFloat64).norm().item<double>() - 1) < 1e-6);
+        const torch::Tensor bad = torch::tensor({NAN, 1.0f});
+        QVERIFY(std::isnan(clip(bad, 1.0).norm));
+        QCOMPARE(clip(bad, 1.0).scale, 1.0);
     }
 };
 

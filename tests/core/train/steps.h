@@ -42,7 +42,7 @@ inline data::Batch to_batch(const Json& json, const nn::ModelConfig& config) {
 
 // The loss of each step.
 inline std::vector<double> train_on(nn::Model& model, adapters::Lora& adapter, const Json& batches, double learning_rate,
-                                    double weight_decay, double clip) {
+                                    double weight_decay, double limit) {
     recipe::Train options;
     options.weight_decay = weight_decay;
     train::AdamW optimizer(adapter.parameters(), options);
@@ -51,8 +51,8 @@ inline std::vector<double> train_on(nn::Model& model, adapters::Lora& adapter, c
         const auto batch = to_batch(json, model.config);
         torch::Tensor loss = model.loss_sum(batch) / static_cast<double>(batch.trained_tokens());
         loss.backward();
-        train::clip_gradients(adapter.gradients(), clip);
-        optimizer.step(adapter.values(), adapter.gradients(), learning_rate);
+        const double scale = train::clip(adapter.gradients(), limit).scale;
+        optimizer.step(adapter.values(), adapter.gradients(), learning_rate, scale);
         adapter.gradients().zero_();
         losses.push_back(loss.item<double>());
     }

@@ -1,0 +1,133 @@
+#include "kernels/elementwise.h"
+
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/elementwise.cpp"
+// clang-format off
+#include <hwy/foreach_target.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+#include "kernels/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qlora::kernels::HWY_NAMESPACE {
+
+void rotate_rows(const Rotation& rotation, const float* x, std::int64_t stride, std::int64_t rows, float* y) {
+    const auto [heads, dim, half, cosines, sines, backward] = rotation;
+    for (std::int64_t r = 0; r < rows; ++r, x += stride)
+        for (std::int64_t h = 0; h < heads; ++h, y += dim) {
+            const float* from = x + h * dim;
+            for_parts(half, [&, from, y, cosine = cosines + r * half, sine = sines + r * half](std::int64_t i, std::int64_t count) {
+                const Vector a = load_part(from + i, count), b = load_part(from + half + i, count), c = load_part(cosine + i, count);
+                const Vector s = backward ? hn::Neg(load_part(sine + i, count)) : load_part(sine + i, count);
+                store_part(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), y + i, count);
+                store_part(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), y + half + i, count);
+            });
+            if (from != y) std::copy(from + 2 * half, from + dim, y + 2 * half);
+        }
+}
+
+// sigmoid(z(x)), and z'(x).
+struct Gating {
+    Vector open, slope;
+};
+HWY_INLINE Gating gating(Gate kind, Vector x) {
+    const Vector one = hn::Set(floats, 1.0f);
+    Vector z = x, slope = one;
+    if (kind == Gate::gelu_tanh) {
+        const Vector twice = hn::Set(floats, 1.5957691216057308f);  // 2 sqrt(2/pi)
+        const Vector square = hn::Mul(x, x), cubic = hn::Set(floats, 0.044715f);
+        z = hn::Mul(twice, hn::MulAdd(hn::Mul(square, x), cubic, x));
+        slope = hn::Mul(twice, hn::MulAdd(hn::Mul(square, hn::Set(floats, 3.0f)), cubic, one));
+    }
+    return {hn::Div(one, hn::Add(one, hn::Exp(floats, hn::Neg(z)))), slope};
+}
+
+void gate_rows(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out) {
+    for (std::int64_t r = 0; r < rows; ++r, gate += stride, up += stride, out += width)
+        for_parts(width, [=](std::int64_t c, std::int64_t count) {
+            const Vector x = load_part(gate + c, count);
+            store_part(hn::Mul(hn::Mul(x, gating(kind, x).open), load_part(up + c, count)), out + c, count);
+        });
+}
+
+void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
+                        std::int64_t width, float* dgate, float* dup) {
+    for (std::int64_t r = 0; r < rows; ++r, gate += stride, up += stride, dgate += stride, dup += stride, dout += width)
+        for_parts(width, [=](std::int64_t c, std::int64_t count) {
+            const Vector x = load_part(gate + c, count), u = load_part(up + c, count), d = load_part(dout + c, count);
+            const auto [open, slope] = gating(kind, x);
+            const Vector act = hn::Mul(x, open);
+            // act' = open + x open (1 - open) z'
+            const Vector derivative = hn::MulAdd(hn::Mul(act, hn::Sub(hn::Set(floats, 1.0f), open)), slope, open);
+            store_part(hn::Mul(hn::Mul(d, u), derivative), dgate + c, count);
+            store_part(hn::Mul(d, act), dup + c, count);
+        });
+}
+
+void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients,
+                        double* losses) {
+    for (std::int64_t r = 0; r < rows; ++r, logits += classes) {
+        Vector largest = hn::Set(floats, logits[0]);
+        float most = logits[0];
+        const std::int64_t whole = classes / lanes * lanes;
+        for (std::int64_t i = 0; i < whole; i += lanes) largest = hn::Max(largest, hn::LoadU(floats, logits + i));
+        most = hn::GetLane(hn::MaxOfLanes(floats, largest));
+        for (std::int64_t i = whole; i < classes; ++i) most = std::max(most, logits[i]);
+        const float target = logits[targets[r]];
+        const Vector shift = hn::Set(floats, most);
+        Vector sums = hn::Zero(floats), nothing = hn::Zero(floats);
+        auto exponential = [&](Vector x) {
+            nothing = hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a logit is: its exponential would be 0
+            return hn::Exp(floats, hn::Sub(x, shift));
+        };
+        for (std::int64_t i = 0; i < whole; i += lanes) {
+            const Vector e = exponential(hn::LoadU(floats, logits + i));
+            sums = hn::Add(sums, e);
+            if (gradients) hn::StoreU(e, floats, logits + i);
+        }
+        float sum = sum_of(hn::Add(sums, nothing));
+        for (std::int64_t i = whole; i < classes; ++i) {
+            const float e = std::exp(logits[i] - most);
+            sum += e;
+            if (gradients) logits[i] = e;
+        }
+        losses[r] = std::log(static_cast<double>(sum)) + (static_cast<double>(most) - static_cast<double>(target));
+        if (!gradients) continue;
+        const Vector share = hn::Set(floats, 1 / sum);
+        for_parts(classes, [&](std::int64_t i, std::int64_t count) {
+            store_part(hn::Mul(load_part(logits + i, count), share), logits + i, count);
+        });
+        logits[targets[r]] -= 1;
+    }
+}
+
+}  // namespace qlora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qlora::kernels {
+
+HWY_EXPORT(rotate_rows);
+HWY_EXPORT(gate_rows);
+HWY_EXPORT(gate_rows_backward);
+HWY_EXPORT(cross_entropy_rows);
+
+void rotate(const Rotation& rotation, const float* x, std::int64_t stride, std::int64_t rows, float* y) {
+    HWY_DYNAMIC_DISPATCH(rotate_rows)(rotation, x, stride, rows, y);
+}
+void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out) {
+    HWY_DYNAMIC_DISPATCH(gate_rows)(kind, gate, up, stride, rows, width, out);
+}
+void gate_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
+                   std::int64_t width, float* dgate, float* dup) {
+    HWY_DYNAMIC_DISPATCH(gate_rows_backward)(kind, gate, up, stride, dout, rows, width, dgate, dup);
+}
+void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients, double* losses) {
+    HWY_DYNAMIC_DISPATCH(cross_entropy_rows)(logits, rows, classes, targets, gradients, losses);
+}
+
+}  // namespace qlora::kernels
+#endif

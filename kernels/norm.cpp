@@ -1,0 +1,87 @@
+#include "kernels/norm.h"
+
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/norm.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qlora::kernels::HWY_NAMESPACE {
+
+// A row's mean, 0 without centring, and 1 / sqrt(variance + epsilon).
+struct Moments {
+    float mean, inverse;
+};
+Moments moments(const NormRule& rule, const float* x, std::int64_t width) {
+    const auto n = static_cast<float>(width);
+    float mean = 0;
+    if (rule.centred) {
+        Vector sums = hn::Zero(floats);
+        for_parts(width, [&](std::int64_t c, std::int64_t count) { sums = hn::Add(sums, load_part(x + c, count)); });
+        mean = sum_of(sums) / n;
+    }
+    Vector squares = hn::Zero(floats);
+    const Vector centre = hn::Set(floats, mean);
+    for_parts(width, [&](std::int64_t c, std::int64_t count) {
+        Vector d = hn::Sub(load_part(x + c, count), centre);
+        if (count < lanes) d = hn::IfThenElseZero(hn::FirstN(floats, static_cast<std::size_t>(count)), d);
+        squares = hn::MulAdd(d, d, squares);
+    });
+    return {mean, 1 / std::sqrt(sum_of(squares) / n + rule.epsilon)};
+}
+
+void norm_rows(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y) {
+    for (std::int64_t r = 0; r < rows; ++r, x += width, y += width) {
+        const auto [mean, inverse] = moments(rule, x, width);
+        const Vector centre = hn::Set(floats, mean), factor = hn::Set(floats, inverse);
+        for_parts(width, [&, x, y](std::int64_t c, std::int64_t count) {
+            Vector v = hn::Mul(hn::Mul(hn::Sub(load_part(x + c, count), centre), factor), load_part(rule.weight + c, count));
+            if (rule.bias != nullptr) v = hn::Add(v, load_part(rule.bias + c, count));
+            store_part(v, y + c, count);
+        });
+    }
+}
+
+// With n = (x - mean) * inverse and g = dy * weight: dx = inverse * (g - mean(g) - n mean(g n)), mean(g) with centring only.
+void norm_rows_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width,
+                        float* dx) {
+    for (std::int64_t r = 0; r < rows; ++r, x += width, dy += width, dx += width) {
+        const auto [mean, inverse] = moments(rule, x, width);
+        const Vector centre = hn::Set(floats, mean), factor = hn::Set(floats, inverse);
+        Vector sums = hn::Zero(floats), products = hn::Zero(floats);
+        for_parts(width, [&, x, dy](std::int64_t c, std::int64_t count) {
+            const Vector g = hn::Mul(load_part(dy + c, count), load_part(rule.weight + c, count));
+            sums = hn::Add(sums, g);
+            products = hn::MulAdd(g, hn::Mul(hn::Sub(load_part(x + c, count), centre), factor), products);
+        });
+        const auto n = static_cast<float>(width);
+        const Vector shift = hn::Set(floats, rule.centred ? sum_of(sums) / n : 0.0f), along = hn::Set(floats, sum_of(products) / n);
+        for_parts(width, [&, x, dy, dx](std::int64_t c, std::int64_t count) {
+            const Vector g = hn::Mul(load_part(dy + c, count), load_part(rule.weight + c, count));
+            const Vector normed = hn::Mul(hn::Sub(load_part(x + c, count), centre), factor);
+            store_part(hn::Mul(factor, hn::Sub(hn::Sub(g, shift), hn::Mul(normed, along))), dx + c, count);
+        });
+    }
+}
+
+}  // namespace qlora::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qlora::kernels {
+
+HWY_EXPORT(norm_rows);
+HWY_EXPORT(norm_rows_backward);
+
+void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y) {
+    HWY_DYNAMIC_DISPATCH(norm_rows)(rule, x, rows, width, y);
+}
+void norm_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
+    HWY_DYNAMIC_DISPATCH(norm_rows_backward)(rule, x, dy, rows, width, dx);
+}
+
+}  // namespace qlora::kernels
+#endif

@@ -1,0 +1,23 @@
+#pragma once
+// Normalisation of rows: RMSNorm (Zhang and Sennrich 2019), and LayerNorm (Ba et al. 2016), which also centres them.
+
+#include <cstdint>
+
+namespace qlora::kernels {
+
+struct NormRule {
+    bool centred = false;  // LayerNorm
+    float epsilon = 1e-6f;
+    const float* weight = nullptr;  // [width]
+    const float* bias = nullptr;    // [width] or null
+};
+
+// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, a row at a time; without centring the mean counts as 0.
+// x, y: fp32 [rows, width] without gaps; y may be x. Pure, single-threaded, no allocation, no exceptions.
+void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y);
+
+// The gradient of x from that of y, all [rows, width]; dx may be dy.
+void norm_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width,
+                   float* dx);
+
+}  // namespace qlora::kernels
