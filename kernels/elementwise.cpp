@@ -42,7 +42,9 @@ HWY_INLINE Gating gating(Gate kind, Vector x) {
         z = hn::Mul(twice, hn::MulAdd(hn::Mul(square, x), cubic, x));
         slope = hn::Mul(twice, hn::MulAdd(hn::Mul(square, hn::Set(floats, 3.0f)), cubic, one));
     }
-    return {hn::Div(one, hn::Add(one, hn::Exp(floats, hn::Neg(z)))), slope};
+    // Beyond 88 the exponential overflows, and the sigmoid is what it is there.
+    const Vector bounded = hn::Min(hn::Neg(z), hn::Set(floats, 88.0f));
+    return {hn::Div(one, hn::Add(one, hn::Exp(floats, bounded))), slope};
 }
 
 void gate_rows(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out) {

@@ -16,14 +16,16 @@ namespace qlora::kernels::HWY_NAMESPACE {
 // A block of A: depth elements of some rows, each row padded so that rows do not evict each other from the
 // first-level cache. A block of B: panels of `width` columns, `depth` elements deep, the columns of one depth
 // side by side.
-inline constexpr std::int64_t depth = 256, a_pitch = depth + 16, width = 2 * lanes, b_columns = 256;
+inline constexpr std::int64_t depth = 256, a_pitch = depth + 16, width = 2 * lanes;
+// AVX-512 comes with second-level caches of a MiB and more, half of which the panels take.
+inline constexpr std::int64_t b_columns = lanes == 16 ? 512 : 256;
 // Rows of C made at a time, in as many accumulators as the registers hold beside two vectors of B and one of
 // A.
 inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
 inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
 inline constexpr std::int64_t largest_gguf_block = 256;  // elements
 // Rows of W expanded at a time.
-inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = depth + 2 * largest_gguf_block;
+inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = std::max(depth, b_columns) + 2 * largest_gguf_block;
 
 // The workspace's parts.
 struct Workspace {

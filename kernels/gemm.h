@@ -28,7 +28,7 @@ AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols,
 enum class Side : std::uint8_t { transposed, plain };
 
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold numbers, whichever.
-inline constexpr std::int64_t gemm_workspace = std::int64_t{104} << 10;
+inline constexpr std::int64_t gemm_workspace = std::int64_t{168} << 10;
 // Columns of C are best split between threads at multiples of this.
 inline constexpr std::int64_t gemm_columns = 32;
 

@@ -196,7 +196,7 @@ class TargetTreeTest : public QObject {
         QVERIFY(selects_the_checked(tree, linears));
         // Kinds and single layers switched in a fixed disorder.
         std::vector<QModelIndex> lines;
-        const std::function<void(const QModelIndex&)> gather = [&](const QModelIndex& parent) {
+        const std::function<void(QModelIndex)> gather = [&](QModelIndex parent) {  // by value: lines move as they grow
             for (int row = 0; row < tree.rowCount(parent); ++row) {
                 lines.push_back(tree.index(row, 0, parent));
                 gather(lines.back());
