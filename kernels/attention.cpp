@@ -103,7 +103,7 @@ void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, Mu
         const std::int64_t pitch = padded(keys.count());
         multiply_matrix(q.data + begin * q.stride, q.stride, count,
                         rows_of(k, keys.begin, keys.count(), s.dim), Side::transposed, 0, keys.count(),
-                        scores, pitch, false, workspace);
+                        scores, pitch, false, workspace, s.arithmetic);
         for (std::int64_t i = 0; i < count; ++i) {
             const Keys mine = visible(s, begin + i, begin + i + 1);
             float* row = scores + i * pitch;
@@ -114,7 +114,7 @@ void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, Mu
             scores[count * pitch + i] = 1 / sum;
         }
         multiply_matrix(scores, pitch, count, rows_of(v, keys.begin, keys.count(), s.dim), Side::plain, 0,
-                        s.dim, out.data + begin * out.stride, out.stride, false, workspace);
+                        s.dim, out.data + begin * out.stride, out.stride, false, workspace, s.arithmetic);
         for (std::int64_t i = 0; i < count; ++i)
             for (std::int64_t d = 0; d < s.dim; ++d)
                 out.data[(begin + i) * out.stride + d] *= scores[count * pitch + i];
@@ -176,18 +176,18 @@ void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadR
         }
         const auto queries = rows_of(q, begin, count, s.dim), douts = rows_of(dout, begin, count, s.dim);
         multiply_matrix(k.data + keys.begin * k.stride, k.stride, keys.count(), queries, Side::transposed, 0,
-                        count, probabilities, pitch, false, workspace);
+                        count, probabilities, pitch, false, workspace, s.arithmetic);
         multiply_matrix(v.data + keys.begin * v.stride, v.stride, keys.count(), douts, Side::transposed, 0,
-                        count, gradients, pitch, false, workspace);
+                        count, gradients, pitch, false, workspace, s.arithmetic);
         score_gradients(s, begin, count, keys, pitch, logs, deltas, probabilities, gradients);
         multiply_matrix(probabilities, pitch, keys.count(), douts, Side::plain, 0, s.dim,
-                        dv.data + keys.begin * dv.stride, dv.stride, true, workspace);
+                        dv.data + keys.begin * dv.stride, dv.stride, true, workspace, s.arithmetic);
         multiply_matrix(gradients, pitch, keys.count(), queries, Side::plain, 0, s.dim,
-                        dk.data + keys.begin * dk.stride, dk.stride, true, workspace);
+                        dk.data + keys.begin * dk.stride, dk.stride, true, workspace, s.arithmetic);
         const std::int64_t turned_pitch = padded(keys.count());
         transpose_matrix(gradients, pitch, keys.count(), count, turned, turned_pitch);
         multiply_matrix(turned, turned_pitch, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::plain,
-                        0, s.dim, dq.data + begin * dq.stride, dq.stride, false, workspace);
+                        0, s.dim, dq.data + begin * dq.stride, dq.stride, false, workspace, s.arithmetic);
     }
 }
 

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "kernels/gemm.h"
+
 namespace qlora::kernels {
 
 // Rows of `dim` floats, each `stride` floats after the one before.
@@ -27,6 +29,7 @@ struct AttentionShape {
     float scale = 1;
     bool causal = true;
     std::int64_t window = 0;
+    Arithmetic arithmetic = Arithmetic::fp32;  // of the products
 };
 
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold finite numbers.

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/gemm_bf16.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cpp"
 #include <hwy/foreach_target.h>
@@ -13,10 +15,10 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
-// A block of A: depth elements of some rows, each row padded so that rows do not evict each other from the
-// first-level cache. A block of B: panels of `width` columns, `depth` elements deep, the columns of one depth
-// side by side.
-inline constexpr std::int64_t depth = 256, a_pitch = depth + 16, width = 2 * lanes;
+// A block of A: some elements of some rows, each row padded so that rows do not evict each other from the
+// first-level cache. A block of B: panels of `width` columns, the columns of one element side by side; in bf16
+// the columns of two elements that follow each other, each column's two together.
+inline constexpr std::int64_t width = 2 * lanes;
 // AVX-512 comes with second-level caches of a MiB and more, half of which the panels take.
 inline constexpr std::int64_t b_columns = lanes == 16 ? 512 : 256;
 // Rows of C made at a time, in as many accumulators as the registers hold beside two vectors of B and one of
@@ -24,16 +26,17 @@ inline constexpr std::int64_t b_columns = lanes == 16 ? 512 : 256;
 inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
 inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
 inline constexpr std::int64_t largest_gguf_block = 256;  // elements
+// Elements of a block at most, and bytes of a row of A and of a column of B.
+inline constexpr std::int64_t fp32_depth = 256, bf16_depth = 512, depth_bytes = fp32_depth * 4, a_pitch_bytes = depth_bytes + 64;
 // Rows of W expanded at a time.
-inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = std::max(depth, b_columns) + 2 * largest_gguf_block;
+inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = std::max(bf16_depth, b_columns) + 2 * largest_gguf_block;
 
-// The workspace's parts.
-struct Workspace {
-    explicit Workspace(float* memory) : a(memory), b(a + a_rows * a_pitch), expanded(b + depth * b_columns) {}
-    float *a, *b, *expanded;
-};
-static_assert(a_rows * a_pitch + depth * b_columns + expanded_rows * expanded_pitch <= gemm_workspace);
+// The workspace's parts, in floats.
+inline constexpr std::int64_t a_floats = a_rows * a_pitch_bytes / 4, b_floats = b_columns * depth_bytes / 4,
+                              expanded_floats = expanded_rows * expanded_pitch, narrow_floats = lanes * (bf16_depth / 2 + 16);
+static_assert(a_floats + b_floats + expanded_floats + narrow_floats <= gemm_workspace);
 static_assert(gemm_columns % width == 0 || lanes > 16);
+static_assert(lanes != 16 || (bf16::panel_columns == width && bf16::tile_rows == tile_rows));
 
 // Rows of W in fp32, `pitch` floats apart.
 struct Rows {
@@ -62,36 +65,17 @@ Rows expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64
     return {out + (begin - first), expanded_pitch};
 }
 
-// Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned. What a panel holds
-// behind its last column is computed with, and never stored.
-void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
-                     const Workspace& work) {
-    for (std::int64_t c = 0; c < columns; c += lanes) {
-        const std::int64_t count = std::min(lanes, columns - c);
-        Rows rows = expand(w, j + c, count, k, k + n, work.expanded);
-        if (count < lanes &&
-            rows.data != work.expanded) {  // rows behind the last may not be there to be read
-            for (std::int64_t r = 0; r < count; ++r)
-                std::memmove(work.expanded + r * expanded_pitch, rows.data + r * rows.pitch,
-                             n * sizeof(float));
-            rows = {work.expanded, expanded_pitch};
-        }
-        transpose_strip(rows.data, rows.pitch, n, work.b + c / width * width * depth + c % width, width);
-    }
+// Rows [row, row + count) of W^T's panels: as expand gives them, and `lanes` of them that may be read.
+Rows expand_lanes(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end,
+                  float* out) {
+    Rows rows = expand(w, row, count, begin, end, out);
+    if (count == lanes || rows.data == out) return rows;
+    for (std::int64_t r = 0; r < count; ++r)  // rows behind the last may not be there to be read
+        std::memmove(out + r * expanded_pitch, rows.data + r * rows.pitch, (end - begin) * sizeof(float));
+    return {out, expanded_pitch};
 }
 
-// Panels of the columns [j, j + columns) of W, rows [k, k + n).
-void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
-                const Workspace& work) {
-    for (std::int64_t row = 0; row < n; row += expanded_rows) {
-        const std::int64_t count = std::min(expanded_rows, n - row);
-        auto [x, pitch] = expand(w, k + row, count, j, j + columns, work.expanded);
-        for (std::int64_t r = 0; r < count; ++r, x += pitch)
-            for (std::int64_t c = 0; c < columns; c += width)
-                std::memcpy(work.b + c * depth + (row + r) * width, x + c,
-                            std::min(width, columns - c) * sizeof(float));
-    }
-}
+inline constexpr std::int64_t a_pitch = a_pitch_bytes / 4;
 
 // kRows rows of C by one panel's columns, over n elements.
 template <int kRows>
@@ -132,36 +116,134 @@ constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
 }
 inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows>());  // by rows - 1
 
-void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
-                  std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
-                  float* memory) {
-    const Workspace work(memory);
+// How blocks are packed and multiplied. What a panel holds behind its last column is computed with, and never
+// stored.
+class Fp32 {
+  public:
+    static constexpr std::int64_t depth = fp32_depth;
+    explicit Fp32(float* memory) : a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
+
+    void pack_row(std::int64_t r, const float* from, std::int64_t n) const { std::memcpy(a_ + r * a_pitch, from, n * sizeof(float)); }
+    // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned.
+    void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+        for (std::int64_t c = 0; c < columns; c += lanes) {
+            const Rows rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
+            transpose_strip(rows.data, rows.pitch, n, b_ + c / width * width * depth + c % width, width);
+        }
+    }
+    // Panels of the columns [j, j + columns) of W, rows [k, k + n).
+    void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+        for (std::int64_t row = 0; row < n; row += expanded_rows) {
+            const std::int64_t count = std::min(expanded_rows, n - row);
+            auto [x, pitch] = expand(w, k + row, count, j, j + columns, expanded_);
+            for (std::int64_t r = 0; r < count; ++r, x += pitch)
+                for (std::int64_t c = 0; c < columns; c += width)
+                    std::memcpy(b_ + c * depth + (row + r) * width, x + c, std::min(width, columns - c) * sizeof(float));
+        }
+    }
+    // Rows [first, last) of the block of A by the panel that begins at column p.
+    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
+                  std::int64_t columns, bool add) const {
+        tiles[last - first - 1](a_ + first * a_pitch, b_ + p * depth, n, c, c_stride, columns, add);
+    }
+
+  private:
+    float *a_, *b_, *expanded_;
+};
+
+#if HWY_TARGET == HWY_AVX3
+class Bf16 {
+  public:
+    static constexpr std::int64_t depth = bf16_depth;
+    explicit Bf16(float* memory)
+        : a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
+          expanded_(memory + a_floats + b_floats), narrow_(expanded_ + expanded_floats) {}
+
+    void pack_row(std::int64_t r, const float* from, std::int64_t n) const { bf16::narrow(from, n, a_ + r * pitch); }
+    void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+        constexpr std::int64_t pairs_pitch = bf16_depth / 2 + 16;
+        for (std::int64_t c = 0; c < columns; c += lanes) {
+            const Rows rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
+            for (std::int64_t r = 0; r < lanes; ++r)
+                bf16::narrow(rows.data + r * rows.pitch, n, reinterpret_cast<std::uint16_t*>(narrow_ + r * pairs_pitch));
+            // A pair of bf16 moves like a float.
+            transpose_strip(narrow_, pairs_pitch, (n + 1) / 2,
+                            reinterpret_cast<float*>(b_ + c / width * width * depth) + c % width, width);
+        }
+    }
+    void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+        static constexpr float zeros[width] = {};
+        for (std::int64_t row = 0; row < n; row += expanded_rows) {
+            const std::int64_t count = std::min(expanded_rows, n - row);
+            auto [x, x_pitch] = expand(w, k + row, count, j, j + columns, expanded_);
+            for (std::int64_t r = 0; r < count; r += 2, x += 2 * x_pitch)
+                for (std::int64_t c = 0; c < columns; c += width)
+                    bf16::pair(x + c, r + 1 < count ? x + x_pitch + c : zeros, std::min(width, columns - c),
+                               b_ + c * depth + (row + r) * width);
+        }
+    }
+    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
+                  std::int64_t columns, bool add) const {
+        bf16::multiply_tile(static_cast<int>(last - first), a_ + first * pitch, pitch, b_ + p * depth, (n + 1) / 2 * 2, c, c_stride,
+                            columns, add);
+    }
+
+  private:
+    static constexpr std::int64_t pitch = a_pitch_bytes / 2;
+    std::uint16_t *a_, *b_;
+    float *expanded_, *narrow_;
+};
+#endif
+
+// Blocks of nearly equal depth: a last one of a few elements would read and write C for little. They begin
+// where vectors and GGUF's blocks do.
+template <class Numbers>
+std::int64_t depth_of(const AnyMatrix& w, Side side, std::int64_t inner) {
+    const std::int64_t unit = side == Side::transposed && !w.packed ? std::max<std::int64_t>(32, block_elements(w.format)) : 32;
+    const std::int64_t blocks = (inner + Numbers::depth - 1) / Numbers::depth;
+    return std::min(Numbers::depth, ((inner + blocks - 1) / blocks + unit - 1) / unit * unit);
+}
+
+template <class Numbers>
+void multiply_in(const Numbers& numbers, const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+                 std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add) {
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
-    if (inner == 0 && !add)
-        for (std::int64_t i = 0; i < m; ++i)
-            std::fill(c + i * c_stride + begin, c + i * c_stride + end, 0.0f);
+    if (inner == 0) {
+        for (std::int64_t i = 0; i < m && !add; ++i) std::fill(c + i * c_stride + begin, c + i * c_stride + end, 0.0f);
+        return;
+    }
+    const std::int64_t depth = depth_of<Numbers>(w, side, inner);
     for (std::int64_t j = begin, columns = 0; j < end; j += columns) {
         // Where a thread begins amid a GGUF block, only its first columns share the block with another's.
         columns = std::min(b_columns - j % b_columns, end - j);
         for (std::int64_t k = 0; k < inner; k += depth) {
             const std::int64_t n = std::min(depth, inner - k);
-            (side == Side::transposed ? pack_transposed : pack_plain)(w, j, columns, k, n, work);
+            if (side == Side::transposed) numbers.pack_transposed(w, j, columns, k, n);
+            else numbers.pack_plain(w, j, columns, k, n);
             for (std::int64_t i = 0; i < m; i += a_rows) {
                 const std::int64_t rows = std::min(a_rows, m - i);
-                for (std::int64_t r = 0; r < rows; ++r)
-                    std::memcpy(work.a + r * a_pitch, a + (i + r) * a_stride + k, n * sizeof(float));
+                for (std::int64_t r = 0; r < rows; ++r) numbers.pack_row(r, a + (i + r) * a_stride + k, n);
                 // Tiles of nearly equal heights: a last one of a row or two would leave the units idle.
                 const std::int64_t count = (rows + tile_rows - 1) / tile_rows;
                 for (std::int64_t p = 0; p < columns; p += width)
                     for (std::int64_t t = 0; t < count; ++t) {
                         const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
-                        tiles[last - first - 1](work.a + first * a_pitch, work.b + p * depth, n,
-                                                c + (i + first) * c_stride + j + p, c_stride,
-                                                std::min(width, columns - p), add || k > 0);
+                        numbers.multiply(first, last, p, n, c + (i + first) * c_stride + j + p, c_stride,
+                                         std::min(width, columns - p), add || k > 0);
                     }
             }
         }
     }
+}
+
+void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
+                  std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, Arithmetic arithmetic) {
+#if HWY_TARGET == HWY_AVX3
+    if (arithmetic == Arithmetic::bf16 && has_bf16_products())
+        return multiply_in(Bf16(memory), a, a_stride, m, w, side, begin, end, c, c_stride, add);
+#endif
+    static_cast<void>(arithmetic);
+    multiply_in(Fp32(memory), a, a_stride, m, w, side, begin, end, c, c_stride, add);
 }
 
 }  // namespace qlora::kernels::HWY_NAMESPACE
@@ -191,8 +273,8 @@ AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols, st
 
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
-                     float* workspace) {
-    HWY_DYNAMIC_DISPATCH(multiply_any)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace);
+                     float* workspace, Arithmetic arithmetic) {
+    HWY_DYNAMIC_DISPATCH(multiply_any)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, arithmetic);
 }
 
 }  // namespace qlora::kernels

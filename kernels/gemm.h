@@ -1,5 +1,5 @@
 #pragma once
-// Products of an fp32 matrix with a matrix in any form: parts of the packed matrix are expanded into panels
+// Products of an fp32 matrix with a matrix in any form, in fp32 or in bfloat16: parts of the packed matrix are expanded into panels
 // that stay in the caches while all rows of the other pass, so that it is never whole in fp32. The blocking
 // is that of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 
@@ -27,17 +27,22 @@ AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols,
 // How W takes part: as its transpose, C[m, rows] = A[m, cols] W^T, or as it is, C[m, cols] = A[m, rows] W.
 enum class Side : std::uint8_t { transposed, plain };
 
+// What numbers are rounded to before they are multiplied; products are summed in fp32 either way.
+enum class Arithmetic : std::uint8_t { fp32, bf16 };
+// Whether this processor multiplies in bf16 by itself (AVX512-BF16). Where it does not, the kernels take fp32.
+bool has_bf16_products();
+
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold numbers, whichever.
-inline constexpr std::int64_t gemm_workspace = std::int64_t{168} << 10;
+inline constexpr std::int64_t gemm_workspace = std::int64_t{176} << 10;
 // Columns of C are best split between threads at multiples of this.
 inline constexpr std::int64_t gemm_columns = 32;
 
 // Columns [begin, end) of C = A W^T or A W, or, with `add`, of C + the product; begin is a multiple of
-// gemm_columns. A has m rows that lie `a_stride` floats apart, C likewise. fp32 throughout; an element's sum
+// gemm_columns. A has m rows that lie `a_stride` floats apart, C likewise. An element's sum
 // is made in the same order however rows and columns are split. Pure, single-threaded, no allocation, no
 // exceptions; any thread.
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
-                     float* workspace);
+                     float* workspace, Arithmetic arithmetic = Arithmetic::fp32);
 
 }  // namespace qlora::kernels

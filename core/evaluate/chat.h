@@ -48,7 +48,7 @@ struct LoadOptions {
     std::int64_t quantization_block = 64;
     std::filesystem::path adapter;  // PEFT folder; empty: none
     std::string device = "auto";
-    std::string compute = "auto";
+    std::string compute = "fp32";  // or "auto", "bf16": device.h
     int threads = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/memory/counting_allocator.h"
+#include "kernels/gemm.h"
 
 namespace qlora::evaluate {
 
@@ -22,12 +23,13 @@ std::string use_device(const std::string& device, int threads) {
     return "CPU, " + std::to_string(at::get_num_threads()) + (at::get_num_threads() == 1 ? " thread" : " threads");
 }
 
-std::string compute_type(const std::string& compute) {
-    // fp32 is exact and, without matrix units for bf16, several times faster on a CPU.
-    if (compute == "auto") return "fp32";
+std::string compute_type(const std::string& compute, std::vector<std::string>* notices) {
     if (compute == "fp16")
         throw input_error("recipe.compute", "compute", "fp16 computes on a GPU only; expected auto, fp32 or bf16");
-    return compute;
+    const bool fast = kernels::has_bf16_products();
+    if (compute == "bf16" && !fast && notices != nullptr)
+        notices->push_back("This processor has no instructions for bf16: the model computes in fp32.");
+    return compute != "fp32" && fast ? "bf16" : "fp32";
 }
 
 }  // namespace qlora::evaluate

@@ -5,6 +5,7 @@
 #include "core/adapters/task_file.h"
 #include "core/evaluate/device.h"
 #include "core/hub/catalogue.h"
+#include "core/memory/meters.h"
 #include "core/nn/bitsandbytes.h"
 
 namespace qlora::evaluate {
@@ -43,14 +44,16 @@ std::unique_ptr<LoadedModel> open_model(const LoadOptions& options) {
     model->notices = model->files->notices();
     const auto lost = nn::requantization_notice(nn::bitsandbytes_form(*model->files), options.precision);
     if (!lost.empty()) model->notices.push_back(lost);
+    compute_type(options.compute, &model->notices);
     return model;
 }
 
 void load_weights(LoadedModel& model, const LoadOptions& options, const nn::HeadWish& head, Control& control, const Progress& progress) {
     const quant::BlockOptions blocks{options.quantization_block, options.double_quantization};
     model.network = nn::load(*model.files, {options.precision, blocks}, control, progress, head);
-    model.network.compute = compute_type(options.compute) == "bf16" ? torch::kBFloat16 : torch::kFloat32;
+    model.network.arithmetic = compute_type(options.compute) == "bf16" ? nn::Arithmetic::bf16 : nn::Arithmetic::fp32;
     model.files.reset();
+    memory::give_back();
 }
 
 nn::HeadWish head_wish(const recipe::Recipe& recipe, const RunData& data) {

@@ -3,6 +3,8 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <malloc.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <limits>
@@ -97,7 +99,10 @@ void install_counting_allocator() {
     std::call_once(once, [] { c10::SetCPUAllocator(&allocator, 100); });
 }
 
-void give_back() { pool().trim(); }
+void give_back() {
+    pool().trim();
+    ::malloc_trim(0);
+}
 
 Counts counts() {
     std::lock_guard lock(peak_mutex);

@@ -54,7 +54,7 @@ std::vector<Tensor> read(const Source& source, std::initializer_list<const Linea
         if ((layer->trained && layer->trained->enabled) || (branch != nullptr && branch->magnitude.defined())) {  // on their own
             const Tensor x = differentiable(source);
             std::vector<Tensor> results;
-            for (const Linear* each : layers) results.push_back((*each)(x, key));
+            for (const Linear* each : layers) results.push_back((*each)(x, key, source.arithmetic));
             return results;
         }
         group.push_back({&layer->weight, layer->bias, branch});
@@ -62,9 +62,9 @@ std::vector<Tensor> read(const Source& source, std::initializer_list<const Linea
     return linears(source, group, key);
 }
 
-Tensor Linear::operator()(const Tensor& x, const DropoutKey& key) const {
+Tensor Linear::operator()(const Tensor& x, const DropoutKey& key, Arithmetic arithmetic) const {
     if (trained && trained->enabled) return at::linear(x.to(torch::kFloat32), trained->weight, trained->bias).to(x.scalar_type());
-    return linear(x, weight, bias, branch.get(), key);
+    return linear(x, weight, bias, branch.get(), key, arithmetic);
 }
 
 std::vector<Linear*> Block::linears() {
@@ -116,10 +116,10 @@ std::shared_ptr<RelativeBias> Model::bias(const Stack& of, bool causal) const {
 }
 
 Source Model::norm_of(const Tensor& x, const Norm& norm) const {
-    if (!norm.weight.defined()) return plain(x);
+    if (!norm.weight.defined()) return plain(x, arithmetic);
     const bool centred = config.norm == ModelConfig::Norm::layer;
     return {.kind = Source::Kind::norm, .x = x,
-            .norm = {centred || config.norm_offset == 0 ? norm.weight : norm.weight + config.norm_offset, norm.bias, config.norm_eps, centred}};
+            .norm = {centred || config.norm_offset == 0 ? norm.weight : norm.weight + config.norm_offset, norm.bias, config.norm_eps, centred}, .arithmetic = arithmetic};
 }
 
 Tensor Model::normed(const Tensor& x, const Norm& norm) const { return differentiable(norm_of(x, norm)); }
@@ -135,9 +135,16 @@ Tensor Model::turned(const Tensor& x, std::size_t layer, const std::vector<RopeT
     return rotate(x, table.cosine, table.sine);
 }
 
+Tensor Model::output(const Linear& layer, const Attended& attended, const DropoutKey& key) const {
+    const auto flat = [this](const Tensor& x) { return x.defined() ? x.reshape({x.size(0), config.query_width()}) : x; };
+    Source source = plain(flat(attended.first), arithmetic);
+    source.held = flat(attended.second);
+    return read(source, {&layer}, key)[0];
+}
+
 Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key, const Attention& attention) const {
     const std::int64_t queries = config.query_width(), keys = config.kv_width();
-    const Source input = config.norm_first ? norm_of(x, block.attention_norm) : plain(x);
+    const Source input = config.norm_first ? norm_of(x, block.attention_norm) : plain(x, arithmetic);
     Tensor q, k, v;
     if (config.fused_qkv) {
         const Tensor all = read(input, {&block.query}, key)[0];
@@ -154,21 +161,19 @@ Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key,
         q = normed(q, block.query_norm);
         k = normed(k, block.key_norm);
     }
-    Tensor mixed = attention(q, k, in_heads(v, config.kv_heads));
-    Tensor y = block.output(mixed.reshape({x.size(0), queries}), key);
+    const Tensor y = output(block.output, attention(q, k, in_heads(v, config.kv_heads)), key);
     return summed(x, y, block.attention_norm, block.attention_post_norm);
 }
 
 Tensor Model::attend_across(const Block& block, const Tensor& x, const DropoutKey& key, const CrossAttention& attention) const {
-    const Source input = config.norm_first ? norm_of(x, block.cross_norm) : plain(x);
-    Tensor mixed = attention(in_heads(read(input, {&block.cross_query}, key)[0], config.heads));
-    Tensor y = block.cross_output(mixed.reshape({x.size(0), config.query_width()}), key);
+    const Source input = config.norm_first ? norm_of(x, block.cross_norm) : plain(x, arithmetic);
+    const Tensor y = output(block.cross_output, attention(in_heads(read(input, {&block.cross_query}, key)[0], config.heads)), key);
     return summed(x, y, block.cross_norm, {});
 }
 
 Tensor Model::feed_forward(const Block& block, const Tensor& x, const DropoutKey& key) const {
-    const Source input = config.norm_first ? norm_of(x, block.mlp_norm) : plain(x);
-    Source active{.activation = config.activation};
+    const Source input = config.norm_first ? norm_of(x, block.mlp_norm) : plain(x, arithmetic);
+    Source active{.activation = config.activation, .arithmetic = arithmetic};
     if (config.gated && !config.fused_gate_up) {
         const auto both = read(input, {&block.gate, &block.up}, key);
         std::tie(active.x, active.up) = std::tie(both[0], both[1]);
@@ -189,6 +194,7 @@ Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>
         if (received != nullptr) received->push_back(x);
         AttentionRule rule = config.per_layer[encodes ? 0 : layer].attention;
         rule.causal = rule.causal && !encodes;
+        rule.arithmetic = arithmetic;
         // By value: a checkpointed block runs again during backward, when this call's locals are gone.
         auto run = [this, &block = of.blocks[layer], layer, rule, angles, relative, key, starts, memory_starts](const Tensor& input,
                                                                                                                const Tensor& source) {
@@ -197,8 +203,8 @@ Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>
             });
             if (source.defined())
                 attended = attend_across(block, attended, key, [&](const Tensor& q) {
-                    return cross_attention(q, in_heads(block.cross_key(source, key), config.kv_heads),
-                                           in_heads(block.cross_value(source, key), config.kv_heads), starts, memory_starts, rule.scale);
+                    return cross_attention(q, in_heads(block.cross_key(source, key, arithmetic), config.kv_heads),
+                                           in_heads(block.cross_value(source, key, arithmetic), config.kv_heads), starts, memory_starts, {rule.scale, 0, 0, false, arithmetic});
                 });
             return feed_forward(block, attended, key);
         };

@@ -22,7 +22,7 @@ struct Linear {
     std::shared_ptr<LowRank> branch;           // null: none
     std::shared_ptr<TrainedLinear> trained{};  // null: none
     bool defined() const { return weight.defined(); }
-    torch::Tensor operator()(const torch::Tensor& x, const DropoutKey& key = {}) const;
+    torch::Tensor operator()(const torch::Tensor& x, const DropoutKey& key = {}, Arithmetic arithmetic = Arithmetic::fp32) const;
 };
 
 // What layers that read the same numbers make of them.
@@ -80,7 +80,8 @@ class Model {
     Linear head_dense, head;                // a language model's head shares the embedding's weight when tied
     std::vector<std::string> fresh_modules;  // not in the file, and so set at random: they have to be trained whole
     torch::Tensor rope_divisors;            // of the frequencies; undefined: none
-    torch::ScalarType compute = torch::kFloat32;
+    torch::ScalarType compute = torch::kFloat32;  // of numbers between layers
+    Arithmetic arithmetic = Arithmetic::fp32;     // of products
     bool gradient_checkpointing = false;
 
     // Hidden states before the final norm, [T, hidden] ([U, hidden] in an encoder-decoder), for packed segments. `states`,
@@ -111,8 +112,10 @@ class Model {
     std::int64_t weight_bytes() const;
 
   private:
-    using Attention = std::function<torch::Tensor(torch::Tensor q, torch::Tensor k, torch::Tensor v)>;
-    using CrossAttention = std::function<torch::Tensor(torch::Tensor q)>;
+    // What was attended to, [T, heads, D], and perhaps what is kept of it.
+    using Attended = std::pair<torch::Tensor, torch::Tensor>;
+    using Attention = std::function<Attended(torch::Tensor q, torch::Tensor k, torch::Tensor v)>;
+    using CrossAttention = std::function<Attended(torch::Tensor q)>;
 
     torch::Tensor embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& types,
                         const std::vector<std::int32_t>& positions) const;
@@ -124,6 +127,7 @@ class Model {
     torch::Tensor turned(const torch::Tensor& x, std::size_t layer, const std::vector<RopeTables>& tables) const;
     torch::Tensor attend(const Block& block, const torch::Tensor& x, const DropoutKey& key, const Attention& attention) const;
     torch::Tensor attend_across(const Block& block, const torch::Tensor& x, const DropoutKey& key, const CrossAttention& attention) const;
+    torch::Tensor output(const Linear& layer, const Attended& attended, const DropoutKey& key) const;
     torch::Tensor feed_forward(const Block& block, const torch::Tensor& x, const DropoutKey& key) const;
     torch::Tensor in_heads(const torch::Tensor& x, std::int64_t heads) const { return x.reshape({x.size(0), heads, config.head_dim}); }
     // Through the blocks of one of the two stacks.

@@ -36,8 +36,8 @@ void Model::read_source(const std::vector<std::int32_t>& source, KeyValueCache& 
     cache.cross_keys.clear();
     cache.cross_values.clear();
     for (const Block& block : stack.blocks) {
-        cache.cross_keys.push_back(in_heads(block.cross_key(states), config.kv_heads));
-        cache.cross_values.push_back(in_heads(block.cross_value(states), config.kv_heads));
+        cache.cross_keys.push_back(in_heads(block.cross_key(states, {}, arithmetic), config.kv_heads));
+        cache.cross_values.push_back(in_heads(block.cross_value(states, {}, arithmetic), config.kv_heads));
     }
 }
 
@@ -68,12 +68,12 @@ Tensor Model::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& c
         x = attend(block, x, {}, [&](const Tensor& q, const Tensor& k, const Tensor& v) {
             cache.keys[layer].narrow(0, past, added).copy_(turned(k, layer, angles));
             cache.values[layer].narrow(0, past, added).copy_(v);
-            return cached_attention(turned(q, layer, angles), cache.keys[layer].narrow(0, 0, total).to(q.scalar_type()),
-                                    cache.values[layer].narrow(0, 0, total).to(q.scalar_type()), rule, relative.get());
+            return Attended{cached_attention(turned(q, layer, angles), cache.keys[layer].narrow(0, 0, total).to(q.scalar_type()),
+                                             cache.values[layer].narrow(0, 0, total).to(q.scalar_type()), rule, relative.get()), {}};
         });
         if (!cache.cross_keys.empty())
             x = attend_across(block, x, {}, [&](const Tensor& q) {
-                return cached_attention(q, cache.cross_keys[layer], cache.cross_values[layer], {rule.scale, 0, 0, false});
+                return Attended{cached_attention(q, cache.cross_keys[layer], cache.cross_values[layer], {rule.scale, 0, 0, false}), {}};
             });
         x = feed_forward(block, x, {});
     }

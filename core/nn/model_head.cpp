@@ -51,7 +51,7 @@ Tensor Model::head_input(const Tensor& x) const {
 }
 
 Tensor Model::head_logits(const Tensor& x) const {
-    Tensor logits = head(head_input(x)).to(torch::kFloat32);
+    Tensor logits = head(head_input(x), {}, arithmetic).to(torch::kFloat32);
     return config.logit_softcap > 0 ? (logits / config.logit_softcap).tanh() * config.logit_softcap : logits;
 }
 
@@ -60,8 +60,8 @@ Tensor Model::class_logits(const data::Batch& batch, const DropoutKey& key) cons
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
     Tensor x = normed(states.index_select(0, pooled_rows(batch.starts, config.head.pooling)), stack.final_norm);
-    if (config.head.dense) x = differentiable({.kind = Source::Kind::activation, .x = head_dense(x, key), .activation = config.head.activation});
-    return head(x, key).to(torch::kFloat32);
+    if (config.head.dense) x = differentiable({.kind = Source::Kind::activation, .x = head_dense(x, key, arithmetic), .activation = config.head.activation});
+    return head(x, key, arithmetic).to(torch::kFloat32);
 }
 
 Tensor Model::class_loss_sum(const Tensor& logits, const data::Batch& batch) const {
@@ -97,7 +97,7 @@ Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64)));
     if (head.trained && head.trained->enabled) return trained_head_loss(asked, torch::tensor(targets, torch::kInt64), *head.trained, config.logit_softcap);
     return head_loss(asked, head.weight, head.bias, torch::tensor(targets, torch::kInt64), head.branch.get(),
-                     config.logit_softcap);
+                     config.logit_softcap, arithmetic);
 }
 
 Tensor Model::logits(const Input& input) const {

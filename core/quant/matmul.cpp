@@ -57,7 +57,7 @@ Grid split(std::int64_t m, std::int64_t columns, double flop) {
 }
 
 // `a` has rows of numbers side by side.
-void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add) {
+void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add, Arithmetic arithmetic) {
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     TORCH_CHECK(a.dim() == 2 && a.size(1) == inner && c.is_cpu() && c.dim() == 2 && c.size(0) == a.size(0) && c.stride(1) == 1 &&
                     c.size(1) == (side == Side::transposed ? w.rows : w.cols),
@@ -73,7 +73,7 @@ void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tenso
             kernels::multiply_matrix(from + first * a.stride(0), a.stride(0), last - first, w, side,
                                      panels * x / across * kernels::gemm_columns,
                                      std::min(columns, panels * (x + 1) / across * kernels::gemm_columns),
-                                     to + first * c.stride(0), c.stride(0), add, scratch_workspace(kernels::gemm_workspace));
+                                     to + first * c.stride(0), c.stride(0), add, scratch_workspace(kernels::gemm_workspace), arithmetic);
         }
     });
 }
@@ -83,15 +83,15 @@ bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_c
 
 Tensor with_dense_rows(const Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1) ? x : x.contiguous(); }
 
-void multiply_dense(const Tensor& a, const Tensor& w, Side side, Tensor& c, bool add) {
+void multiply_dense(const Tensor& a, const Tensor& w, Side side, Tensor& c, bool add, Arithmetic arithmetic) {
     const Tensor left = with_dense_rows(a), right = with_dense_rows(w);
-    multiply_all(left, kernels::any_matrix(right.const_data_ptr<float>(), right.size(0), right.size(1), right.stride(0)), side, c, add);
+    multiply_all(left, kernels::any_matrix(right.const_data_ptr<float>(), right.size(0), right.size(1), right.stride(0)), side, c, add, arithmetic);
 }
 
 // dx = dy W, or, with `add`, dx + dy W.
-void multiply_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add) {
+void multiply_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add, Arithmetic arithmetic) {
     if (ours(dy)) {
-        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, add); });
+        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, add, arithmetic); });
         return;
     }
     for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
@@ -115,7 +115,7 @@ void for_each_tile(const Weight& weight, torch::ScalarType dtype,
     }
 }
 
-Tensor matmul_transposed(const Tensor& x, const Weight& weight) {
+Tensor matmul_transposed(const Tensor& x, const Weight& weight, Arithmetic arithmetic) {
     torch::NoGradGuard no_grad;
     Tensor y = torch::empty({x.size(0), weight.rows()}, x.options());
     if (!ours(x)) {
@@ -127,43 +127,43 @@ Tensor matmul_transposed(const Tensor& x, const Weight& weight) {
     }
     const Tensor rows = with_dense_rows(x);
     if (x.size(0) == 1) weight.multiply(rows.const_data_ptr<float>(), y.data_ptr<float>());
-    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(rows, w, Side::transposed, y, false); });
+    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(rows, w, Side::transposed, y, false, arithmetic); });
     return y;
 }
 
-Tensor matmul(const Tensor& dy, const Weight& weight) {
+Tensor matmul(const Tensor& dy, const Weight& weight, Arithmetic arithmetic) {
     torch::NoGradGuard no_grad;
     Tensor dx = torch::empty({dy.size(0), weight.cols()}, dy.options());
-    multiply_plain(dy, weight, dx, false);
+    multiply_plain(dy, weight, dx, false, arithmetic);
     return dx;
 }
 
-void add_matmul(Tensor& dx, const Tensor& dy, const Weight& weight) {
+void add_matmul(Tensor& dx, const Tensor& dy, const Weight& weight, Arithmetic arithmetic) {
     torch::NoGradGuard no_grad;
-    multiply_plain(dy, weight, dx, true);
+    multiply_plain(dy, weight, dx, true, arithmetic);
 }
 
-Tensor matmul_transposed(const Tensor& x, const Tensor& weight) {
+Tensor matmul_transposed(const Tensor& x, const Tensor& weight, Arithmetic arithmetic) {
     if (!ours(x)) return at::mm(x, weight.t());
     Tensor y = torch::empty({x.size(0), weight.size(0)}, x.options());
-    multiply_dense(x, weight, Side::transposed, y, false);
+    multiply_dense(x, weight, Side::transposed, y, false, arithmetic);
     return y;
 }
 
-Tensor matmul(const Tensor& dy, const Tensor& weight) {
+Tensor matmul(const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
     if (!ours(dy)) return at::mm(dy, weight);
     Tensor dx = torch::empty({dy.size(0), weight.size(1)}, dy.options());
-    multiply_dense(dy, weight, Side::plain, dx, false);
+    multiply_dense(dy, weight, Side::plain, dx, false, arithmetic);
     return dx;
 }
 
-void add_matmul_transposed(Tensor& y, const Tensor& x, const Tensor& weight) {
-    if (ours(x)) multiply_dense(x, weight, Side::transposed, y, true);
+void add_matmul_transposed(Tensor& y, const Tensor& x, const Tensor& weight, Arithmetic arithmetic) {
+    if (ours(x)) multiply_dense(x, weight, Side::transposed, y, true, arithmetic);
     else y.addmm_(x, weight.t());
 }
 
-void add_matmul(Tensor& dx, const Tensor& dy, const Tensor& weight) {
-    if (ours(dy)) multiply_dense(dy, weight, Side::plain, dx, true);
+void add_matmul(Tensor& dx, const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
+    if (ours(dy)) multiply_dense(dy, weight, Side::plain, dx, true, arithmetic);
     else dx.addmm_(dy, weight);
 }
 

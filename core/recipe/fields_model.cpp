@@ -81,9 +81,10 @@ void add_model_fields(std::vector<Field>& table) {
          .choices = {"auto", "fp32", "bf16", "fp16"},
          .help = "The number type in which the model calculates.",
          .details =
-             "auto takes bf16 where the hardware multiplies it fast, else fp16 on older GPUs, else fp32. 16 "
-             "bit halves the memory of activations. fp16 has a small range, so the loss is scaled and a step "
-             "may be skipped. On a CPU without bf16 instructions bf16 is several times slower than fp32.",
+             "auto takes bf16 where the hardware multiplies it, else fp16 on older GPUs, else fp32. bf16 "
+             "halves the memory of activations and is about twice as fast; sums stay in fp32. fp16 has a "
+             "small range, so the loss is scaled and a step may be skipped. A CPU without bf16 instructions "
+             "computes in fp32.",
          .typical = "auto"},
         [](auto& r) -> auto& { return r.compute; }));
 

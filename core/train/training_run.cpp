@@ -171,7 +171,7 @@ void TrainingRun::load() {
     loaded.family = model_->network.config.family;
     loaded.precision = std::string(recipe::name(recipe_.precision));
     loaded.device = model_->device;
-    loaded.compute = model_->network.compute == torch::kBFloat16 ? "bf16" : "fp32";
+    loaded.compute = model_->network.arithmetic == nn::Arithmetic::bf16 ? "bf16" : "fp32";
     loaded.parameters = model_->network.parameters();
     loaded.trainable_parameters = adapter_->parameters();
     loaded.train_rows = static_cast<std::int64_t>(train_.size());

@@ -53,7 +53,7 @@ struct Aligned {
     std::unique_ptr<float, void (*)(void*)> data;
 };
 
-void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, double peak) {
+void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, Arithmetic arithmetic, double peak) {
     const std::int64_t n = rows * cols;
     const Aligned x(m * std::max(rows, cols)), w(n), c(m * std::max(rows, cols));
     std::vector<Aligned> workspaces;
@@ -81,12 +81,13 @@ void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, do
             const double time = time_of(threads, [&](int t) {
                 multiply_matrix(x.get(), in, m, matrix, side, panels * t / threads * gemm_columns,
                                 std::min(out, panels * (t + 1) / threads * gemm_columns), c.get(), out, false,
-                                workspaces[t].get());
+                                workspaces[t].get(), arithmetic);
             });
             const double rate = 2e-9 * static_cast<double>(m * n) / time;
-            std::printf("%4lld rows by %4lld x %-4lld %-4s %-5s %d thread%s %8.1f GFLOP/s %4.0f %%\n",
+            std::printf("%4lld rows by %4lld x %-4lld %-4s %-5s in %s %d thread%s %8.1f GFLOP/s %4.0f %%\n",
                         static_cast<long long>(m), static_cast<long long>(rows), static_cast<long long>(cols),
-                        name, side == Side::plain ? "x W" : "x W^T", threads, threads == 1 ? " " : "s", rate,
+                        name, side == Side::plain ? "x W" : "x W^T", arithmetic == Arithmetic::bf16 ? "bf16" : "fp32",
+                        threads, threads == 1 ? " " : "s", rate,
                         100 * rate / peak);
             std::fflush(stdout);
         }
@@ -96,12 +97,16 @@ void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, do
 
 int main(int argc, char** argv) {
     if (argc > 1) seconds_a_figure = std::atof(argv[1]);
-    const double peak = peak_gflops();
-    std::printf("target %s, peak of one thread's multiply-adds %.0f GFLOP/s\n",
-                std::string(target_name()).c_str(), peak);
-    for (const int threads : {1, static_cast<int>(std::thread::hardware_concurrency())})
-        for (const std::int64_t m : {32, 200, 512})
-            for (const auto& [rows, cols] :
-                 {std::pair<std::int64_t, std::int64_t>{384, 384}, {1536, 576}, {2048, 2048}})
-                bench(m, rows, cols, threads, threads * peak);
+    const double peak = peak_gflops(), bf16_peak = has_bf16_products() ? peak_bf16_gflops() : 0;
+    std::printf("target %s, peak of one thread's multiply-adds %.0f GFLOP/s, of its bf16 products %.0f\n",
+                std::string(target_name()).c_str(), peak, bf16_peak);
+    for (const Arithmetic arithmetic : {Arithmetic::fp32, Arithmetic::bf16}) {
+        if (arithmetic == Arithmetic::bf16 && !has_bf16_products()) break;
+        for (const int threads : {1, static_cast<int>(std::thread::hardware_concurrency())})
+            for (const std::int64_t m : {32, 200, 512})
+                for (const auto& [rows, cols] :
+                     {std::pair<std::int64_t, std::int64_t>{384, 384}, {1536, 576}, {2048, 2048}})
+                    bench(m, rows, cols, threads, arithmetic,
+                          threads * (arithmetic == Arithmetic::bf16 ? bf16_peak : peak));
+    }
 }

@@ -73,6 +73,7 @@ def still(rate, epochs, seed, recipe, threads):
 def ours(rate, epochs, seed, recipe, threads, count=None):
     """All training rows, as the peer's; nothing is measured in between."""
     run = options.work / f"run-{rate}-{seed}-{count or 'all'}"
+    shutil.rmtree(run, ignore_errors=True)  # of a bench that was cut off
     keys = {"train.seed": seed, "train.epochs": epochs, "train.learning_rate": rate, "data.validation_fraction": 0, "evaluate.every": 0}
     if count:
         keys["data.train"] = table = options.work / f"train-{count}.csv"

@@ -16,6 +16,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/evaluate/device.h"
 #include "core/evaluate/loaded_model.h"
 #include "core/memory/meters.h"
 #include "core/train/adamw.h"
@@ -99,7 +100,7 @@ int run(const std::string& path, std::map<std::string, std::string> flags) {
     Json tags = Json::object();
     for (std::size_t tag = 0; tag < memory_tag_count; ++tag)
         tags[std::string(memory_tag_names[tag])] = static_cast<double>(reading.at_peak.by_tag[tag]) / (1 << 20);
-    const Json printed{{"peer", "QLoRA Studio"}, {"precision", flags["--precision"]}, {"compute", flags["--compute"]}, {"seq", length},
+    const Json printed{{"peer", "QLoRA Studio"}, {"precision", flags["--precision"]}, {"compute", evaluate::compute_type(flags["--compute"])}, {"seq", length},
                        {"batch", rows}, {"checkpointing", network.gradient_checkpointing}, {"load_s", load}, {"step_s", step},
                        {"tok_s", static_cast<double>(rows * length) / step}, {"peak_rss_mib", bench::status_mib("VmHWM")},
                        {"tensors_mib", static_cast<double>(reading.peak_bytes) / (1 << 20)}, {"by_tag_mib", tags},

@@ -45,11 +45,11 @@ constexpr std::int64_t outside = 3;  // columns of C beside the product, which m
 
 // C = the product, or 1 + it; C is wider than the product.
 std::vector<float> product(const std::vector<float>& a, std::int64_t m, const AnyMatrix& w, Side side,
-                           bool add) {
+                           bool add, Arithmetic arithmetic = Arithmetic::fp32) {
     const std::int64_t in = side == Side::transposed ? w.cols : w.rows,
                        out = side == Side::transposed ? w.rows : w.cols;
     std::vector<float> c(m * (out + outside), 1.0f);
-    multiply_matrix(a.data(), in, m, w, side, 0, out, c.data(), out + outside, add, Workspace().get());
+    multiply_matrix(a.data(), in, m, w, side, 0, out, c.data(), out + outside, add, Workspace().get(), arithmetic);
     return c;
 }
 
@@ -95,6 +95,38 @@ class GemmTest : public QObject {
                 const Exact wanted = exact(a, m, w, rows, cols, side);
                 for (const bool add : {false, true})
                     compare(product(a, m, any_matrix(w.data(), rows, cols, cols), side, add), wanted, m, add);
+            }
+        }
+    }
+
+    // Operands are rounded, sums are not.
+    void products_in_bf16_are_those_of_rounded_numbers() {
+        if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
+        use_target(0);  // the best there is
+        const auto rounded = [](std::vector<float> x) {
+            std::vector<std::uint16_t> halves(x.size());
+            f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), halves.data());
+            bf16_to_f32(halves.data(), static_cast<std::int64_t>(x.size()), x.data());
+            return x;
+        };
+        auto all = std::vector<Shape>(std::begin(shapes), std::end(shapes));
+        all.insert(all.end(), {{30, 513, 1030}, {9, 600, 64}});
+        for (const auto [m, rows, cols] : all) {
+            const std::int64_t n = rows * cols;
+            const auto plain = normal(rows + cols, n);
+            std::vector<std::uint8_t> packed(packed_bytes(Code::nf4, n));
+            std::vector<float> absmax(block_count(n, 64)), levels(n);
+            quantize(Code::nf4, plain.data(), n, 64, packed.data(), absmax.data());
+            const PackedRows nf4{.code = Code::nf4, .rows = rows, .cols = cols, .block = 64, .packed = packed.data(), .absmax = absmax.data()};
+            dequantize_rows(nf4, 0, rows, levels.data());
+            for (const Side side : {Side::transposed, Side::plain}) {
+                const auto a = normal(m, m * (side == Side::transposed ? cols : rows));
+                const Exact wanted = exact(rounded(a), m, rounded(plain), rows, cols, side),
+                            wanted_packed = exact(rounded(a), m, rounded(levels), rows, cols, side);
+                for (const bool add : {false, true}) {
+                    compare(product(a, m, any_matrix(plain.data(), rows, cols, cols), side, add, Arithmetic::bf16), wanted, m, add);
+                    compare(product(a, m, any_matrix(nf4), side, add, Arithmetic::bf16), wanted_packed, m, add);
+                }
             }
         }
     }

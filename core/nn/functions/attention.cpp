@@ -7,6 +7,7 @@
 #include <atomic>
 #include <limits>
 
+#include "core/nn/functions/elementwise.h"
 #include "core/quant/scratch.h"
 #include "kernels/attention.h"
 
@@ -117,7 +118,7 @@ kernels::MutableHeadRows mutable_head_rows(Tensor& x, std::int64_t row, std::int
 kernels::AttentionShape shape_of(const Item& item, const Layout& layout, const AttentionRule& rule, std::int64_t dim) {
     const std::int64_t keys = layout.keys(item.segment), behind = layout.length(item.segment) - item.end;
     return {.asked = item.end - item.begin, .keys = rule.causal ? keys - behind : keys, .dim = dim,
-            .scale = static_cast<float>(rule.scale), .causal = rule.causal, .window = rule.causal ? rule.window : 0};
+            .scale = static_cast<float>(rule.scale), .causal = rule.causal, .window = rule.causal ? rule.window : 0, .arithmetic = rule.arithmetic};
 }
 
 void own_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
@@ -198,11 +199,14 @@ void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const 
 
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
   public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& q, const Tensor& k, const Tensor& v, Layout layout, AttentionRule rule) {
+    static variable_list forward(AutogradContext* ctx, const Tensor& q, const Tensor& k, const Tensor& v, Layout layout, AttentionRule rule) {
         Tensor out = torch::empty_like(q, at::MemoryFormat::Contiguous);
         Tensor log_sums = torch::empty({rule.softcap > 0 ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
         (ours(q, layout, rule) ? own_forward : fused_forward)(q, k, v, layout, rule, out, log_sums);
-        ctx->save_for_backward({q, k, v, out, log_sums});
+        const auto keep = [&](const Tensor& x) { return kept(x, rule.arithmetic); };
+        const Tensor kept_out = rule.arithmetic == Arithmetic::fp32 ? out.detach() : keep(out);
+        ctx->save_for_backward({keep(q), keep(k), keep(v), kept_out, log_sums});
+        ctx->mark_non_differentiable({kept_out});
         ctx->saved_data["starts"] = std::move(layout.starts);
         ctx->saved_data["key_starts"] = std::move(layout.key_starts);
         if (layout.bias) ctx->saved_data["bias"] = c10::IValue::make_capsule(c10::make_intrusive<BiasHolder>(std::move(layout.bias)));
@@ -210,18 +214,21 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
         ctx->saved_data["softcap"] = rule.softcap;
         ctx->saved_data["window"] = rule.window;
         ctx->saved_data["causal"] = rule.causal;
-        return out;
+        ctx->saved_data["arithmetic"] = static_cast<std::int64_t>(rule.arithmetic);
+        return {out, kept_out};
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         auto saved = ctx->get_saved_variables();
-        const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &log_sums = saved[4];
+        const auto arithmetic = static_cast<Arithmetic>(ctx->saved_data["arithmetic"].toInt());
+        const Tensor q = restored(saved[0], arithmetic), k = restored(saved[1], arithmetic), v = restored(saved[2], arithmetic),
+                     out = restored(saved[3], arithmetic), &log_sums = saved[4];
         const Tensor dout = gradients[0].contiguous();
         Layout layout{ctx->saved_data["starts"].toIntVector(), ctx->saved_data["key_starts"].toIntVector(), nullptr};
         if (auto held = ctx->saved_data.find("bias"); held != ctx->saved_data.end())
             layout.bias = c10::static_intrusive_pointer_cast<BiasHolder>(held->second.toCapsule())->bias;
         const AttentionRule rule{ctx->saved_data["scale"].toDouble(), ctx->saved_data["softcap"].toDouble(),
-                                 ctx->saved_data["window"].toInt(), ctx->saved_data["causal"].toBool()};
+                                 ctx->saved_data["window"].toInt(), ctx->saved_data["causal"].toBool(), arithmetic};
         Tensor dq = torch::empty_like(q), dk = torch::empty_like(k), dv = torch::empty_like(v);
         (ours(q, layout, rule) ? own_backward : fused_backward)(dout, q, k, v, out, log_sums, layout, rule, dq, dk, dv);
         return {dq, dk, dv, Tensor(), Tensor()};
@@ -232,15 +239,16 @@ std::vector<std::int64_t> wide(const std::vector<std::int32_t>& starts) { return
 
 }  // namespace
 
-Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
+std::pair<Tensor, Tensor> packed_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
                         const AttentionRule& rule, const std::shared_ptr<RelativeBias>& bias) {
-    return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), Layout{wide(starts), wide(starts), bias}, rule);
+    const auto results = PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), Layout{wide(starts), wide(starts), bias}, rule);
+    return {results[0], results[1]};
 }
 
-Tensor cross_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
-                       const std::vector<std::int32_t>& key_starts, double scale) {
-    return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), Layout{wide(starts), wide(key_starts), nullptr},
-                                  AttentionRule{scale, 0, 0, false});
+std::pair<Tensor, Tensor> cross_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
+                       const std::vector<std::int32_t>& key_starts, const AttentionRule& rule) {
+    const auto results = PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), Layout{wide(starts), wide(key_starts), nullptr}, rule);
+    return {results[0], results[1]};
 }
 
 Tensor cached_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule, RelativeBias* bias) {

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/nn/functions/relative_bias.h"
+#include "kernels/gemm.h"
 
 namespace qlora::nn {
 
@@ -16,19 +18,21 @@ struct AttentionRule {
     double softcap = 0;       // scores become softcap * tanh(score / softcap) (Gemma 2); 0: they stay
     std::int64_t window = 0;  // causal: how many tokens one sees, itself included (Mistral); 0: all that precede it
     bool causal = true;       // false: tokens see their whole segment
+    kernels::Arithmetic arithmetic = kernels::Arithmetic::fp32;  // of the products of our own kernels
 };
 
 // q [T, heads, D], k and v [T, kv_heads, D] (heads a multiple of kv_heads) -> [T, heads, D]. Tokens attend within their
 // own segment: `starts` holds each segment's first token and, last, T. `bias`, where given, decides by itself what is seen;
-// then the rule has no window and no soft-cap.
-torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+// then the rule has no window and no soft-cap. The second tensor is the result as it is kept for backward (elementwise.h),
+// without a gradient.
+std::pair<torch::Tensor, torch::Tensor> packed_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                                const std::vector<std::int32_t>& starts, const AttentionRule& rule,
                                const std::shared_ptr<RelativeBias>& bias = nullptr);
 
 // Each segment of q [T, heads, D] attends to the whole of its counterpart in k and v [L, kv_heads, D], whose segments start
-// at `key_starts`.
-torch::Tensor cross_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                              const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& key_starts, double scale);
+// at `key_starts`. The rule is not causal.
+std::pair<torch::Tensor, torch::Tensor> cross_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                              const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& key_starts, const AttentionRule& rule);
 
 // The last T of the L tokens in k, v [L, kv_heads, D] ask, q [T, heads, D]; where the rule is not causal, all ask all.
 // No gradients.

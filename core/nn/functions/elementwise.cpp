@@ -143,7 +143,7 @@ class Made : public torch::autograd::Function<Made> {
   public:
     // Function::apply takes no undefined tensors: no `up` is an empty one.
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, Source source) {
-        ctx->save_for_backward({x, up});
+        ctx->save_for_backward({kept(x, source.arithmetic), kept(up, source.arithmetic)});
         Tensor y = made(source);
         source.x = source.up = Tensor();
         ctx->saved_data["source"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(std::move(source)));
@@ -152,8 +152,8 @@ class Made : public torch::autograd::Function<Made> {
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         Source source = c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["source"].toCapsule())->source;
         const auto saved = ctx->get_saved_variables();
-        source.x = saved[0];
-        if (saved[1].numel() > 0) source.up = saved[1];
+        source.x = restored(saved[0], source.arithmetic);
+        if (saved[1].numel() > 0) source.up = restored(saved[1], source.arithmetic);
         auto [x, up] = made_backward(source, gradients[0]);
         return {x, up, Tensor()};
     }
@@ -195,6 +195,11 @@ class Rotate : public torch::autograd::Function<Rotate> {
 };
 
 }  // namespace
+
+Tensor kept(const Tensor& x, Arithmetic arithmetic) {
+    return arithmetic == Arithmetic::bf16 && x.scalar_type() == torch::kFloat32 ? x.to(torch::kBFloat16) : x;
+}
+Tensor restored(const Tensor& x, Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? x.to(torch::kFloat32) : x; }
 
 Tensor made(const Source& source) {
     torch::NoGradGuard no_grad;

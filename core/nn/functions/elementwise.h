@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/gemm.h"
+
 namespace qlora::nn {
 
 enum class Activation { silu, gelu, gelu_tanh, relu, tanh };
@@ -18,6 +20,12 @@ struct NormRule {
     bool centred = false;
 };
 
+using kernels::Arithmetic;
+
+// What is kept for backward, and back: in bf16 arithmetic fp32 numbers are kept in bf16, since products round them to it.
+torch::Tensor kept(const torch::Tensor& x, Arithmetic arithmetic);
+torch::Tensor restored(const torch::Tensor& x, Arithmetic arithmetic);
+
 // Numbers that linear layers read, described by what they are made from: that is what a backward pass needs kept.
 struct Source {
     enum class Kind : std::uint8_t {
@@ -27,11 +35,13 @@ struct Source {
         gate,        // activation(x) * up; without `up`, of the left half of x times its right half
     };
     Kind kind = Kind::plain;
-    torch::Tensor x, up{};
+    torch::Tensor x{}, up{};
     NormRule norm{};
     Activation activation = Activation::silu;
+    Arithmetic arithmetic = Arithmetic::fp32;  // of the layers that read it
+    torch::Tensor held{};                      // kept(x), where something else keeps it already
 };
-inline Source plain(torch::Tensor x) { return {.x = std::move(x)}; }
+inline Source plain(torch::Tensor x, Arithmetic arithmetic = Arithmetic::fp32) { return {.x = std::move(x), .arithmetic = arithmetic}; }
 
 // The numbers, without and with a gradient; and the gradients of x and up (undefined where there is none) from theirs.
 torch::Tensor made(const Source& source);

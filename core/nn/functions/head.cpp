@@ -19,7 +19,12 @@ using torch::autograd::variable_list;
 
 namespace {
 
-constexpr std::int64_t chunk_tokens = 256;
+// Rows of logits at a time: as many as 32 MiB hold, but enough to be worth expanding the weight for; all chunks alike.
+std::int64_t chunk_of(std::int64_t rows, std::int64_t classes) {
+    const std::int64_t most = std::max<std::int64_t>(64, (std::int64_t{32} << 20) / (4 * classes));
+    const std::int64_t chunks = std::max<std::int64_t>(1, (rows + most - 1) / most);
+    return std::max<std::int64_t>(1, (rows + chunks - 1) / chunks);
+}
 
 // The sum of -log softmax(logits)[target] over rows; with `gradients` logits become their own gradients.
 double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
@@ -36,23 +41,24 @@ double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& targets,
-                          const quant::Weight* weight, const Tensor& bias, double scale, double softcap, bool wanted) {
+                          const quant::Weight* weight, const Tensor& bias, double scale, double softcap, bool wanted, Arithmetic arithmetic) {
         const bool low_rank = a.numel() > 0;
         Tensor dx = wanted ? torch::empty_like(x) : Tensor();
         Tensor da = wanted && low_rank ? torch::zeros_like(a) : Tensor();
         Tensor db = wanted && low_rank ? torch::zeros_like(b) : Tensor();
         double total = 0;
         memory::TagScope scratch(MemoryTag::scratch);
+        const std::int64_t chunk_tokens = chunk_of(x.size(0), weight->rows());
         for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
             poll();
             const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
             const Tensor rows = x.narrow(0, begin, n);
-            Tensor logits = quant::matmul_transposed(rows, *weight).to(torch::kFloat32);
+            Tensor logits = quant::matmul_transposed(rows, *weight, arithmetic).to(torch::kFloat32);
             if (bias.numel() > 0) logits.add_(bias);
             Tensor low;
             if (low_rank) {
-                low = quant::matmul_transposed(rows.to(torch::kFloat32), a).mul_(scale);
-                quant::add_matmul_transposed(logits, low, b);
+                low = quant::matmul_transposed(rows.to(torch::kFloat32), a, arithmetic).mul_(scale);
+                quant::add_matmul_transposed(logits, low, b, arithmetic);
             }
             Tensor slope;
             if (softcap > 0) {
@@ -64,12 +70,12 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
             if (!wanted) continue;
             Tensor& dlogits = logits;
             if (slope.defined()) dlogits.mul_(slope);
-            Tensor part = quant::matmul(dlogits.to(x.scalar_type()), *weight);
+            Tensor part = quant::matmul(dlogits.to(x.scalar_type()), *weight, arithmetic);
             if (low_rank) {
-                Tensor dlow = quant::matmul(dlogits, b).mul_(scale);
-                part.add_(quant::matmul(dlow, a).to(x.scalar_type()));
-                quant::add_matmul(da, dlow.t(), rows.to(torch::kFloat32));
-                db.add_(quant::matmul(low.t(), dlogits).t());
+                Tensor dlow = quant::matmul(dlogits, b, arithmetic).mul_(scale);
+                part.add_(quant::matmul(dlow, a, arithmetic).to(x.scalar_type()));
+                quant::add_matmul(da, dlow.t(), rows.to(torch::kFloat32), arithmetic);
+                db.add_(quant::matmul(low.t(), dlogits, arithmetic).t());
             }
             dx.narrow(0, begin, n).copy_(part);
         }
@@ -79,23 +85,24 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         auto saved = ctx->get_saved_variables();
         auto scaled = [&](const Tensor& t) { return t.defined() ? t * gradients[0].to(t.scalar_type()) : Tensor(); };
-        return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+        return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
     }
 };
 
 }  // namespace
 
 Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const Tensor& targets,
-                 const LowRank* branch, double softcap) {
+                 const LowRank* branch, double softcap, Arithmetic arithmetic) {
     const bool on = branch != nullptr && branch->enabled;
     // Function::apply takes no undefined tensors.
     const Tensor none = torch::empty({0}), a = on ? branch->a : none, b = on ? branch->b : none;
     const bool wanted = torch::GradMode::is_enabled() && (x.requires_grad() || a.requires_grad());
-    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, softcap, wanted);
+    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, softcap, wanted, arithmetic);
 }
 
 Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, double softcap) {
     Tensor total = torch::zeros({}, torch::kFloat32);
+    const std::int64_t chunk_tokens = chunk_of(x.size(0), head.weight.size(0));
     for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
         poll();
         const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);

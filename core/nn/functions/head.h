@@ -8,7 +8,7 @@ namespace qlora::nn {
 // The sum over rows of -log softmax(x W^T [+ branch])[target], a scalar in fp32 (nats). x [N, in]; targets int64 [N] in
 // [0, rows of W); a softcap c > 0 makes the logits c * tanh(logit / c) (Gemma 2). Gradients for x and the branch are computed in the same pass, chunk by chunk, where needed.
 torch::Tensor head_loss(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
-                        const torch::Tensor& targets, const LowRank* branch, double softcap = 0);
+                        const torch::Tensor& targets, const LowRank* branch, double softcap = 0, Arithmetic arithmetic = Arithmetic::fp32);
 
 // The same for a head that is trained whole: its gradient is added up chunk by chunk too.
 torch::Tensor trained_head_loss(const torch::Tensor& x, const torch::Tensor& targets, const TrainedLinear& head, double softcap = 0);

@@ -43,7 +43,7 @@ struct Group : torch::CustomClassHolder {
         bool branched = false, drops = false;
         double scale = 0, dropout = 0;
         std::uint64_t stream = 0;
-        Tensor a_gradient, b_gradient;
+        Tensor a_gradient{}, b_gradient{};
     };
     Source source;  // without its x and up, which autograd keeps
     std::vector<Layer> layers;
@@ -69,34 +69,35 @@ class Linears : public torch::autograd::Function<Linears> {
         group->key = key;
         const Tensor input = made(source);
         const auto type = input.scalar_type();
+        const Arithmetic arithmetic = source.arithmetic;
         variable_list results, lows;
         std::size_t next = 0;
         for (const auto& [weight, bias, branch] : layers) {
-            Group::Layer kept{.weight = weight};
-            Tensor y = quant::matmul_transposed(input, *weight);
+            Group::Layer own{.weight = weight};
+            Tensor y = quant::matmul_transposed(input, *weight, arithmetic);
             if (bias.defined()) y.add_(bias);
             if (branch != nullptr) {
-                kept = {weight, true, key.training && branch->dropout > 0, branch->scale, branch->dropout, branch->stream,
+                own = {weight, true, key.training && branch->dropout > 0, branch->scale, branch->dropout, branch->stream,
                         branch->a_gradient, branch->b_gradient};
                 const Tensor &a = parameters[next++], &b = parameters[next++];
-                const Tensor given = kept.drops ? apply_dropout(input, branch->dropout, key, branch->stream) : input;
-                Tensor low = quant::matmul_transposed(given, a.to(type)).mul_(branch->scale);
-                quant::add_matmul_transposed(y, low, b.to(type));
-                lows.push_back(low);
+                const Tensor given = own.drops ? apply_dropout(input, branch->dropout, key, branch->stream) : input;
+                Tensor low = quant::matmul_transposed(given, a.to(type), arithmetic).mul_(branch->scale);
+                quant::add_matmul_transposed(y, low, b.to(type), arithmetic);
+                lows.push_back(kept(low, arithmetic));
                 group->branched = true;
             }
-            group->layers.push_back(std::move(kept));
+            group->layers.push_back(std::move(own));
             results.push_back(std::move(y));
         }
         // A plain source that no branch reads needs not be kept.
         const bool keep = group->branched || source.kind != Source::Kind::plain;
         const Tensor none = torch::empty({0}, input.options());
-        variable_list saved{keep ? x : none, keep ? up : none};
+        variable_list saved{!keep ? none : source.held.defined() ? source.held : kept(x, arithmetic), keep ? kept(up, arithmetic) : none};
         saved.insert(saved.end(), lows.begin(), lows.end());
         saved.insert(saved.end(), parameters.begin(), parameters.end());
         ctx->save_for_backward(std::move(saved));
         ctx->set_materialize_grads(false);
-        source.x = source.up = Tensor();
+        source.x = source.up = source.held = Tensor();
         group->source = std::move(source);
         ctx->saved_data["group"] = c10::IValue::make_capsule(group);
         return results;
@@ -107,8 +108,9 @@ class Linears : public torch::autograd::Function<Linears> {
         auto group = c10::static_intrusive_pointer_cast<Group>(ctx->saved_data["group"].toCapsule());
         const auto saved = ctx->get_saved_variables();
         Source source = group->source;
-        source.x = saved[0];
-        if (saved[1].numel() > 0) source.up = saved[1];
+        const Arithmetic arithmetic = source.arithmetic;
+        source.x = restored(saved[0], arithmetic);
+        if (saved[1].numel() > 0) source.up = restored(saved[1], arithmetic);
         const std::size_t branches = (saved.size() - 2) / 3;
         const bool wanted = ctx->needs_input_grad(0);
         const Tensor input = group->branched ? made(source) : Tensor();
@@ -121,17 +123,17 @@ class Linears : public torch::autograd::Function<Linears> {
             if (layer.branched) ++branch;
             if (!gradients[i].defined()) continue;
             const Tensor dy = gradients[i].contiguous();
-            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, *layer.weight);
-            else if (wanted) quant::add_matmul(dinput, dy, *layer.weight);
+            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, *layer.weight, arithmetic);
+            else if (wanted) quant::add_matmul(dinput, dy, *layer.weight, arithmetic);
             if (!layer.branched) continue;
-            const Tensor &low = saved[2 + mine], &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
-            const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type())).mul_(layer.scale);
+            const Tensor low = restored(saved[2 + mine], arithmetic), &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
+            const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type()), arithmetic).mul_(layer.scale);
             const Tensor given = layer.drops ? apply_dropout(input, layer.dropout, group->key, layer.stream) : input;
-            found[2 * mine] = delivered(quant::matmul(dlow.t(), given).to(a.scalar_type()), layer.a_gradient);
-            found[2 * mine + 1] = delivered(quant::matmul(low.t(), dy).t().to(b.scalar_type()), layer.b_gradient);
+            found[2 * mine] = delivered(quant::matmul(dlow.t(), given, arithmetic).to(a.scalar_type()), layer.a_gradient);
+            found[2 * mine + 1] = delivered(quant::matmul(low.t(), dy, arithmetic).t().to(b.scalar_type()), layer.b_gradient);
             if (!wanted) continue;
-            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type())), layer.dropout, group->key, layer.stream));
-            else quant::add_matmul(dinput, dlow, a.to(dy.scalar_type()));
+            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type()), arithmetic), layer.dropout, group->key, layer.stream));
+            else quant::add_matmul(dinput, dlow, a.to(dy.scalar_type()), arithmetic);
         }
         SourceGradients from;
         if (dinput.defined()) from = made_backward(source, dinput);
@@ -152,9 +154,9 @@ std::vector<Tensor> linears(const Source& source, std::span<const FrozenLinear> 
 }
 
 Tensor linear(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const LowRank* branch,
-              const DropoutKey& dropout) {
+              const DropoutKey& dropout, Arithmetic arithmetic) {
     const bool on = branch != nullptr && branch->enabled;
-    if (!on || !branch->magnitude.defined()) return linears(plain(x), std::array{FrozenLinear{&weight, bias, on ? branch : nullptr}}, dropout)[0];
+    if (!on || !branch->magnitude.defined()) return linears(plain(x, arithmetic), std::array{FrozenLinear{&weight, bias, on ? branch : nullptr}}, dropout)[0];
     Tensor y = dora_linear(x, weight, *branch, dropout);
     return bias.defined() ? y + bias.to(y.scalar_type()) : y;
 }

@@ -16,7 +16,7 @@ namespace qlora::nn {
 
 // The trainable branch; shapes A [rank, in], B [out, rank], fp32 leaves.
 struct LowRank {
-    torch::Tensor a, b;
+    torch::Tensor a{}, b{};
     double scale = 1;    // alpha / rank, or alpha / sqrt(rank) for rsLoRA
     double dropout = 0;  // on the branch's input, while training
     bool enabled = true;
@@ -53,7 +53,7 @@ std::vector<torch::Tensor> linears(const Source& source, std::span<const FrozenL
 
 // x [T, in] -> [T, out]. `bias` may be undefined; `branch` may be null.
 torch::Tensor linear(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
-                     const LowRank* branch, const DropoutKey& dropout);
+                     const LowRank* branch, const DropoutKey& dropout, Arithmetic arithmetic = Arithmetic::fp32);
 
 // x with each element zeroed with probability p, the rest scaled by 1 / (1 - p). Differentiable by applying it again
 // to the gradient with the same key.

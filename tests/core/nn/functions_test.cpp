@@ -335,7 +335,7 @@ class FunctionsTest : public QObject {
         QFETCH(int, window);
         const AttentionRule rule{0.25, softcap, window};
         const std::vector<std::int32_t> starts = {0, 5, 6, 18};
-        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule); };
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule).first; };
         Function plain = [&](const auto& v) {
             std::vector<Tensor> parts;
             for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
@@ -361,7 +361,7 @@ class FunctionsTest : public QObject {
         QFETCH(int, window);
         const AttentionRule rule{0.25, softcap, window};
         Tensor q = torch::randn({9, 6, 16}), k = torch::randn({9, 2, 16}), v = torch::randn({9, 2, 16});
-        Tensor whole = packed_attention(q, k, v, {0, 9}, rule);
+        Tensor whole = packed_attention(q, k, v, {0, 9}, rule).first;
         QVERIFY(relative_difference(cached_attention(q.narrow(0, 5, 4), k, v, rule), whole.narrow(0, 5, 4)) < 1e-5);
         QVERIFY(relative_difference(cached_attention(q.narrow(0, 8, 1), k, v, rule), whole.narrow(0, 8, 1)) < 1e-5);
         QVERIFY(relative_difference(cached_attention(q, k, v, rule), whole) < 1e-5);
@@ -413,18 +413,18 @@ class FunctionsTest : public QObject {
     void tokens_of_an_encoder_see_their_whole_segment() {
         const std::vector<std::int32_t> starts = {0, 5, 6, 18};
         const AttentionRule rule{0.25, 0, 0, false};
-        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule); };
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule).first; };
         Function plain = [&](const auto& v) { return attention_by_definition(v, starts, starts, 0.25, {}); };
         std::vector<Tensor> at = {torch::randn({18, 6, 16}), torch::randn({18, 2, 16}), torch::randn({18, 2, 16})};
         QVERIFY(compare(ours, plain, at) < 1e-5);
         QVERIFY(central_difference(ours, at) < 1e-2);
-        Tensor causal = packed_attention(at[0], at[1], at[2], starts, {0.25, 0, 0, true});
+        Tensor causal = packed_attention(at[0], at[1], at[2], starts, {0.25, 0, 0, true}).first;
         QVERIFY(relative_difference(causal, ours(at)) > 1e-2);
     }
 
     void a_decoder_reads_the_counterpart_of_each_segment() {
         const std::vector<std::int32_t> starts = {0, 4, 5, 9}, key_starts = {0, 2, 9, 14};
-        Function ours = [&](const auto& v) { return cross_attention(v[0], v[1], v[2], starts, key_starts, 0.5); };
+        Function ours = [&](const auto& v) { return cross_attention(v[0], v[1], v[2], starts, key_starts, {0.5, 0, 0, false}).first; };
         Function plain = [&](const auto& v) { return attention_by_definition(v, starts, key_starts, 0.5, {}); };
         std::vector<Tensor> at = {torch::randn({9, 4, 8}), torch::randn({14, 4, 8}), torch::randn({14, 4, 8})};
         QVERIFY(compare(ours, plain, at) < 1e-5);
@@ -442,7 +442,7 @@ class FunctionsTest : public QObject {
         Tensor table = torch::randn({8, 2});
         auto bias = std::make_shared<RelativeBias>(table, causal, 20);
         const AttentionRule rule{1, 0, 0, causal};
-        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule, bias); };
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule, bias).first; };
         Function plain = [&](const auto& v) {
             return attention_by_definition(v, starts, starts, 1, [&](std::int64_t length) { return bias->at(length, length, torch::kFloat32); });
         };
@@ -451,7 +451,7 @@ class FunctionsTest : public QObject {
         QVERIFY(central_difference(ours, at) < 1e-2);
         if (!causal) return;
         Tensor q = at[0].narrow(0, 0, 30), k = at[1].narrow(0, 0, 30), v = at[2].narrow(0, 0, 30);
-        Tensor whole = packed_attention(q, k, v, {0, 30}, rule, bias);
+        Tensor whole = packed_attention(q, k, v, {0, 30}, rule, bias).first;
         QVERIFY(relative_difference(cached_attention(q.narrow(0, 27, 3), k, v, rule, bias.get()), whole.narrow(0, 27, 3)) < 1e-5);
         QVERIFY(relative_difference(cached_attention(q.narrow(0, 29, 1), k, v, rule, bias.get()), whole.narrow(0, 29, 1)) < 1e-5);
     }

@@ -1,0 +1,111 @@
+#include "kernels/gemm_bf16.h"
+
+#if defined(__x86_64__)
+// GCC 12 takes the deliberately unset operands inside its own intrinsics for mistakes.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+
+#include <array>
+#include <utility>
+
+#define QLORA_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+
+namespace qlora::kernels {
+
+bool has_bf16_products() {
+    static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                            __builtin_cpu_supports("avx512bf16");
+    return has;
+}
+
+namespace bf16 {
+
+namespace {
+
+// Lanes below n.
+QLORA_BF16 __mmask16 below(std::int64_t n) {
+    return n >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << n) - 1);
+}
+
+template <int kRows>
+QLORA_BF16 void tile(const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c, std::int64_t c_stride,
+                     std::int64_t columns, bool add) {
+    __m512 sums[kRows][2];
+#pragma GCC unroll 14
+    for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+    for (std::int64_t k = 0; k < n; k += 2, panel += 2 * panel_columns) {
+        const auto b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + panel_columns);
+#pragma GCC unroll 14
+        for (int r = 0; r < kRows; ++r) {
+            std::int32_t two;
+            __builtin_memcpy(&two, a + r * pitch + k, sizeof(two));
+            const auto x = (__m512bh)_mm512_set1_epi32(two);
+            sums[r][0] = _mm512_dpbf16_ps(sums[r][0], x, b0);
+            sums[r][1] = _mm512_dpbf16_ps(sums[r][1], x, b1);
+        }
+    }
+    const __mmask16 first = below(columns), second = columns > 16 ? below(columns - 16) : __mmask16(0);
+#pragma GCC unroll 14
+    for (int r = 0; r < kRows; ++r, c += c_stride) {
+        if (add) {
+            sums[r][0] = _mm512_add_ps(sums[r][0], _mm512_maskz_loadu_ps(first, c));
+            sums[r][1] = _mm512_add_ps(sums[r][1], _mm512_maskz_loadu_ps(second, c + 16));
+        }
+        _mm512_mask_storeu_ps(c, first, sums[r][0]);
+        _mm512_mask_storeu_ps(c + 16, second, sums[r][1]);
+    }
+}
+
+using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool);
+template <int... kRows>
+constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
+    return std::array<Tile, sizeof...(kRows)>{tile<kRows + 1>...};
+}
+constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows>());  // by rows - 1
+
+}  // namespace
+
+QLORA_BF16 void narrow(const float* x, std::int64_t n, std::uint16_t* out) {
+    std::int64_t i = 0;
+    for (; i + 32 <= n; i += 32)
+        _mm512_storeu_si512(out + i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(x + i)));
+    for (; i < n; i += 16) {
+        const auto numbers = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(below(n - i), x + i));
+        _mm256_mask_storeu_epi16(out + i, below(n - i + (n - i) % 2), numbers);
+    }
+}
+
+QLORA_BF16 void pair(const float* first, const float* second, std::int64_t n, std::uint16_t* out) {
+    for (std::int64_t i = 0; i < n; i += 16) {
+        const __mmask16 mask = below(n - i);
+        const auto low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, first + i)));
+        const auto high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, second + i)));
+        _mm512_mask_storeu_epi32(out + 2 * i, mask, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+}
+
+void multiply_tile(int rows, const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c,
+                   std::int64_t c_stride, std::int64_t columns, bool add) {
+    tiles[static_cast<std::size_t>(rows - 1)](a, pitch, panel, n, c, c_stride, columns, add);
+}
+
+}  // namespace bf16
+}  // namespace qlora::kernels
+
+#else
+
+namespace qlora::kernels {
+
+bool has_bf16_products() {
+    return false;
+}
+
+namespace bf16 {
+void narrow(const float*, std::int64_t, std::uint16_t*) {}
+void pair(const float*, const float*, std::int64_t, std::uint16_t*) {}
+void multiply_tile(int, const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool) {}
+}  // namespace bf16
+}  // namespace qlora::kernels
+
+#endif

@@ -1,0 +1,27 @@
+#pragma once
+// The parts of a product in bfloat16 that want the processor's own instructions (AVX512-BF16: Intel from Cooper Lake, AMD from
+// Zen 4), which this Highway does not know. Only to be called where they are there.
+
+#include <cstdint>
+
+namespace qlora::kernels {
+
+bool has_bf16_products();
+
+namespace bf16 {
+
+inline constexpr std::int64_t panel_columns = 32;
+inline constexpr int tile_rows = 14;
+
+// Numbers rounded to the nearest, ties to even; with n odd one zero more.
+void narrow(const float* x, std::int64_t n, std::uint16_t* out);
+// Two rows' numbers in turn, first[0], second[0], first[1], ...: n pairs.
+void pair(const float* first, const float* second, std::int64_t n, std::uint16_t* out);
+
+// Rows of C by a panel's columns, summed in fp32 over n elements, n even: a [rows, pitch], the panel [n / 2, panel_columns]
+// pairs of elements that follow each other. 0 < rows <= tile_rows.
+void multiply_tile(int rows, const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c,
+                   std::int64_t c_stride, std::int64_t columns, bool add);
+
+}  // namespace bf16
+}  // namespace qlora::kernels
