@@ -21,9 +21,16 @@ BlockPool::~BlockPool() {
 
 // A new segment, at least so large, at a large page's edge.
 bool BlockPool::grow(std::size_t bytes) {
-    const std::size_t size = rounded(std::max(bytes, segment_bytes_), large_page), mapped = size + large_page;
-    void* memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes > PTRDIFF_MAX / 2) return false;
+    std::size_t size = rounded(std::max(bytes, segment_bytes_), large_page);
+    const auto map = [&] { return ::mmap(nullptr, size + large_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); };
+    void* memory = map();
+    if (memory == MAP_FAILED) {  // address space may be limited
+        size = rounded(bytes, large_page);
+        memory = map();
+    }
     if (memory == MAP_FAILED) return false;
+    const std::size_t mapped = size + large_page;
     auto* begin = static_cast<Place>(memory);
     auto* aligned = reinterpret_cast<Place>(rounded(reinterpret_cast<std::uintptr_t>(begin), large_page));
     if (aligned > begin) ::munmap(begin, static_cast<std::size_t>(aligned - begin));

@@ -15,7 +15,8 @@ class BlockPool {
   public:
     static constexpr std::size_t alignment = 64;
 
-    explicit BlockPool(std::size_t segment_bytes = std::size_t{16} << 20) : segment_bytes_(segment_bytes) {}
+    // Segments are address space; only what is used of it becomes memory.
+    explicit BlockPool(std::size_t segment_bytes = std::size_t{1} << 30) : segment_bytes_(segment_bytes) {}
     ~BlockPool();
     BlockPool(const BlockPool&) = delete;
     BlockPool& operator=(const BlockPool&) = delete;

@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
@@ -20,6 +21,29 @@ qlora::recipe::Precision precision_named(const std::string& name) {
                            Precision::fp4, Precision::int4})
         if (qlora::recipe::name(precision) == name) return precision;
     throw qlora::input_error("bench.precision", "precision", "expected native, fp32, fp16, bf16, int8, nf4, fp4 or int4, got " + name);
+}
+
+int guarded(int argc, char** argv, std::string& model, std::map<std::string, std::string>& flags, const std::function<int()>& run) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string argument = argv[i];
+        const auto flag = flags.find(argument);
+        if (!argument.starts_with("--")) model = argument;
+        else if (flag != flags.end() && flag->second == "-") flag->second = "";
+        else if (flag != flags.end() && i + 1 < argc) flag->second = argv[++i];
+        else {
+            std::fprintf(stderr, "unknown flag %s, or one without its value\n", argv[i]);
+            return 2;
+        }
+    }
+    try {
+        return run();
+    } catch (const qlora::Error& error) {
+        std::fprintf(stderr, "%s\n%s\n", error.what(), error.hint().c_str());
+        return error.exit_code();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 1;
+    }
 }
 
 }  // namespace bench

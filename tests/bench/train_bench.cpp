@@ -69,7 +69,7 @@ int run(const std::string& path, std::map<std::string, std::string> flags) {
     auto seconds_since = [](auto start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
     auto model = evaluate::load_model(options, control, [](const char*, double, double) {});
     nn::Model& network = model->network;
-    network.gradient_checkpointing = flags.contains("--ckpt");
+    network.gradient_checkpointing = flags["--ckpt"].empty();
     const double load = seconds_since(begun);
     adapters::LoraConfig config;
     config.rank = number("--rank");
@@ -114,21 +114,6 @@ int run(const std::string& path, std::map<std::string, std::string> flags) {
 int main(int argc, char** argv) {
     std::string path = QLORA_DEPS_DIR "/models/smollm2-135m.gguf";
     std::map<std::string, std::string> flags{{"--seq", "512"}, {"--batch", "1"}, {"--steps", "8"}, {"--rank", "16"},
-                                             {"--compute", "auto"}, {"--precision", "nf4"}, {"--threads", "0"}};
-    for (int i = 1; i < argc; ++i) {
-        const std::string flag = argv[i];
-        if (!flag.starts_with("--")) path = flag;
-        else if (flag == "--ckpt") flags[flag] = "";
-        else if (flags.contains(flag) && i + 1 < argc) flags[flag] = argv[++i];
-        else {
-            std::fprintf(stderr, "bench_train: unknown flag %s\n", argv[i]);
-            return 2;
-        }
-    }
-    try {
-        return run(path, flags);
-    } catch (const Error& error) {
-        std::fprintf(stderr, "%s\n%s\n", error.what(), error.hint().c_str());
-        return error.exit_code();
-    }
+                                             {"--compute", "auto"}, {"--precision", "nf4"}, {"--threads", "0"}, {"--ckpt", "-"}};
+    return bench::guarded(argc, argv, path, flags, [&] { return run(path, flags); });
 }

@@ -19,9 +19,9 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Rows of logits at a time: as many as 32 MiB hold, but enough to be worth expanding the weight for; all chunks alike.
+// Rows of logits at a time: as many as 20 MiB hold, but enough to be worth expanding the weight for; all chunks alike.
 std::int64_t chunk_of(std::int64_t rows, std::int64_t classes) {
-    const std::int64_t most = std::max<std::int64_t>(64, (std::int64_t{32} << 20) / (4 * classes));
+    const std::int64_t most = std::max<std::int64_t>(64, (std::int64_t{20} << 20) / (4 * classes));
     const std::int64_t chunks = std::max<std::int64_t>(1, (rows + most - 1) / most);
     return std::max<std::int64_t>(1, (rows + chunks - 1) / chunks);
 }
