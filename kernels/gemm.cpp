@@ -29,7 +29,8 @@ inline constexpr std::int64_t largest_gguf_block = 256;  // elements
 // Elements of a block at most, and bytes of a row of A and of a column of B.
 inline constexpr std::int64_t fp32_depth = 256, bf16_depth = 512, depth_bytes = fp32_depth * 4, a_pitch_bytes = depth_bytes + 64;
 // Rows of W expanded at a time.
-inline constexpr std::int64_t expanded_rows = 16, expanded_pitch = std::max(bf16_depth, b_columns) + 2 * largest_gguf_block;
+inline constexpr std::int64_t expanded_rows = 16, expanded_columns = 512, expanded_pitch = expanded_columns + 2 * largest_gguf_block;
+static_assert(expanded_columns >= bf16_depth);
 
 // The workspace's parts, in floats.
 inline constexpr std::int64_t a_floats = a_rows * a_pitch_bytes / 4, b_floats = b_columns * depth_bytes / 4,
@@ -73,6 +74,18 @@ Rows expand_lanes(const AnyMatrix& w, std::int64_t row, std::int64_t count, std:
     for (std::int64_t r = 0; r < count; ++r)  // rows behind the last may not be there to be read
         std::memmove(out + r * expanded_pitch, rows.data + r * rows.pitch, (end - begin) * sizeof(float));
     return {out, expanded_pitch};
+}
+
+// Rows [k, k + n) of W, columns [j, j + columns), some at a time: each(first of the rows, their count, first and last of the
+// columns, the numbers).
+template <class Each>
+HWY_INLINE void for_expanded(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
+                             float* memory, Each each) {
+    for (std::int64_t row = 0; row < n; row += expanded_rows)
+        for (std::int64_t first = 0; first < columns; first += expanded_columns) {
+            const std::int64_t count = std::min(expanded_rows, n - row), last = std::min(columns, first + expanded_columns);
+            each(row, count, first, last, expand(w, k + row, count, j + first, j + last, memory));
+        }
 }
 
 inline constexpr std::int64_t a_pitch = a_pitch_bytes / 4;
@@ -128,23 +141,21 @@ class Fp32 {
     void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
         for (std::int64_t c = 0; c < columns; c += lanes) {
             const Rows rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
-            transpose_strip(rows.data, rows.pitch, n, b_ + c / width * width * depth + c % width, width);
+            transpose_strip(rows.data, rows.pitch, n, b_ + c / width * width * n + c % width, width);
         }
     }
     // Panels of the columns [j, j + columns) of W, rows [k, k + n).
     void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
-        for (std::int64_t row = 0; row < n; row += expanded_rows) {
-            const std::int64_t count = std::min(expanded_rows, n - row);
-            auto [x, pitch] = expand(w, k + row, count, j, j + columns, expanded_);
-            for (std::int64_t r = 0; r < count; ++r, x += pitch)
-                for (std::int64_t c = 0; c < columns; c += width)
-                    std::memcpy(b_ + c * depth + (row + r) * width, x + c, std::min(width, columns - c) * sizeof(float));
-        }
+        for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows x) {
+            for (std::int64_t r = 0; r < count; ++r, x.data += x.pitch)
+                for (std::int64_t c = first; c < last; c += width)
+                    std::memcpy(b_ + c * n + (row + r) * width, x.data + c - first, std::min(width, last - c) * sizeof(float));
+        });
     }
     // Rows [first, last) of the block of A by the panel that begins at column p.
     void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
-        tiles[last - first - 1](a_ + first * a_pitch, b_ + p * depth, n, c, c_stride, columns, add);
+        tiles[last - first - 1](a_ + first * a_pitch, b_ + p * n, n, c, c_stride, columns, add);
     }
 
   private:
@@ -168,40 +179,37 @@ class Bf16 {
                 bf16::narrow(rows.data + r * rows.pitch, n, reinterpret_cast<std::uint16_t*>(narrow_ + r * pairs_pitch));
             // A pair of bf16 moves like a float.
             transpose_strip(narrow_, pairs_pitch, (n + 1) / 2,
-                            reinterpret_cast<float*>(b_ + c / width * width * depth) + c % width, width);
+                            reinterpret_cast<float*>(b_ + c / width * width * even(n)) + c % width, width);
         }
     }
     void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
         static constexpr float zeros[width] = {};
-        for (std::int64_t row = 0; row < n; row += expanded_rows) {
-            const std::int64_t count = std::min(expanded_rows, n - row);
-            auto [x, x_pitch] = expand(w, k + row, count, j, j + columns, expanded_);
-            for (std::int64_t r = 0; r < count; r += 2, x += 2 * x_pitch)
-                for (std::int64_t c = 0; c < columns; c += width)
-                    bf16::pair(x + c, r + 1 < count ? x + x_pitch + c : zeros, std::min(width, columns - c),
-                               b_ + c * depth + (row + r) * width);
-        }
+        for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows x) {
+            for (std::int64_t r = 0; r < count; r += 2, x.data += 2 * x.pitch)
+                for (std::int64_t c = first; c < last; c += width)
+                    bf16::pair(x.data + c - first, r + 1 < count ? x.data + x.pitch + c - first : zeros, std::min(width, last - c),
+                               b_ + c * even(n) + (row + r) * width);
+        });
     }
     void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
-        bf16::multiply_tile(static_cast<int>(last - first), a_ + first * pitch, pitch, b_ + p * depth, (n + 1) / 2 * 2, c, c_stride,
+        bf16::multiply_tile(static_cast<int>(last - first), a_ + first * pitch, pitch, b_ + p * even(n), even(n), c, c_stride,
                             columns, add);
     }
 
   private:
+    static std::int64_t even(std::int64_t n) { return (n + 1) / 2 * 2; }
     static constexpr std::int64_t pitch = a_pitch_bytes / 2;
     std::uint16_t *a_, *b_;
     float *expanded_, *narrow_;
 };
 #endif
 
-// Blocks of nearly equal depth: a last one of a few elements would read and write C for little. They begin
-// where vectors and GGUF's blocks do.
-template <class Numbers>
-std::int64_t depth_of(const AnyMatrix& w, Side side, std::int64_t inner) {
-    const std::int64_t unit = side == Side::transposed && !w.packed ? std::max<std::int64_t>(32, block_elements(w.format)) : 32;
-    const std::int64_t blocks = (inner + Numbers::depth - 1) / Numbers::depth;
-    return std::min(Numbers::depth, ((inner + blocks - 1) / blocks + unit - 1) / unit * unit);
+// How many of n, at most `most`, a block takes so that all are nearly alike: a last one of a few would read and write C, or
+// pack A, for little. A multiple of `unit`, where vectors and GGUF's blocks begin.
+std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t unit) {
+    const std::int64_t blocks = (n + most - 1) / most;
+    return std::min(most, ((n + blocks - 1) / blocks + unit - 1) / unit * unit);
 }
 
 template <class Numbers>
@@ -212,10 +220,13 @@ void multiply_in(const Numbers& numbers, const float* a, std::int64_t a_stride, 
         for (std::int64_t i = 0; i < m && !add; ++i) std::fill(c + i * c_stride + begin, c + i * c_stride + end, 0.0f);
         return;
     }
-    const std::int64_t depth = depth_of<Numbers>(w, side, inner);
+    const std::int64_t unit = w.packed ? 32 : std::max<std::int64_t>(32, block_elements(w.format));
+    const std::int64_t depth = even_part(inner, Numbers::depth, side == Side::transposed ? unit : 32);
+    // As many columns as the panels' memory holds, that being less deep than it may be.
+    const std::int64_t most = b_columns * Numbers::depth / depth / unit * unit, part = even_part(end - begin, most, side == Side::plain ? unit : 32);
     for (std::int64_t j = begin, columns = 0; j < end; j += columns) {
         // Where a thread begins amid a GGUF block, only its first columns share the block with another's.
-        columns = std::min(b_columns - j % b_columns, end - j);
+        columns = std::min(part - (side == Side::plain ? j % unit : 0), end - j);
         for (std::int64_t k = 0; k < inner; k += depth) {
             const std::int64_t n = std::min(depth, inner - k);
             if (side == Side::transposed) numbers.pack_transposed(w, j, columns, k, n);
