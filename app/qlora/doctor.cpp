@@ -64,11 +64,11 @@ Run define_doctor(CLI::App&) {
     return [](Context& context) {
         Machine machine = this_machine();
         memory::Reading memory = memory::read();
-        double flops = plan::measured_gemm_flops();
+        const auto [flops, bf16_flops] = plan::measured_gemm_rates();
         std::filesystem::path home = data_home();
 
         OrderedJson devices =
-            OrderedJson::array({{{"name", "cpu"}, {"flops", flops}, {"memory_bytes", machine.memory_bytes}}});
+            OrderedJson::array({{{"name", "cpu"}, {"flops", flops}, {"bf16_flops", bf16_flops}, {"memory_bytes", machine.memory_bytes}}});
         if (memory.device)
             devices.push_back({{"name", "cuda"},
                                {"memory_bytes", memory.device->total},
@@ -78,7 +78,8 @@ Run define_doctor(CLI::App&) {
             {"processor", machine.processor + ", " + std::to_string(machine.cores) + " cores"},
             {"memory",
              bytes_text(machine.memory_bytes) + ", " + bytes_text(machine.available_bytes) + " available"},
-            {"arithmetic", fixed(flops / 1e9, 0) + " GFLOP/s in fp32"},
+            {"arithmetic", fixed(flops / 1e9, 0) + " GFLOP/s in fp32, " +
+                               (bf16_flops > 0 ? fixed(bf16_flops / 1e9, 0) + " in bf16" : "no bf16 instructions")},
             {"CUDA device", memory.device ? bytes_text(memory.device->total) + ", " +
                                                 bytes_text(memory.device->used) + " used"
                                           : "none"},

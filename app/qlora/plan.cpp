@@ -60,7 +60,7 @@ Run define_plan(CLI::App& command) {
         nn::ModelInfo model = nn::inspect(recipe.model);
         context.control.check();
         plan::Plan plan =
-            plan::make_plan(recipe, model, std::nullopt, budget(context.device), plan::measured_gemm_flops());
+            plan::make_plan(recipe, model, std::nullopt, budget(context.device), plan::measured_gemm_rates());
         context.output.answer(to_json(plan), text(plan));
         return 0;
     };

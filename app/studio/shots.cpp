@@ -38,7 +38,7 @@ void Shots::start() {
 }
 
 void Shots::wait_for_facts() {
-    const bool ready = window_.draft().missing().isEmpty() && window_.draft().machine().gemm_flops > 0;
+    const bool ready = window_.draft().missing().isEmpty() && window_.draft().machine().gemm.fp32 > 0;
     if (!ready) {
         QTimer::singleShot(poll_ms, this, &Shots::wait_for_facts);
         return;

@@ -8,22 +8,25 @@
 
 namespace qlora::plan {
 
-double measured_gemm_flops() {
+GemmRates measured_gemm_rates() {
     // The best of several runs of a shape typical for a small model's layer; measured once, since machines do not change.
-    static const double rate = [] {
+    static const GemmRates rates = [] {
         using Clock = std::chrono::steady_clock;
         torch::NoGradGuard no_grad;
         constexpr std::int64_t m = 512, n = 1536, k = 576;
         const torch::Tensor x = torch::ones({m, k}), w = torch::ones({n, k});
-        double best = 1e9;
-        for (int i = 0; i < 12; ++i) {
-            auto start = Clock::now();
-            quant::matmul_transposed(x, w);
-            best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
-        }
-        return 2.0 * m * n * k / best;
+        const auto rate = [&](quant::Arithmetic arithmetic) {
+            double best = 1e9;
+            for (int i = 0; i < 12; ++i) {
+                const auto start = Clock::now();
+                quant::matmul_transposed(x, w, arithmetic);
+                best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+            }
+            return 2.0 * m * n * k / best;
+        };
+        return GemmRates{rate(quant::Arithmetic::fp32), kernels::has_bf16_products() ? rate(quant::Arithmetic::bf16) : 0};
     }();
-    return rate;
+    return rates;
 }
 
 }  // namespace qlora::plan

@@ -78,22 +78,22 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
     bytes[MemoryTag::gradients] = static_cast<std::int64_t>(adapters);
     bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(2 * adapters);
 
-    // Saved for backward, a token and block: the two norms' inputs and outputs, q, k (rotated), v and the attention's
-    // output with its normalizer, gate, up and their product; a rank-wide vector for each target.
+    // Kept for backward, a token and block: what both norms read, q, k (turned), v and attention's output, gate and up, and a
+    // rank-wide vector for each target; norms and activations are made again. Of attention a logarithm for each head, in fp32.
     const auto hidden = static_cast<double>(model.hidden), mlp = static_cast<double>(model.intermediate),
                heads = static_cast<double>(model.heads * model.head_dim), kv = static_cast<double>(model.kv_heads * model.head_dim);
-    const double a_token = 4 * hidden + 2 * heads + 2 * kv + 3 * mlp + static_cast<double>(model.heads) +
-                           7 * static_cast<double>(recipe.method.rank);
+    const double block = shape.kept_bytes * (2 * hidden + 2 * heads + 2 * kv + 2 * mlp + 7 * static_cast<double>(recipe.method.rank)) +
+                         fp32_bytes * static_cast<double>(model.heads);
     const auto layers = static_cast<double>(model.layers + model.encoder_layers);
-    const double saved = recipe.train.gradient_checkpointing ? layers * hidden + a_token : layers * a_token;
-    // In flight while one block runs backward: gradients of the widest tensors.
-    const double in_flight = 3 * mlp + 4 * hidden;
-    bytes[MemoryTag::activations] = static_cast<std::int64_t>((saved + in_flight) * shape.tokens * fp32_bytes +
+    const double kept = recipe.train.gradient_checkpointing ? layers * hidden * fp32_bytes + block : layers * block;
+    // The head's chunk of logits, and what the last block's backward has in flight, are never there together.
+    const auto vocabulary = static_cast<double>(model.vocabulary);
+    const double chunk = std::min(shape.trained_tokens, std::max(64.0, 20.0 * 1048576 / (fp32_bytes * vocabulary)));
+    const double logits = chunk * vocabulary * fp32_bytes, in_flight = (6 * mlp + 3 * hidden) * fp32_bytes * shape.tokens;
+    bytes[MemoryTag::activations] = static_cast<std::int64_t>(kept * shape.tokens + std::max(0.0, in_flight - logits) +
                                                               3 * hidden * shape.trained_tokens * fp32_bytes);
-    // A tile of the expanded weight and the logits of one chunk of the head, with their temporary.
-    const double tile = 4.0 * 1048576;
-    bytes[MemoryTag::scratch] =
-        static_cast<std::int64_t>(tile + 2 * std::min(256.0, shape.trained_tokens) * static_cast<double>(model.vocabulary) * fp32_bytes);
+    // And the kernels' workspaces.
+    bytes[MemoryTag::scratch] = static_cast<std::int64_t>(logits + 4.0 * 1048576);
     return bytes;
 }
 

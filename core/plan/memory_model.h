@@ -11,6 +11,7 @@ struct StepShape {
     double tokens = 0;          // of a micro-batch
     double trained_tokens = 0;  // of them, those with a target
     double longest = 0;         // tokens of the longest segment
+    double kept_bytes = 4;      // of a number kept for backward
 };
 
 // Stored bytes of one weight in a precision, scales included. `native`: as the file keeps it.

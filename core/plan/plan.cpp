@@ -11,8 +11,9 @@ namespace qlora::plan {
 
 namespace {
 
-// What part of the GEMM rate a whole training step reaches on a CPU, from measured runs (docs/performance.md).
-constexpr double step_efficiency = 0.55;
+// What part of the GEMM rate a whole training step reaches on a CPU, from measured runs (docs/performance.md): what is not
+// a product weighs more where products are faster.
+constexpr double fp32_efficiency = 0.65, bf16_efficiency = 0.55;
 
 std::string upper(std::string_view text) {
     std::string out(text);
@@ -34,7 +35,7 @@ std::string epochs_text(const recipe::Recipe& recipe) {
 }  // namespace
 
 Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataFacts>& data,
-               std::int64_t budget_bytes, double gemm_flops) {
+               std::int64_t budget_bytes, const GemmRates& rates) {
     Plan plan;
     DataFacts facts;
     if (data) {
@@ -56,6 +57,9 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
     peak.trained_tokens = mean.tokens > 0 ? peak.tokens * mean.trained_tokens / mean.tokens : 0;
     mean.longest = facts.mean_tokens;
 
+    const bool bf16 = recipe.compute != "fp32" && rates.bf16 > 0;
+    const double gemm_flops = bf16 ? rates.bf16 : rates.fp32;
+    peak.kept_bytes = bf16 ? 2 : 4;
     plan.bytes = step_bytes(recipe, model, peak);
     plan.peak_bytes = plan.bytes.total();
     plan.budget_bytes = budget_bytes;
@@ -69,7 +73,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
                      : static_cast<std::int64_t>(std::ceil(static_cast<double>(steps_an_epoch) * recipe.train.epochs));
     if (gemm_flops > 0) {
         const double flops = step_flops(recipe, model, mean) * static_cast<double>(recipe.train.accumulate);
-        plan.step_seconds = flops / (gemm_flops * step_efficiency);
+        plan.step_seconds = flops / (gemm_flops * (bf16 ? bf16_efficiency : fp32_efficiency));
         plan.total_seconds = plan.step_seconds * static_cast<double>(plan.steps);
     }
     if (facts.truncated_rows > 0)

@@ -23,18 +23,23 @@ struct Plan {
     std::int64_t peak_bytes = 0;   // sum of bytes
     std::int64_t budget_bytes = 0; // what the device has free (or RAM), the process's own fixed part subtracted
     bool fits = true;
-    double step_seconds = 0;       // ~, from the machine's measured GEMM rate; 0: unknown
+    double step_seconds = 0;       // ~, from the machine's measured GEMM rates; 0: unknown
     double total_seconds = 0;
     std::int64_t steps = 0, trainable_parameters = 0;
     std::vector<std::string> notices;
     std::string sentence;          // "Teach SmolLM2 135M in NF4 with LoRA r 16 on 412 rows, 3 epochs."
 };
 
+// FLOP/s of this machine's matrix products, by what they compute in; 0: not measured, or (bf16) not in hardware.
+struct GemmRates {
+    double fp32 = 0, bf16 = 0;
+};
+
 // Pure arithmetic, microseconds: may run on the UI thread at every keystroke.
 Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataFacts>& data,
-               std::int64_t budget_bytes, double gemm_flops);
+               std::int64_t budget_bytes, const GemmRates& rates);
 
-// The machine's fp32 GEMM rate, FLOP/s, measured once a process (about 50 ms) on the calling thread.
-double measured_gemm_flops();
+// Measured once a process (about 50 ms) on the calling thread and its helpers.
+GemmRates measured_gemm_rates();
 
 }  // namespace qlora::plan

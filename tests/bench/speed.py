@@ -1,7 +1,7 @@
-"""Training steps, and prompts and decoding, beside the Python peers and llama.cpp: in turn, in one run, on a computer that
+"""Training steps, prompts and decoding, and quantization, beside the Python peers and llama.cpp: in turn, in one run, on a computer that
 does nothing else.
 
-    speed.py train|generate BIN DEPS WORK [--rounds 3] [--write docs/performance.md]
+    speed.py train|generate|quantize BIN DEPS WORK [--rounds 3] [--write docs/performance.md]
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ from report import machine, write_section
 HERE = pathlib.Path(__file__).parent
 PEERS = HERE / "peers"
 arguments = argparse.ArgumentParser()
-arguments.add_argument("what", choices=["train", "generate"])
+arguments.add_argument("what", choices=["train", "generate", "quantize"])
 for name in ("bin", "deps", "work"):
     arguments.add_argument(name, type=pathlib.Path)
 arguments.add_argument("--rounds", type=int, default=3), arguments.add_argument("--write")
@@ -77,7 +77,7 @@ def train():
         "QLoRA Studio in fp32": lambda: figures(ours, GGUF, "--compute", "fp32"),
     })
     names = list(runs)
-    rate = {"fp32": best_gemm()[0], "bf16": best_gemm()[1]}
+    libtorch = dict(zip(("fp32", "bf16"), best_gemm()))
     table = ["| 512 tokens, batch 1, LoRA r 16 on all linears | computes in | tokens/s | peak RSS | tensors |", "|---|---|---|---|---|"]
     for name in names:
         first = runs[name][0]
@@ -89,9 +89,9 @@ def train():
     table += ["", f"Against its default **{ratio(names[0], 'tok_s'):.2f} times** the speed in **{ratio(names[0], 'peak_rss_mib'):.2f}** of its memory; "
               f"against it without checkpointing {ratio(names[1], 'tok_s'):.2f} times in {ratio(names[1], 'peak_rss_mib'):.2f}."]
     for name in names[2:]:
-        kind, useful = runs[name][0]["compute"], median(runs[name], "gflops")
-        table.append(f"{name}: {useful:.0f} GFLOP/s of useful products, {100 * useful / rate[kind]:.0f} % of the {rate[kind]:.0f} "
-                     f"that LibTorch's best {kind} product of 2048 x 2048 reaches here.")
+        kind, useful, own = runs[name][0]["compute"], median(runs[name], "gflops"), median(runs[name], "best_product_gflops")
+        table.append(f"{name}: {useful:.0f} GFLOP/s of useful products, {100 * useful / max(own, libtorch[kind]):.0f} % of the best {kind} product "
+                     f"of 2048 x 2048 here (ours {own:.0f}, LibTorch's {libtorch[kind]:.0f}).")
     table += ["", "| tokens in one row | 512 | 1,024 | 2,048 | 4,096 | 8,192 |", "|---|---|---|---|---|---|"]
     lengths = {length: figures(ours, GGUF, "--seq", length, "--steps", 1) for length in (512, 1024, 2048, 4096, 8192)}
     for label, key, unit in (("activations", None, " MiB"), ("tensors", "tensors_mib", " MiB"), ("peak RSS", "peak_rss_mib", " MiB"), ("tokens/s", "tok_s", "")):
@@ -116,8 +116,42 @@ def generate():
     return table
 
 
+BITSANDBYTES = """
+import json, time, torch, bitsandbytes.functional as F
+x = torch.randn(8192, 4096)
+def rate(f):
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter(); f(); best = min(best, time.perf_counter() - start)
+    return x.numel() / best / 1e9
+packed, state = F.quantize_4bit(x, blocksize=64, quant_type="nf4")
+print(json.dumps({"quantize": rate(lambda: F.quantize_4bit(x, blocksize=64, quant_type="nf4")),
+                  "dequantize": rate(lambda: F.dequantize_4bit(packed, state))}))
+"""
+
+
+def own_kernels():
+    """G weights/s and the share of the memory's bandwidth, of NF4 on all threads, from bench_kernels' table."""
+    printed = subprocess.run([str(options.bin / "bench_kernels"), "0.3"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = {}
+    for line in printed.splitlines():
+        words = line.split()
+        if words[:1] == ["nf4"] and words[1] in ("quantize", "dequantize") and words[2] == "2":
+            found |= {words[1]: float(words[-3]), words[1] + "_share": float(words[-5])}
+    return found
+
+
+def quantize():
+    runs = in_turn({"bitsandbytes": lambda: figures(PYTHON, "-c", BITSANDBYTES), "QLoRA Studio": own_kernels})
+    table = ["| NF4, blocks of 64, all threads | bitsandbytes, G weights/s | QLoRA Studio, G weights/s | times | of the memory's bandwidth |", "|---|---|---|---|---|"]
+    for what in ("quantize", "dequantize"):
+        theirs, own = median(runs["bitsandbytes"], what), median(runs["QLoRA Studio"], what)
+        table.append(f"| {what} | {theirs:.2f} | {own:.2f} | {own / theirs:.1f} | {median(runs['QLoRA Studio'], what + '_share'):.0f} % |")
+    return table
+
+
 options.work.mkdir(parents=True, exist_ok=True)
-table = {"train": train, "generate": generate}[options.what]()
+table = {"train": train, "generate": generate, "quantize": quantize}[options.what]()
 print("\n".join(table))
 if options.write:
     write_section(options.write, options.what, [machine(options.deps), "", *table])

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <numeric>
@@ -19,6 +20,7 @@
 #include "core/evaluate/device.h"
 #include "core/evaluate/loaded_model.h"
 #include "core/memory/meters.h"
+#include "core/quant/matmul.h"
 #include "core/train/adamw.h"
 #include "process.h"
 
@@ -54,6 +56,18 @@ double useful_flop(const nn::Model& model, std::int64_t rows, std::int64_t lengt
     const double seen = static_cast<double>(length + 1) / 2;
     const auto width = static_cast<double>(model.config.query_width());
     return tokens * (per_token + static_cast<double>(model.config.layers) * 6 * 2 * width * seen);
+}
+
+// GFLOP/s of our own best product: 2048 rows by a plain 2048 x 2048 matrix.
+double best_product(quant::Arithmetic arithmetic) {
+    const torch::Tensor x = torch::randn({2048, 2048}), w = torch::randn({2048, 2048});
+    double best = 0;
+    for (int i = 0; i < 8; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        quant::matmul_transposed(x, w, arithmetic);
+        best = std::max(best, 2 * std::pow(2048.0, 3) / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return best / 1e9;
 }
 
 int run(const std::string& path, std::map<std::string, std::string> flags) {
@@ -104,7 +118,7 @@ int run(const std::string& path, std::map<std::string, std::string> flags) {
                        {"batch", rows}, {"checkpointing", network.gradient_checkpointing}, {"load_s", load}, {"step_s", step},
                        {"tok_s", static_cast<double>(rows * length) / step}, {"peak_rss_mib", bench::status_mib("VmHWM")},
                        {"tensors_mib", static_cast<double>(reading.peak_bytes) / (1 << 20)}, {"by_tag_mib", tags},
-                       {"gflops", useful_flop(network, rows, length) / step / 1e9}};
+                       {"gflops", useful_flop(network, rows, length) / step / 1e9}, {"best_product_gflops", best_product(network.arithmetic)}};
     std::printf("%s\n", printed.dump().c_str());
     return 0;
 }

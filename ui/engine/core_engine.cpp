@@ -84,7 +84,7 @@ void CoreEngine::read_machine() {
         machine.device = QString::fromStdString(evaluate::use_device(options_.device, options_.threads));
         machine.budget_bytes = free_bytes(memory::read());
         worker.post([this, machine] { emit machine_ready(machine); });
-        machine.gemm_flops = plan::measured_gemm_flops();
+        machine.gemm = plan::measured_gemm_rates();
         worker.post([this, machine] { emit machine_ready(machine); });
     });
 }
@@ -123,7 +123,7 @@ void CoreEngine::recover_runs() {
 plan::Plan CoreEngine::make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model,
                                  const std::optional<DataSummary>& data, const Machine& machine) const {
     return plan::make_plan(recipe, model, data ? std::optional(data->facts) : std::nullopt,
-                           machine.budget_bytes, machine.gemm_flops);
+                           machine.budget_bytes, machine.gemm);
 }
 
 void CoreEngine::start(const recipe::Recipe& recipe) {

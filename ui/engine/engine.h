@@ -41,7 +41,7 @@ struct DataSummary {
 struct Machine {
     QString device;  // "CPU · 8 threads", "NVIDIA GeForce RTX 4090"
     std::int64_t budget_bytes = 0;
-    double gemm_flops = 0;  // 0: not measured yet
+    plan::GemmRates gemm{};  // 0: not measured yet
 };
 
 enum class RunState { idle, preparing, running, paused, stopping };
