@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/evaluate/chat.h"
 #include "core/evaluate/loaded_model.h"
+#include "core/memory/meters.h"
 #include "core/nn/functions/poll.h"
 
 namespace qlora::evaluate {
@@ -17,6 +18,10 @@ namespace {
 class ModelSession final : public Session {
   public:
     explicit ModelSession(std::unique_ptr<LoadedModel> model) : model_(std::move(model)) {}
+    ~ModelSession() override {
+        model_.reset();
+        memory::give_back();
+    }
 
     std::vector<std::string> notices() const override { return model_->notices; }
     bool has_adapter() const override { return model_->adapter != nullptr; }

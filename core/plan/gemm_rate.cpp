@@ -9,7 +9,8 @@
 namespace qlora::plan {
 
 GemmRates measured_gemm_rates() {
-    // The best of several runs of a shape typical for a small model's layer; measured once, since machines do not change.
+    // The best of many runs of a shape typical for a small model's layer, over a time in which other programs let go of the
+    // cores at least once; measured once, since machines do not change.
     static const GemmRates rates = [] {
         using Clock = std::chrono::steady_clock;
         torch::NoGradGuard no_grad;
@@ -17,7 +18,8 @@ GemmRates measured_gemm_rates() {
         const torch::Tensor x = torch::ones({m, k}), w = torch::ones({n, k});
         const auto rate = [&](quant::Arithmetic arithmetic) {
             double best = 1e9;
-            for (int i = 0; i < 12; ++i) {
+            const auto begun = Clock::now();
+            for (int i = 0; i < 12 || Clock::now() - begun < std::chrono::milliseconds(100); ++i) {
                 const auto start = Clock::now();
                 quant::matmul_transposed(x, w, arithmetic);
                 best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());

@@ -3,12 +3,23 @@
 #include <new>
 
 #include "core/base/error.h"
+#include "core/memory/meters.h"
 #include "core/train/training_run.h"
 
 namespace qlora::train {
 
+namespace {
+
+// What the run used goes back to the system, however it ends.
+struct GiveBack {
+    ~GiveBack() { memory::give_back(); }
+};
+
+}  // namespace
+
 Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink) {
     Failed failure;
+    const GiveBack after;
     try {
         TrainingRun training(recipe, options, control, sink);
         return training.run();

@@ -63,6 +63,7 @@ void TrainingRun::poll() {
         const auto reading = memory::read();
         emit(MemorySample{seconds(), reading.live, reading.peak_bytes, reading.process_bytes, reading.device ? reading.device->used : 0});
     }
+    if (control_.paused()) memory::give_back();
     if (control_.wait() != Control::Request::none) throw stopped();
 }
 
