@@ -1,5 +1,9 @@
 #include "kernels/adamw.h"
 
+#include <algorithm>
+
+#include "kernels/quantize.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/adamw.cpp"
 #include <hwy/foreach_target.h>
@@ -49,6 +53,24 @@ HWY_EXPORT(squares);
 void adamw(const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, float* first, float* second) {
     HWY_DYNAMIC_DISPATCH(adamw_update)(rule, gradients, n, values, first, second);
 }
+void adamw_8bit(const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, EightBit first, EightBit second) {
+    for (std::int64_t begin = 0, block = 0; begin < n; begin += moment_block, ++block) {
+        const std::int64_t count = std::min(moment_block, n - begin);
+        alignas(64) float moments[2][moment_block];
+        const auto each = [&](auto f) {
+            f(DynamicMap::with_sign, first, moments[0]);
+            f(DynamicMap::without_sign, second, moments[1]);
+        };
+        each([&](DynamicMap map, EightBit moment, float* numbers) {
+            dequantize_dynamic(map, moment.codes + begin, moment.absmax + block, moment_block, 0, count, numbers);
+        });
+        adamw(rule, gradients + begin, count, values + begin, moments[0], moments[1]);
+        each([&](DynamicMap map, EightBit moment, float* numbers) {
+            quantize_dynamic(map, numbers, count, moment_block, moment.codes + begin, moment.absmax + block);
+        });
+    }
+}
+
 double sum_of_squares(const float* x, std::int64_t n) {
     return HWY_DYNAMIC_DISPATCH(squares)(x, n);
 }

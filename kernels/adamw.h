@@ -19,6 +19,16 @@ struct AdamWRule {
 // value = keep value - rate first / (sqrt(second) / root + epsilon). fp32 [n] each. Pure, single-threaded, no allocation.
 void adamw(const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, float* first, float* second);
 
+// The same with both moments in 8 bit (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"): codes of
+// the dynamic map, with sign for the first, without for the second, by blocks of `moment_block` from the first element on,
+// each with its largest magnitude. They are expanded, updated as above and quantized anew.
+inline constexpr std::int64_t moment_block = 256;
+struct EightBit {
+    std::uint8_t* codes = nullptr;  // [n]
+    float* absmax = nullptr;        // [blocks]
+};
+void adamw_8bit(const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, EightBit first, EightBit second);
+
 // In fp32 by lanes, parts of 4,096 summed in fp64.
 double sum_of_squares(const float* x, std::int64_t n);
 

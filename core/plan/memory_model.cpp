@@ -76,7 +76,9 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
     bytes[MemoryTag::weights] = static_cast<std::int64_t>(weight_bytes(recipe, model));
     bytes[MemoryTag::adapters] = static_cast<std::int64_t>(adapters);
     bytes[MemoryTag::gradients] = static_cast<std::int64_t>(adapters);
-    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(2 * adapters);
+    // Two moments a parameter: in fp32, or a byte with a scale for every 256.
+    const bool eight_bit = recipe.train.optimizer == recipe::Optimizer::adamw_8bit;
+    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(2 * adapters * (eight_bit ? 0.25 + 1.0 / 256 : 1));
 
     // Kept for backward, a token and block: what both norms read, q, k (turned), v and attention's output, gate and up, and a
     // rank-wide vector for each target; norms and activations are made again. Of attention a logarithm for each head, in fp32.

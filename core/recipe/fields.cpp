@@ -140,6 +140,8 @@ std::optional<std::string> chosen(const Json& value, const Field& field) {
         {"half", "fp16"},           {"bfloat16", "bf16"},
         {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"},
         {"torch.float32", "fp32"},  {"constant-with-warmup", "constant"},
+        {"adamw-torch", "adamw"}, {"adamw-torch-fused", "adamw"}, {"adamw-hf", "adamw"},
+        {"adamw-bnb-8bit", "adamw-8bit"}, {"paged-adamw-8bit", "adamw-8bit"},
         {"seq-cls", "classification"}, {"seq-2-seq-lm", "seq2seq"},
         {"sequence-classification", "classification"}, {"text-classification", "classification"},
         {"single-label-classification", "single_label_classification"},

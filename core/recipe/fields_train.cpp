@@ -77,6 +77,18 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .typical = "1e-4 to 5e-4 for LoRA, lower for large models"},
         [](auto& r) -> auto& { return r.train.learning_rate; }));
     table.push_back(choice(
+        {.key = "train.optimizer",
+         .aliases = {"optim", "optimizer"},
+         .level = advanced,
+         .label = "Optimizer",
+         .choices = {"adamw", "adamw-8bit"},
+         .help = "How gradients change the trained parameters.",
+         .details = "AdamW keeps two numbers for every trained parameter. In 8 bit they take a quarter of the "
+                    "memory and are rounded blockwise, which the result hardly notices; a step takes a little "
+                    "longer.",
+         .typical = "adamw; adamw-8bit where many parameters are trained"},
+        [](auto& r) -> auto& { return r.train.optimizer; }));
+    table.push_back(choice(
         {.key = "train.schedule",
          .aliases = {"lr_scheduler_type", "lr_scheduler", "schedule"},
          .level = advanced,

@@ -19,7 +19,6 @@ std::string advice(const std::string& key) {
         {"eval_strategy", "say \"evaluate.every\": a number of steps, or 0 for the end of each epoch"},
         {"save_strategy", "say \"train.checkpoint_every\": a number of steps, or 0 for the end only"},
         {"per_device_eval_batch_size", "evaluation chooses its own batches; leave it out"},
-        {"optim", "the optimizer is AdamW; leave it out"},
         {"logging_steps", "every step is told; leave it out"},
         {"report_to", "nothing is sent anywhere; leave it out"}};
     auto it = known.find(key);

@@ -38,6 +38,11 @@ std::string_view name(Schedule schedule) {
     return word(words, schedule);
 }
 
+std::string_view name(Optimizer optimizer) {
+    static constexpr std::array<std::string_view, 2> words = {"adamw", "adamw-8bit"};
+    return word(words, optimizer);
+}
+
 std::string_view name(MethodKind kind) {
     static constexpr std::array<std::string_view, 1> words = {"lora"};
     return word(words, kind);

@@ -19,6 +19,7 @@ enum class Task { causal_lm, classification, seq2seq };
 enum class ProblemType { automatic, single_label, multi_label, regression };
 enum class MethodKind { lora };
 enum class Schedule { linear, cosine, constant };
+enum class Optimizer { adamw, adamw_8bit };
 
 struct Columns {  // empty members are guessed from the table
     std::string text, prompt, completion, messages, system, label;
@@ -55,6 +56,7 @@ struct Train {
     std::int64_t batch_size = 8, accumulate = 1;  // rows a micro-batch, micro-batches an optimizer step
     double learning_rate = 2e-4;
     Schedule schedule = Schedule::linear;
+    Optimizer optimizer = Optimizer::adamw;
     double warmup = 0.03;  // below 1: fraction of all steps; from 1: steps
     double weight_decay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     double max_grad_norm = 1;  // 0: no clipping
@@ -127,6 +129,7 @@ std::vector<std::string> differences(const Recipe& a, const Recipe& b);
 
 std::string_view name(Precision precision);
 std::string_view name(Schedule schedule);
+std::string_view name(Optimizer optimizer);
 std::string_view name(MethodKind kind);
 std::string_view name(Task task);
 std::string_view name(ProblemType type);

@@ -33,8 +33,17 @@ double squared_norm(const torch::Tensor& flat) {
 AdamW::AdamW(std::int64_t parameters, const recipe::Train& options)
     : beta1_(options.beta1), beta2_(options.beta2), epsilon_(options.epsilon), weight_decay_(options.weight_decay) {
     memory::TagScope scope(MemoryTag::optimizer);
-    first_ = torch::zeros({parameters}, torch::kFloat32);
-    second_ = torch::zeros({parameters}, torch::kFloat32);
+    const bool eight_bit = options.optimizer == recipe::Optimizer::adamw_8bit;
+    for (torch::Tensor* moment : {&first_, &second_}) *moment = torch::zeros({parameters}, eight_bit ? torch::kUInt8 : torch::kFloat32);
+    if (!eight_bit) return;
+    const std::int64_t blocks = (parameters + kernels::moment_block - 1) / kernels::moment_block;
+    for (torch::Tensor* absmax : {&first_absmax_, &second_absmax_}) *absmax = torch::zeros({blocks}, torch::kFloat32);
+}
+
+std::vector<AdamW::Named> AdamW::state() const {
+    std::vector<Named> named{{"exp_avg", first_}, {"exp_avg_sq", second_}};
+    if (first_absmax_.defined()) named.insert(named.end(), {{"exp_avg.absmax", first_absmax_}, {"exp_avg_sq.absmax", second_absmax_}});
+    return named;
 }
 
 void AdamW::step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale) {
@@ -50,8 +59,23 @@ void AdamW::step(torch::Tensor& values, const torch::Tensor& gradients, double l
         .root = number(std::sqrt(1 - std::pow(beta2_, static_cast<double>(updates_)))),
         .gradient_scale = number(gradient_scale),
     };
-    float *value = values.data_ptr<float>(), *first = first_.data_ptr<float>(), *second = second_.data_ptr<float>();
+    float* value = values.data_ptr<float>();
     const float* gradient = gradients.const_data_ptr<float>();
+    if (first_absmax_.defined()) {
+        const auto moment = [](torch::Tensor& codes, torch::Tensor& absmax, std::int64_t begin) {
+            return kernels::EightBit{codes.data_ptr<std::uint8_t>() + begin, absmax.data_ptr<float>() + begin / kernels::moment_block};
+        };
+        // Whole blocks for each thread.
+        const std::int64_t n = values.numel(), parts = (n + part - 1) / part;
+        static_assert(part % kernels::moment_block == 0);
+        at::parallel_for(0, parts, 1, [&](std::int64_t first_part, std::int64_t last_part) {
+            const std::int64_t begin = first_part * part, end = std::min(n, last_part * part);
+            kernels::adamw_8bit(rule, gradient + begin, end - begin, value + begin, moment(first_, first_absmax_, begin),
+                                moment(second_, second_absmax_, begin));
+        });
+        return;
+    }
+    float *first = first_.data_ptr<float>(), *second = second_.data_ptr<float>();
     at::parallel_for(0, values.numel(), part, [&](std::int64_t begin, std::int64_t end) {
         kernels::adamw(rule, gradient + begin, end - begin, value + begin, first + begin, second + begin);
     });

@@ -1,7 +1,11 @@
 #pragma once
-// AdamW (Loshchilov & Hutter 2019) over one flat tensor, with PyTorch's arithmetic.
+// AdamW (Loshchilov & Hutter 2019) over one flat tensor, with PyTorch's arithmetic; with the recipe's optimizer "adamw-8bit"
+// both moments are kept in 8 bit (kernels/adamw.h).
 
 #include <torch/types.h>
+
+#include <string>
+#include <vector>
 
 #include "core/recipe/recipe.h"
 
@@ -14,16 +18,21 @@ class AdamW {
     // values -= update(gradient_scale * gradients); all fp32 [parameters], side by side.
     void step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale = 1);
 
-    // The state to save: both moments [parameters] and the number of updates made.
-    torch::Tensor& first_moment() { return first_; }
-    torch::Tensor& second_moment() { return second_; }
+    // The state to save: both moments, fp32 [parameters] or uint8 with the blocks' fp32 scales, under PyTorch's names; and the
+    // number of updates made.
+    struct Named {
+        std::string name;
+        torch::Tensor tensor;
+    };
+    std::vector<Named> state() const;
     std::int64_t updates() const { return updates_; }
     void set_updates(std::int64_t updates) { updates_ = updates; }
 
   private:
     double beta1_, beta2_, epsilon_, weight_decay_;
     std::int64_t updates_ = 0;
-    torch::Tensor first_, second_;
+    torch::Tensor first_, second_;              // fp32, or uint8
+    torch::Tensor first_absmax_, second_absmax_;  // of 8 bit, by blocks
 };
 
 // The norm of the gradients, and what to multiply them by so that it is at most `limit` (0: never more than it is), as

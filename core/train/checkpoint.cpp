@@ -47,8 +47,10 @@ std::int64_t step_of(const fs::path& folder) {
     return end.ec == std::errc() && end.ptr == name.data() + name.size() ? step : -1;
 }
 
+formats::DType dtype_of(const torch::Tensor& tensor) { return tensor.scalar_type() == torch::kUInt8 ? formats::DType::u8 : formats::DType::f32; }
+
 formats::TensorView view_of(const std::string& name, const torch::Tensor& tensor) {
-    return {name, formats::DType::f32, tensor.sizes().vec(), {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
+    return {name, dtype_of(tensor), tensor.sizes().vec(), {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
 OrderedJson to_json(const RunState& s) {
@@ -123,8 +125,8 @@ fs::path write_checkpoint(const fs::path& run, const RunState& state, const adap
     create_folders(all);
     write_folder_atomically(folder, [&](const fs::path& f) {
         adapter.save(f);
-        const std::vector<formats::TensorView> moments = {view_of("exp_avg", optimizer.first_moment()),
-                                                          view_of("exp_avg_sq", optimizer.second_moment())};
+        std::vector<formats::TensorView> moments;
+        for (const auto& [name, tensor] : optimizer.state()) moments.push_back(view_of(name, tensor));
         formats::write_safetensors(f / "optimizer.safetensors", moments);
         OrderedJson json = {{"format", format_version}, {"updates", optimizer.updates()}, {"state", to_json(state)}};
         for (const char* name : hashed_files) json["hashes"][name] = content_hash(f / name);
@@ -160,14 +162,12 @@ RunState read_checkpoint(const fs::path& checkpoint, adapters::Lora& adapter, Ad
     JsonObject object(json, where);
     adapter.restore(checkpoint);
     const formats::SafetensorsFile file(checkpoint / "optimizer.safetensors");
-    auto read = [&](const char* name, torch::Tensor& moment) {
+    for (const auto& [name, moment] : optimizer.state()) {
         const auto& view = file.at(name);
-        formats::expect_dtype(view, formats::DType::f32, file.path().string());
+        formats::expect_dtype(view, dtype_of(moment), file.path().string());
         formats::expect_shape(view, moment.sizes(), file.path().string());
         std::memcpy(moment.data_ptr(), view.data.data(), view.data.size());
-    };
-    read("exp_avg", optimizer.first_moment());
-    read("exp_avg_sq", optimizer.second_moment());
+    }
     file.check();
     optimizer.set_updates(object.integer("updates", 0, INT64_MAX));
     return state_from_json(JsonObject(object.value("state"), where));

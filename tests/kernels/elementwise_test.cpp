@@ -6,6 +6,7 @@
 #include "golden.h"
 #include "kernels/adamw.h"
 #include "kernels/norm.h"
+#include "kernels/quantize.h"
 
 using namespace qlora::kernels;
 
@@ -169,6 +170,34 @@ class ElementwiseTest : public QObject {
         QCOMPARE(large, (std::vector<float>{0, 0, 0}));
         cross_entropy(bad.data(), 1, 40, target.data(), true, &loss);
         QVERIFY(std::isnan(loss));
+    }
+
+    // What bitsandbytes' blockwise optimizer does: expand, update, quantize again.
+    void adamw_in_8_bit_is_adamw_between_quantizations() {
+        constexpr std::int64_t n = 1000, blocks = 4;
+        const auto g = normal(1, n);
+        std::vector<float> m = normal(2, n), v = normal(3, n), value = normal(4, n), by_parts = value;
+        for (float& x : v) x *= x;
+        std::vector<std::uint8_t> m_codes(n), v_codes(n);
+        std::vector<float> m_absmax(blocks), v_absmax(blocks);
+        const auto quantized = [&](std::vector<std::uint8_t>& mc, std::vector<float>& ma, std::vector<std::uint8_t>& vc, std::vector<float>& va) {
+            quantize_dynamic(DynamicMap::with_sign, m.data(), n, moment_block, mc.data(), ma.data());
+            quantize_dynamic(DynamicMap::without_sign, v.data(), n, moment_block, vc.data(), va.data());
+        };
+        quantized(m_codes, m_absmax, v_codes, v_absmax);
+        dequantize_dynamic(DynamicMap::with_sign, m_codes.data(), m_absmax.data(), moment_block, 0, n, m.data());
+        dequantize_dynamic(DynamicMap::without_sign, v_codes.data(), v_absmax.data(), moment_block, 0, n, v.data());
+        const AdamWRule rule{.rate = 0.01f, .root = 0.5f};
+        adamw_8bit(rule, g.data(), n, value.data(), {m_codes.data(), m_absmax.data()}, {v_codes.data(), v_absmax.data()});
+        adamw(rule, g.data(), n, by_parts.data(), m.data(), v.data());
+        std::vector<std::uint8_t> m_wanted(n), v_wanted(n);
+        std::vector<float> m_scale(blocks), v_scale(blocks);
+        quantized(m_wanted, m_scale, v_wanted, v_scale);
+        QCOMPARE(value, by_parts);
+        QCOMPARE(m_codes, m_wanted);
+        QCOMPARE(v_codes, v_wanted);
+        QCOMPARE(m_absmax, m_scale);
+        QCOMPARE(v_absmax, v_scale);
     }
 
     void adamw_is_its_formula_data() { add_targets(); }

@@ -77,6 +77,7 @@ class PlanTest : public QObject {
     void every_control_moves_the_plan_the_right_way() {
         const Plan base = plan();
         QVERIFY(plan([](auto& r) { r.method.rank = 32; }).bytes[MemoryTag::optimizer] == 2 * base.bytes[MemoryTag::optimizer]);
+        QVERIFY(plan([](auto& r) { r.train.optimizer = recipe::Optimizer::adamw_8bit; }).bytes[MemoryTag::optimizer] < 0.26 * base.bytes[MemoryTag::optimizer]);
         QVERIFY(plan([](auto& r) { r.train.batch_size = 16; }).bytes[MemoryTag::activations] > 1.6 * base.bytes[MemoryTag::activations]);
         QVERIFY(plan([](auto& r) { r.train.gradient_checkpointing = true; }).bytes[MemoryTag::activations] < base.bytes[MemoryTag::activations]);
         QVERIFY(plan([](auto& r) { r.train.gradient_checkpointing = true; }).step_seconds > base.step_seconds);

@@ -50,6 +50,30 @@ class ScheduleTest : public QObject {
         QVERIFY((ours - theirs.detach()).abs().max().item<double>() < 1e-6);
     }
 
+    // Moments in 8 bit: near those in fp32 on a problem that both solve, in a quarter of the memory.
+    void adamw_in_8_bit_follows_adamw() {
+        torch::manual_seed(4);
+        constexpr std::int64_t n = 70'001;  // more than one part, and a last block that is not whole
+        const torch::Tensor wanted = torch::randn({n});
+        recipe::Train options;
+        torch::Tensor full = torch::zeros({n}), small = torch::zeros({n});
+        AdamW reference(n, options);
+        options.optimizer = recipe::Optimizer::adamw_8bit;
+        AdamW optimizer(n, options);
+        for (int i = 0; i < 200; ++i) {
+            const torch::Tensor noise = 0.1 * torch::randn({n});
+            reference.step(full, full - wanted + noise, 0.02);
+            optimizer.step(small, small - wanted + noise, 0.02);
+        }
+        const auto distance = [&](const torch::Tensor& x) { return (x - wanted).square().mean().sqrt().item<double>(); };
+        QVERIFY2(distance(small) < 1.2 * distance(full) + 0.01, qPrintable(QString("%1 against %2").arg(distance(small)).arg(distance(full))));
+        QVERIFY(distance(small) < 0.1);
+        std::size_t bytes = 0, full_bytes = 0;
+        for (const auto& [name, tensor] : optimizer.state()) bytes += tensor.nbytes();
+        for (const auto& [name, tensor] : reference.state()) full_bytes += tensor.nbytes();
+        QVERIFY(bytes < 0.26 * static_cast<double>(full_bytes));
+    }
+
     void clipping_equals_pytorchs() {
         const torch::Tensor g = torch::tensor({3.0f, 4.0f});
         QCOMPARE(clip(g, 1.0).norm, 5.0);

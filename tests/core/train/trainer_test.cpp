@@ -153,6 +153,7 @@ class TrainerTest : public QObject {
         QTest::addColumn<double>("dropout");
         QTest::addColumn<int>("accumulate");
         QTest::addColumn<bool>("packing");
+        QTest::newRow("with moments in 8 bit") << 3 << 0.0 << 1 << false;
         QTest::newRow("at a step") << 3 << 0.0 << 1 << false;
         QTest::newRow("at an epoch's edge") << 10 << 0.0 << 1 << false;
         QTest::newRow("with dropout") << 7 << 0.2 << 1 << false;
@@ -169,6 +170,7 @@ class TrainerTest : public QObject {
         recipe.train.accumulate = accumulate;
         recipe.data.packing = packing;
         if (packing) recipe.train.batch_size = 1;
+        if (QTest::currentDataTag() == QByteArray("with moments in 8 bit")) recipe.train.optimizer = recipe::Optimizer::adamw_8bit;
         int seen = 0;
         verify_same(recipe, [&](const Event& event, Control& control) {
             if (std::holds_alternative<StepDone>(event) && ++seen == at) {
