@@ -6,6 +6,7 @@
 #include "core/formats/safetensors.h"
 #include "core/train/checkpoint.h"
 #include "core/train/trainer.h"
+#include "kernels/gemm.h"
 
 using namespace qlora;
 using namespace qlora::train;
@@ -146,6 +147,19 @@ class TrainerTest : public QObject {
         QVERIFY(a.losses == b.losses);
         recipe.train.seed = 43;
         QVERIFY(run_recipe(recipe, fresh()).losses != a.losses);
+    }
+
+    // bf16's rounding does not change what is learned: each loss within a hundredth of the one in fp32.
+    void a_run_in_bf16_learns_what_one_in_fp32_does() {
+        auto recipe = tiny_recipe();
+        recipe.compute = "fp32";
+        const auto exact = run_recipe(recipe, fresh());
+        recipe.compute = "bf16";
+        const auto rounded = run_recipe(recipe, fresh());
+        QCOMPARE(rounded.losses.size(), exact.losses.size());
+        for (const auto& [step, loss] : exact.losses)
+            QVERIFY2(std::abs(rounded.losses.at(step) - loss) <= 0.01 * loss, qPrintable(QString("step %1: %2 and %3").arg(step).arg(loss).arg(rounded.losses.at(step))));
+        QCOMPARE(rounded.losses == exact.losses, !kernels::has_bf16_products());
     }
 
     void an_interrupted_run_equals_the_whole_one_data() {
