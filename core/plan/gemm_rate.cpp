@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "core/plan/plan.h"
 #include "core/quant/matmul.h"
@@ -9,24 +10,25 @@
 namespace qlora::plan {
 
 GemmRates measured_gemm_rates() {
-    // The best of many runs of a shape typical for a small model's layer, over a time in which other programs let go of the
-    // cores at least once; measured once, since machines do not change.
+    // The best of many runs of a shape typical for a small model's layer, spread over a second: as a window opens, other threads
+    // of its own want the cores as well. Measured once, since machines do not change.
     static const GemmRates rates = [] {
         using Clock = std::chrono::steady_clock;
         torch::NoGradGuard no_grad;
         constexpr std::int64_t m = 512, n = 1536, k = 576;
         const torch::Tensor x = torch::ones({m, k}), w = torch::ones({n, k});
-        const auto rate = [&](quant::Arithmetic arithmetic) {
-            double best = 1e9;
-            const auto begun = Clock::now();
-            for (int i = 0; i < 12 || Clock::now() - begun < std::chrono::milliseconds(100); ++i) {
-                const auto start = Clock::now();
-                quant::matmul_transposed(x, w, arithmetic);
-                best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
-            }
-            return 2.0 * m * n * k / best;
+        GemmRates best;
+        const auto measure = [&](quant::Arithmetic arithmetic, double& rate) {
+            const auto start = Clock::now();
+            quant::matmul_transposed(x, w, arithmetic);
+            rate = std::max(rate, 2.0 * m * n * k / std::chrono::duration<double>(Clock::now() - start).count());
         };
-        return GemmRates{rate(quant::Arithmetic::fp32), kernels::has_bf16_products() ? rate(quant::Arithmetic::bf16) : 0};
+        for (const auto begun = Clock::now(); Clock::now() - begun < std::chrono::seconds(1); std::this_thread::sleep_for(std::chrono::milliseconds(10)))
+            for (int i = 0; i < 3; ++i) {
+                measure(quant::Arithmetic::fp32, best.fp32);
+                if (kernels::has_bf16_products()) measure(quant::Arithmetic::bf16, best.bf16);
+            }
+        return best;
     }();
     return rates;
 }

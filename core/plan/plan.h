@@ -39,7 +39,7 @@ struct GemmRates {
 Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const std::optional<DataFacts>& data,
                std::int64_t budget_bytes, const GemmRates& rates);
 
-// Measured once a process (about 0.2 s) on the calling thread and its helpers.
+// Measured once a process, over a second, on the calling thread and its helpers.
 GemmRates measured_gemm_rates();
 
 }  // namespace qlora::plan

@@ -70,11 +70,11 @@ def still(rate, epochs, seed, recipe, threads):
     return peer(rate, epochs, seed, recipe, threads, model=folder)
 
 
-def ours(rate, epochs, seed, recipe, threads, count=None):
+def ours(rate, epochs, seed, recipe, threads, count=None, start=None):
     """All training rows, as the peer's; nothing is measured in between."""
-    run = options.work / f"run-{rate}-{seed}-{count or 'all'}"
+    run = options.work / f"run-{rate}-{seed}-{count or 'all'}{'-start' if start else ''}"
     shutil.rmtree(run, ignore_errors=True)  # of a bench that was cut off
-    keys = {"train.seed": seed, "train.epochs": epochs, "train.learning_rate": rate, "data.validation_fraction": 0, "evaluate.every": 0}
+    keys = {**({"method.adapter": start} if start else {}), "train.seed": seed, "train.epochs": epochs, "train.learning_rate": rate, "data.validation_fraction": 0, "evaluate.every": 0}
     if count:
         keys["data.train"] = table = options.work / f"train-{count}.csv"
         rows = [line.rstrip("\n").split("\t") for line in open(snippets(count), encoding="utf-8", errors="replace")]
@@ -92,6 +92,30 @@ def ours(rate, epochs, seed, recipe, threads, count=None):
         base = next(one for one in report["contenders"] if one["name"] == "base")
         figures |= {"test": report["rows"], "base": base["metrics"]["accuracy"], "accuracy": report["metrics"]["accuracy"]}
     return figures
+
+
+# What the peer begins with for a seed: its random classifier and adapter.
+START = """
+import sys, torch
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
+torch.manual_seed(int(sys.argv[2]))
+quant = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                           bnb_4bit_compute_dtype=torch.float32, llm_int8_skip_modules=["classifier"])
+model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1], num_labels=2, dtype=torch.float32, device_map="cpu", quantization_config=quant)
+model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+model = get_peft_model(model, LoraConfig(r=8, lora_alpha=32, target_modules=["query", "key"], task_type="SEQ_CLS", modules_to_save=["classifier"]))
+model.save_pretrained(sys.argv[3])
+"""
+
+
+def same_start(rate, epochs, seed, recipe, threads):
+    """Ours from the peer's random numbers: what is left of the difference is not luck."""
+    folder = options.work / f"start-{seed}"
+    if not folder.exists():
+        subprocess.run([str(options.deps / "peers/bin/python"), "-c", START, str(options.deps / "models/all-minilm-l6-v2"), str(seed), str(folder)],
+                       check=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return ours(rate, epochs, seed, recipe, threads, start=folder.absolute())
 
 
 def cached(name, make):
@@ -127,12 +151,12 @@ for who, name in (("peer", PEER), ("ours", OURS)):
     table.append(f"| {name} | {statistics.median(one[who]['examples_s'] for one in rounds):.0f} | {max(one[who]['peak_mib'] for one in rounds):.0f} MiB |")
 table += [f"| **against the peer** | **{ratio:.2f} times** | |", "", "| rate, epochs | program | accuracy on the test rows | each seed | before |", "|---|---|---|---|---|"]
 jobs = [(who, rate, epochs, seed, recipe) for rate, epochs, recipe in RATES for seed in range(options.seeds)
-        for who in ((peer, still, ours) if rate == RATES[0][0] else (peer, ours))]
+        for who in ((peer, still, ours, same_start) if rate == RATES[0][0] else (peer, ours, same_start))]
 with concurrent.futures.ThreadPoolExecutor(max(1, os.cpu_count())) as pool:
     results = dict(pool.map(accuracy, jobs))
 for rate, epochs, recipe in RATES:
     means = {}
-    for who, name in ((peer, PEER), (still, "the same without dropout"), (ours, OURS)):
+    for who, name in ((peer, PEER), (still, "the same without dropout"), (ours, OURS), (same_start, OURS + ", from the peer's start")):
         if (who, rate, epochs, 0, recipe) not in results:
             continue
         runs = [results[who, rate, epochs, seed, recipe] for seed in range(options.seeds)]
@@ -140,7 +164,7 @@ for rate, epochs, recipe in RATES:
         table.append(f"| {rate}, {epochs} | {name} | {means[who]:.4f} | {', '.join(format(run['accuracy'], '.4f') for run in runs)} | "
                      f"{statistics.mean(run['base'] for run in runs):.4f} |")
     table.append(f"| {rate}, {epochs} | **against the peer** | **{100 * (means[ours] - means[peer]):+.2f} points**"
-                 + (f", {100 * (means[ours] - means[still]):+.2f} without dropout" if still in means else "") + " | | |")
+                 + f", from its start {100 * (means[same_start] - means[peer]):+.2f}" + (f", {100 * (means[ours] - means[still]):+.2f} without dropout" if still in means else "") + " | | |")
 print("\n".join(table))
 if options.write:
     write_section(options.write, "sentiment", [machine(options.deps), "", *table])
