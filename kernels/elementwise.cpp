@@ -15,7 +15,9 @@ HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 
 void rotate_rows(const Rotation& rotation, const float* x, std::int64_t stride, std::int64_t rows, float* y) {
-    const auto [heads, dim, half, cosines, sines, backward] = rotation;
+    const std::int64_t heads = rotation.heads, dim = rotation.dim, half = rotation.half;
+    const float *cosines = rotation.cosines, *sines = rotation.sines;
+    const bool backward = rotation.backward;
     for (std::int64_t r = 0; r < rows; ++r, x += stride)
         for (std::int64_t h = 0; h < heads; ++h, y += dim) {
             const float* from = x + h * dim;

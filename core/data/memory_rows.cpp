@@ -23,7 +23,7 @@ class MemoryRows : public RowSource {
                                   "expected an object, got " + describe(Json(row)));
             for (const auto& [key, value] : row.items()) {
                 auto known = std::find_if(columns_.begin(), columns_.end(),
-                                          [&](const Column& c) { return c.name == key; });
+                                          [&, key = key](const Column& c) { return c.name == key; });
                 if (known == columns_.end()) known = columns_.insert(known, Column{key, ColumnKind::empty});
                 ColumnKind kind = kind_of(value);
                 if (!fits(known->kind, kind)) throw kind_changed(*known, kind, where(rows_.size()));

@@ -23,6 +23,8 @@ template <typename... Fs>
 struct Overloaded : Fs... {
     using Fs::operator()...;
 };
+template <class... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
 
 std::optional<double> finite(double value) {
     return std::isfinite(value) ? std::optional(value) : std::nullopt;

@@ -208,7 +208,7 @@ Value Interpreter::make_macro(std::string name, const std::vector<Parameter>& pa
                       std::to_string(call.positional.size()));
         for (const auto& [key, value] : call.named) {
             bool known = key == "caller" || std::any_of(parameters.begin(), parameters.end(),
-                                                        [&](const Parameter& p) { return p.name == key; });
+                                                        [&, key = key](const Parameter& p) { return p.name == key; });
             if (!known) call.fail("an unexpected argument \"" + key + "\"");
             if (key == "caller") scope_->set(key, value);
         }
