@@ -7,11 +7,9 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cpp"
-// clang-format off
 #include <hwy/foreach_target.h>
-#include <hwy/contrib/math/math-inl.h>
-// clang-format on
 
+#include "kernels/softmax-inl.h"
 #include "kernels/transpose-inl.h"
 
 #ifndef QLORA_KERNELS_ATTENTION_ONCE
@@ -48,40 +46,6 @@ std::int64_t padded(std::int64_t n) {
     return (n + lanes - 1) / lanes * lanes;
 }
 
-// values[i] -> exp(scale values[i] - largest) and their sum; returns the sum, and leaves zeros outside
-// [begin, end) of n.
-float exponentials(float* values, std::int64_t begin, std::int64_t end, std::int64_t n, float scale,
-                   float largest) {
-    std::fill(values, values + begin, 0.0f);
-    std::fill(values + end, values + n, 0.0f);
-    const Vector factor = hn::Set(floats, scale), shift = hn::Set(floats, largest);
-    Vector sums = hn::Zero(floats), nothing = hn::Zero(floats);
-    std::int64_t i = begin;
-    for (; i + lanes <= end; i += lanes) {
-        const Vector x = hn::LoadU(floats, values + i);
-        const Vector e = hn::Exp(floats, hn::MulSub(x, factor, shift));
-        hn::StoreU(e, floats, values + i);
-        sums = hn::Add(sums, e);
-        nothing =
-            hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a score is: its exponential would be 0
-    }
-    float sum = hn::GetLane(hn::SumOfLanes(floats, hn::Add(sums, nothing)));
-    for (; i < end; ++i) {
-        sum += values[i] * 0;
-        sum += values[i] = hn::GetLane(hn::Exp(floats, hn::Set(floats, values[i] * scale - largest)));
-    }
-    return sum;
-}
-
-float largest_of(const float* values, std::int64_t begin, std::int64_t end) {
-    Vector largest = hn::Set(floats, values[begin]);
-    std::int64_t i = begin;
-    for (; i + lanes <= end; i += lanes) largest = hn::Max(largest, hn::LoadU(floats, values + i));
-    float result = hn::GetLane(hn::MaxOfLanes(floats, largest));
-    for (; i < end; ++i) result = std::max(result, values[i]);
-    return result;
-}
-
 AnyMatrix rows_of(HeadRows x, std::int64_t begin, std::int64_t count, std::int64_t dim) {
     return any_matrix(x.data + begin * x.stride, count, dim, x.stride);
 }
@@ -109,7 +73,7 @@ void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, Mu
             float* row = scores + i * pitch;
             const std::int64_t first = mine.begin - keys.begin, last = mine.end - keys.begin;
             const float largest = largest_of(row, first, last) * s.scale;
-            const float sum = exponentials(row, first, last, keys.count(), s.scale, largest);
+            const float sum = exponentials<true>(row, first, last, keys.count(), s.scale, largest);
             log_sums[(begin + i) * log_stride] = largest + std::log(sum);
             scores[count * pitch + i] = 1 / sum;
         }

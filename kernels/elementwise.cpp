@@ -4,12 +4,9 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise.cpp"
-// clang-format off
 #include <hwy/foreach_target.h>
-#include <hwy/contrib/math/math-inl.h>
-// clang-format on
 
-#include "kernels/vectors-inl.h"
+#include "kernels/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
@@ -74,30 +71,9 @@ void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int6
 void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients,
                         double* losses) {
     for (std::int64_t r = 0; r < rows; ++r, logits += classes) {
-        Vector largest = hn::Set(floats, logits[0]);
-        float most = logits[0];
-        const std::int64_t whole = classes / lanes * lanes;
-        for (std::int64_t i = 0; i < whole; i += lanes) largest = hn::Max(largest, hn::LoadU(floats, logits + i));
-        most = hn::GetLane(hn::MaxOfLanes(floats, largest));
-        for (std::int64_t i = whole; i < classes; ++i) most = std::max(most, logits[i]);
-        const float target = logits[targets[r]];
-        const Vector shift = hn::Set(floats, most);
-        Vector sums = hn::Zero(floats), nothing = hn::Zero(floats);
-        auto exponential = [&](Vector x) {
-            nothing = hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a logit is: its exponential would be 0
-            return hn::Exp(floats, hn::Sub(x, shift));
-        };
-        for (std::int64_t i = 0; i < whole; i += lanes) {
-            const Vector e = exponential(hn::LoadU(floats, logits + i));
-            sums = hn::Add(sums, e);
-            if (gradients) hn::StoreU(e, floats, logits + i);
-        }
-        float sum = sum_of(hn::Add(sums, nothing));
-        for (std::int64_t i = whole; i < classes; ++i) {
-            const float e = std::exp(logits[i] - most);
-            sum += e;
-            if (gradients) logits[i] = e;
-        }
+        const float most = largest_of(logits, 0, classes), target = logits[targets[r]];
+        const float sum = gradients ? exponentials<true>(logits, 0, classes, classes, 1, most)
+                                    : exponentials<false>(logits, 0, classes, classes, 1, most);
         losses[r] = std::log(static_cast<double>(sum)) + (static_cast<double>(most) - static_cast<double>(target));
         if (!gradients) continue;
         const Vector share = hn::Set(floats, 1 / sum);

@@ -84,7 +84,7 @@ Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std:
                               "The tokenizer does not belong to this model.");
     const bool trained = trained_embedding && trained_embedding->enabled;
     const Tensor index = index_tensor(ids);
-    Tensor x = (trained ? at::embedding(trained_embedding->weight, index) : embedding.gather(index)).to(compute);
+    Tensor x = trained ? at::embedding(trained_embedding->weight, index) : embedding.gather(index);
     if (config.embedding_scale != 1) x = x * config.embedding_scale;
     if (config.positions > 0) {
         const std::int64_t room = config.positions - config.position_offset;
@@ -92,14 +92,14 @@ Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std:
             throw input_error("model.context", "position " + std::to_string(last),
                               "expected at most " + std::to_string(room) + " tokens, the model's positions, got " + std::to_string(last + 1),
                               "Use shorter rows (data.max_length).");
-        x = x + positions.index_select(0, index_tensor(at) + config.position_offset).to(compute);
+        x = x + positions.index_select(0, index_tensor(at) + config.position_offset);
     }
     if (config.token_types > 0) {
         for (std::int32_t type : types)
             if (type < 0 || type >= config.token_types)
                 throw input_error("model.token_type", "token type " + std::to_string(type),
                                   "expected a token type below " + std::to_string(config.token_types) + ", got " + std::to_string(type));
-        x = x + (types.empty() ? token_types[0] : token_types.index_select(0, index_tensor(types))).to(compute);
+        x = x + (types.empty() ? token_types[0] : token_types.index_select(0, index_tensor(types)));
     }
     return config.embedding_norm ? normed(x, embedding_norm) : x;
 }

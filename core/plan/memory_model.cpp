@@ -5,6 +5,7 @@
 #include "core/adapters/targets.h"
 #include "core/base/error.h"
 #include "core/nn/bitsandbytes.h"
+#include "core/nn/functions/head.h"
 
 namespace qlora::plan {
 
@@ -90,7 +91,7 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
     const double kept = recipe.train.gradient_checkpointing ? layers * hidden * fp32_bytes + block : layers * block;
     // The head's chunk of logits, and what the last block's backward has in flight, are never there together.
     const auto vocabulary = static_cast<double>(model.vocabulary);
-    const double chunk = std::min(shape.trained_tokens, std::max(64.0, 20.0 * 1048576 / (fp32_bytes * vocabulary)));
+    const double chunk = std::min(shape.trained_tokens, static_cast<double>(nn::most_head_rows(std::max<std::int64_t>(1, model.vocabulary))));
     const double logits = chunk * vocabulary * fp32_bytes, in_flight = (6 * mlp + 3 * hidden) * fp32_bytes * shape.tokens;
     bytes[MemoryTag::activations] = static_cast<std::int64_t>(kept * shape.tokens + std::max(0.0, in_flight - logits) +
                                                               3 * hidden * shape.trained_tokens * fp32_bytes);

@@ -30,6 +30,8 @@ float* scratch_workspace(std::int64_t floats) {
     return buffer.data_ptr<float>();
 }
 
+bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu(); }
+
 namespace {
 
 // Work below which a second thread costs more than it does, and what packing a panel costs, in rows of the other matrix.
@@ -77,9 +79,6 @@ void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tenso
         }
     });
 }
-
-// Whether our own kernels take it.
-bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu(); }
 
 Tensor with_dense_rows(const Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1) ? x : x.contiguous(); }
 

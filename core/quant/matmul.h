@@ -16,6 +16,9 @@ namespace qlora::quant {
 
 using kernels::Arithmetic;
 
+// Whether numbers are for our own kernels: fp32 on the CPU.
+bool ours(const torch::Tensor& x);
+
 // x[T, cols] W^T -> [T, rows], and dy[T, rows] W -> [T, cols], in x's dtype, which is W's where W is plain.
 torch::Tensor matmul_transposed(const torch::Tensor& x, const Weight& weight, Arithmetic arithmetic = Arithmetic::fp32);
 torch::Tensor matmul_transposed(const torch::Tensor& x, const torch::Tensor& weight, Arithmetic arithmetic = Arithmetic::fp32);

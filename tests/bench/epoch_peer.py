@@ -1,7 +1,7 @@
 """One epoch on question-answer rows with transformers.Trainer over peft and bitsandbytes, as most people set it up: the chat
 template, targets on the answer alone, batches padded to their longest row.
 
-    epoch_peer.py MODEL_DIR ROWS.jsonl [--batch 8] [--rows N] [--no-ckpt]
+    epoch_peer.py MODEL_DIR ROWS.jsonl [--batch 8] [--no-ckpt]
 
 Prints one JSON object: rows, steps, real and padded tokens, seconds of training, peak RSS.
 """
@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model"), parser.add_argument("rows"), parser.add_argument("--batch", type=int, default=8)
-parser.add_argument("--count", type=int, default=0), parser.add_argument("--no-ckpt", action="store_true")
+parser.add_argument("--no-ckpt", action="store_true")
 options = parser.parse_args()
 torch.manual_seed(0)
 
@@ -42,7 +42,6 @@ for line in open(options.rows, encoding="utf-8"):
     asked = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False)
     whole = tokenizer.apply_chat_template(question + [{"role": "assistant", "content": row["completion"]}], return_dict=False)
     data.append({"input_ids": whole, "attention_mask": [1] * len(whole), "labels": [-100] * len(asked) + whole[len(asked):]})
-data = data[:options.count or None]
 model = AutoModelForCausalLM.from_pretrained(
     options.model, device_map="cpu", dtype=compute,
     quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute))

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/nn/functions/elementwise.h"
+#include "core/quant/matmul.h"
 #include "core/quant/scratch.h"
 #include "kernels/attention.h"
 
@@ -68,7 +69,7 @@ struct Layout {
 
 // Whether our own kernels take it: in fp32, with scores as they are.
 bool ours(const Tensor& q, const Layout& layout, const AttentionRule& rule) {
-    return q.is_cpu() && q.scalar_type() == torch::kFloat32 && rule.softcap == 0 && !layout.bias;
+    return quant::ours(q) && rule.softcap == 0 && !layout.bias;
 }
 
 // Work that one thread does: queries [begin, end) of a segment in one head.
@@ -204,7 +205,7 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
         Tensor log_sums = torch::empty({rule.softcap > 0 ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
         (ours(q, layout, rule) ? own_forward : fused_forward)(q, k, v, layout, rule, out, log_sums);
         const auto keep = [&](const Tensor& x) { return kept(x, rule.arithmetic); };
-        const Tensor kept_out = rule.arithmetic == Arithmetic::fp32 ? out.detach() : keep(out);
+        const Tensor kept_out = keep(out).detach();
         ctx->save_for_backward({keep(q), keep(k), keep(v), kept_out, log_sums});
         ctx->mark_non_differentiable({kept_out});
         ctx->saved_data["starts"] = std::move(layout.starts);

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include "core/quant/matmul.h"
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
 
@@ -11,15 +12,13 @@ namespace qlora::nn {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using quant::ours;
 using Kind = Source::Kind;
 
 namespace {
 
 // Numbers that a thread should have at least.
 constexpr std::int64_t share = 1 << 14;
-
-// Whether our own kernels take it.
-bool ours(const Tensor& x) { return x.is_cpu() && x.scalar_type() == torch::kFloat32; }
 
 // Calls f(first row, rows) on all threads.
 template <typename F>

@@ -17,11 +17,13 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+std::int64_t most_head_rows(std::int64_t classes) { return std::max<std::int64_t>(64, (std::int64_t{20} << 20) / (4 * classes)); }
+
 namespace {
 
-// Rows of logits at a time: as many as 20 MiB hold, but enough to be worth expanding the weight for; all chunks alike.
+// Rows of logits at a time, all chunks alike.
 std::int64_t chunk_of(std::int64_t rows, std::int64_t classes) {
-    const std::int64_t most = std::max<std::int64_t>(64, (std::int64_t{20} << 20) / (4 * classes));
+    const std::int64_t most = most_head_rows(classes);
     const std::int64_t chunks = std::max<std::int64_t>(1, (rows + most - 1) / most);
     return std::max<std::int64_t>(1, (rows + chunks - 1) / chunks);
 }
