@@ -9,6 +9,7 @@
 #define HWY_TARGET_INCLUDE "kernels/attention.cpp"
 #include <hwy/foreach_target.h>
 
+#include "kernels/score_dropout-inl.h"
 #include "kernels/softmax-inl.h"
 #include "kernels/transpose-inl.h"
 
@@ -76,6 +77,11 @@ void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, Mu
             const float sum = exponentials<true>(row, first, last, keys.count(), s.scale, largest);
             log_sums[(begin + i) * log_stride] = largest + std::log(sum);
             scores[count * pitch + i] = 1 / sum;
+            // Whole vectors: behind the last key there is room, and zeros stay zeros.
+            if (s.dropout.active())
+                for (std::int64_t j = first / lanes * lanes; j < last; j += lanes)
+                    hn::Store(hn::Mul(hn::Load(floats, row + j), factors_along_keys(s.dropout, s.first_query + begin + i, keys.begin + j)),
+                              floats, row + j);
         }
         multiply_matrix(scores, pitch, count, rows_of(v, keys.begin, keys.count(), s.dim), Side::plain, 0,
                         s.dim, out.data + begin * out.stride, out.stride, false, workspace, s.arithmetic);
@@ -85,8 +91,8 @@ void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, Mu
     }
 }
 
-// Of a block, keys by queries: probabilities from scores, and the gradient of the scores from that of the
-// probabilities. Column c is query begin + c.
+// Of a block, keys by queries: probabilities from scores, dropped where they are, and the gradient of the scores from
+// that of these. Column c is query begin + c.
 void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t count, Keys keys,
                      std::int64_t pitch, const float* logs, const float* deltas, float* probabilities,
                      float* gradients) {
@@ -101,9 +107,14 @@ void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t c
         for (std::int64_t c = first / lanes * lanes; c < last; c += lanes) {
             const Vector p = hn::Exp(
                 floats, hn::MulSub(hn::Load(floats, probabilities + c), scale, hn::Load(floats, logs + c)));
-            const Vector d = hn::Sub(hn::Load(floats, gradients + c), hn::Load(floats, deltas + c));
-            hn::Store(p, floats, probabilities + c);
-            hn::Store(hn::Mul(hn::Mul(p, scale), d), floats, gradients + c);
+            Vector g = hn::Load(floats, gradients + c), dropped = p;
+            if (s.dropout.active()) {
+                const Vector factors = factors_along_queries(s.dropout, s.first_query + begin + c, j);
+                g = hn::Mul(g, factors);
+                dropped = hn::Mul(p, factors);
+            }
+            hn::Store(dropped, floats, probabilities + c);
+            hn::Store(hn::Mul(hn::Mul(p, scale), hn::Sub(g, hn::Load(floats, deltas + c))), floats, gradients + c);
         }
         for (float* row : {probabilities, gradients}) {
             std::fill(row, row + first, 0.0f);

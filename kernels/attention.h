@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "kernels/dropout.h"
 #include "kernels/gemm.h"
 
 namespace qlora::kernels {
@@ -30,6 +31,8 @@ struct AttentionShape {
     bool causal = true;
     std::int64_t window = 0;
     Arithmetic arithmetic = Arithmetic::fp32;  // of the products
+    ScoreDropout dropout{};                    // of the probabilities
+    std::int64_t first_query = 0;              // where the first query stands, as dropout counts
 };
 
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold finite numbers.

@@ -18,6 +18,9 @@ using torch::Tensor;
 
 namespace {
 
+// The base's streams of dropout begin behind those of adapters.
+constexpr std::uint64_t base_streams = std::uint64_t{1} << 31;
+
 Tensor index_tensor(const std::vector<std::int32_t>& values) {
     return torch::tensor(c10::ArrayRef<std::int32_t>(values), torch::kInt32).to(torch::kInt64);
 }
@@ -72,6 +75,15 @@ std::vector<Linear*> Block::linears() {
     for (Linear* layer : {&query, &key, &value, &output, &cross_query, &cross_key, &cross_value, &cross_output, &gate, &up, &down})
         if (layer->defined()) used.push_back(layer);
     return used;
+}
+
+Tensor Model::base_dropped(const Tensor& x, double p, const DropoutKey& key, DropoutSite site) const {
+    return base_dropout ? dropped(x, p, key, base_streams + 16 * key.block + static_cast<std::uint64_t>(site)) : x;
+}
+
+AttentionDropout Model::attention_dropout(const DropoutKey& key, DropoutSite site) const {
+    if (!base_dropout) return {};
+    return {config.dropout.attention, key, base_streams + 16 * key.block + static_cast<std::uint64_t>(site)};
 }
 
 Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& types,
@@ -161,13 +173,15 @@ Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key,
         q = normed(q, block.query_norm);
         k = normed(k, block.key_norm);
     }
-    const Tensor y = output(block.output, attention(q, k, in_heads(v, config.kv_heads)), key);
+    Tensor y = output(block.output, attention(q, k, in_heads(v, config.kv_heads)), key);
+    y = base_dropped(y, config.dropout.attention_output, key, DropoutSite::attention_output);
     return summed(x, y, block.attention_norm, block.attention_post_norm);
 }
 
 Tensor Model::attend_across(const Block& block, const Tensor& x, const DropoutKey& key, const CrossAttention& attention) const {
     const Source input = config.norm_first ? norm_of(x, block.cross_norm) : plain(x, arithmetic);
-    const Tensor y = output(block.cross_output, attention(in_heads(read(input, {&block.cross_query}, key)[0], config.heads)), key);
+    Tensor y = output(block.cross_output, attention(in_heads(read(input, {&block.cross_query}, key)[0], config.heads)), key);
+    y = base_dropped(y, config.dropout.attention_output, key, DropoutSite::cross_output);
     return summed(x, y, block.cross_norm, {});
 }
 
@@ -181,20 +195,27 @@ Tensor Model::feed_forward(const Block& block, const Tensor& x, const DropoutKey
         active.x = read(input, {&block.up}, key)[0];
     }
     active.kind = config.gated ? Source::Kind::gate : Source::Kind::activation;
-    return summed(x, read(active, {&block.down}, key)[0], block.mlp_norm, block.mlp_post_norm);
+    if (base_dropout && key.training && config.dropout.mlp_inner > 0)
+        active = plain(base_dropped(differentiable(active), config.dropout.mlp_inner, key, DropoutSite::mlp_inner), arithmetic);
+    const Tensor y = base_dropped(read(active, {&block.down}, key)[0], config.dropout.mlp_output, key, DropoutSite::mlp_output);
+    return summed(x, y, block.mlp_norm, block.mlp_post_norm);
 }
 
 Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts,
-                      const Tensor& memory, const std::vector<std::int32_t>& memory_starts, const DropoutKey& key,
+                      const Tensor& memory, const std::vector<std::int32_t>& memory_starts, const DropoutKey& given,
                       std::vector<Tensor>* received) const {
     const bool encodes = &of == &encoder;
+    DropoutKey key = given;
+    key.block = encodes ? 0 : encoder.blocks.size();
+    x = base_dropped(x, config.dropout.embedding, key, DropoutSite::embedding);
     const auto angles = std::make_shared<const std::vector<RopeTables>>(tables(at, starts));
     const auto relative = bias(of, !encodes && config.causal);
-    for (std::size_t layer = 0; layer < of.blocks.size(); ++layer) {
+    for (std::size_t layer = 0; layer < of.blocks.size(); ++layer, ++key.block) {
         if (received != nullptr) received->push_back(x);
         AttentionRule rule = config.per_layer[encodes ? 0 : layer].attention;
         rule.causal = rule.causal && !encodes;
         rule.arithmetic = arithmetic;
+        rule.dropout = attention_dropout(key, DropoutSite::attention);
         // By value: a checkpointed block runs again during backward, when this call's locals are gone.
         auto run = [this, &block = of.blocks[layer], layer, rule, angles, relative, key, starts, memory_starts](const Tensor& input,
                                                                                                                const Tensor& source) {
@@ -204,7 +225,8 @@ Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>
             if (source.defined())
                 attended = attend_across(block, attended, key, [&](const Tensor& q) {
                     return cross_attention(q, in_heads(block.cross_key(source, key, arithmetic), config.kv_heads),
-                                           in_heads(block.cross_value(source, key, arithmetic), config.kv_heads), starts, memory_starts, {rule.scale, 0, 0, false, arithmetic});
+                                           in_heads(block.cross_value(source, key, arithmetic), config.kv_heads), starts, memory_starts,
+                                           {rule.scale, 0, 0, false, arithmetic, attention_dropout(key, DropoutSite::cross_attention)});
                 });
             return feed_forward(block, attended, key);
         };
@@ -215,7 +237,7 @@ Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>
 
 Tensor Model::encoded(const data::Batch& batch, const DropoutKey& key, std::vector<Tensor>* received) const {
     Tensor x = through(encoder, embed(batch.ids, batch.types, batch.positions), batch.positions, batch.starts, {}, {}, key, received);
-    x = normed(x, encoder.final_norm);
+    x = base_dropped(normed(x, encoder.final_norm), config.dropout.final_norm, key, DropoutSite::final_norm);
     if (received != nullptr) received->push_back(x);
     return x;
 }

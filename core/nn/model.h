@@ -82,6 +82,7 @@ class Model {
     torch::Tensor rope_divisors;            // of the frequencies; undefined: none
     Arithmetic arithmetic = Arithmetic::fp32;  // of products; numbers between layers are fp32
     bool gradient_checkpointing = false;
+    bool base_dropout = false;  // config.dropout, in passes whose key is training
 
     // Hidden states before the final norm, [T, hidden] ([U, hidden] in an encoder-decoder), for packed segments. `states`,
     // where given, gets what goes into each block.
@@ -118,6 +119,10 @@ class Model {
 
     torch::Tensor embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& types,
                         const std::vector<std::int32_t>& positions) const;
+    // Where the base drops numbers, each with a stream of its own in every block.
+    enum class DropoutSite : std::uint8_t { embedding, attention, attention_output, cross_attention, cross_output, mlp_inner, mlp_output, final_norm, classifier, classifier_dense };
+    torch::Tensor base_dropped(const torch::Tensor& x, double p, const DropoutKey& key, DropoutSite site) const;
+    AttentionDropout attention_dropout(const DropoutKey& key, DropoutSite site) const;
     std::vector<RopeTables> tables(const std::vector<std::int32_t>& positions, const std::vector<std::int32_t>& starts) const;
     std::shared_ptr<RelativeBias> bias(const Stack& of, bool causal) const;
     Source norm_of(const torch::Tensor& x, const Norm& norm) const;
@@ -135,7 +140,7 @@ class Model {
                           const std::vector<std::int32_t>& memory_starts, const DropoutKey& key,
                           std::vector<torch::Tensor>* received) const;
     torch::Tensor encoded(const data::Batch& batch, const DropoutKey& key, std::vector<torch::Tensor>* received) const;
-    torch::Tensor head_input(const torch::Tensor& x) const;
+    torch::Tensor head_input(const torch::Tensor& x, DropoutKey key = {}) const;
     torch::Tensor head_logits(const torch::Tensor& x) const;
     std::vector<torch::Tensor> vectors() const;  // norms, biases, learned positions
 };

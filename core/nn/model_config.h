@@ -2,6 +2,7 @@
 // The description of a transformer, filled by its family from config.json or GGUF metadata: what generic blocks are built
 // from. A decoder (GPT, LLaMA), an encoder (BERT), or an encoder and a decoder that reads it (T5).
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,6 +33,17 @@ struct HeadConfig {
     std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
 };
 
+// Where transformers drops numbers while the base is in training mode, and how many; 0: nowhere.
+struct DropoutConfig {
+    double embedding = 0, attention = 0;   // of what goes into the blocks; of attention's probabilities
+    double attention_output = 0, mlp_output = 0;  // before the residual sums
+    double mlp_inner = 0;                  // of the activation, before down (T5)
+    double final_norm = 0;                 // of what the last norm gives (T5)
+    double classifier = 0, classifier_dense = 0;  // of what the classifier reads; of what stands before its dense layer (RoBERTa)
+
+    bool any() const { return std::max({embedding, attention, attention_output, mlp_output, mlp_inner, final_norm, classifier, classifier_dense}) > 0; }
+};
+
 struct ModelConfig {
     std::string family;  // "llama"
     std::int64_t vocabulary = 0, hidden = 0, intermediate = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
@@ -60,6 +72,7 @@ struct ModelConfig {
     std::int32_t decoder_start = 0, decoder_pad = 0;  // tokens: the decoder's first; what stands for an ignored target
     std::vector<LayerConfig> per_layer;             // as many as layers
     HeadConfig head;
+    DropoutConfig dropout;
 
     // All layers alike, with scores scaled by 1 / sqrt(head_dim). Call it when layers, head_dim and causal are known.
     void set_layers(std::int64_t window = 0);

@@ -45,8 +45,9 @@ Tensor pooled_rows(const std::vector<std::int32_t>& starts, HeadConfig::Pooling 
 
 }  // namespace
 
-Tensor Model::head_input(const Tensor& x) const {
-    Tensor states = normed(x, stack.final_norm);
+Tensor Model::head_input(const Tensor& x, DropoutKey key) const {
+    key.block = encoder.blocks.size() + stack.blocks.size();
+    const Tensor states = base_dropped(normed(x, stack.final_norm), config.dropout.final_norm, key, DropoutSite::final_norm);
     return config.head_scale == 1 ? states : states * config.head_scale;
 }
 
@@ -60,7 +61,11 @@ Tensor Model::class_logits(const data::Batch& batch, const DropoutKey& key) cons
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
     Tensor x = normed(states.index_select(0, pooled_rows(batch.starts, config.head.pooling)), stack.final_norm);
-    if (config.head.dense) x = differentiable({.kind = Source::Kind::activation, .x = head_dense(x, key, arithmetic), .activation = config.head.activation});
+    if (config.head.dense) {
+        x = base_dropped(x, config.dropout.classifier_dense, key, DropoutSite::classifier_dense);
+        x = differentiable({.kind = Source::Kind::activation, .x = head_dense(x, key, arithmetic), .activation = config.head.activation});
+    }
+    x = base_dropped(x, config.dropout.classifier, key, DropoutSite::classifier);
     return head(x, key, arithmetic).to(torch::kFloat32);
 }
 
@@ -94,7 +99,7 @@ Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     }
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
-    Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64)));
+    Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64)), key);
     if (head.trained && head.trained->enabled) return trained_head_loss(asked, torch::tensor(targets, torch::kInt64), *head.trained, config.logit_softcap);
     return head_loss(asked, head.weight, head.bias, torch::tensor(targets, torch::kInt64), head.branch.get(),
                      config.logit_softcap, arithmetic);

@@ -220,6 +220,17 @@ void add_running_fields(std::vector<Field>& table) {
                     "the result is the same. For long rows that do not fit otherwise.",
          .typical = "off"},
         [](auto& r) -> auto& { return r.train.gradient_checkpointing; }));
+    table.push_back(boolean(
+        {.key = "train.base_dropout",
+         .aliases = {"base_dropout"},
+         .level = advanced,
+         .label = "Dropout in the base",
+         .help = "Drops numbers inside the base, as its config.json says.",
+         .details = "BERT, GPT-2 and T5 were trained with a tenth of the numbers between layers set to zero, and "
+                    "transformers does so in fine-tuning too. It works against learning by heart, but slows learning: "
+                    "with few epochs the result is often better without. LLaMA and its kin have none.",
+         .typical = "off; on to compare with transformers, or for many epochs on few rows"},
+        [](auto& r) -> auto& { return r.train.base_dropout; }));
 }
 
 }  // namespace

@@ -64,6 +64,7 @@ struct Train {
     std::int64_t checkpoint_every = 50,
                  keep_checkpoints = 2;  // optimizer steps (0: only at the end); newest kept
     bool gradient_checkpointing = false;
+    bool base_dropout = false;  // inside the base too, as its config.json has it
     bool operator==(const Train&) const = default;
 };
 

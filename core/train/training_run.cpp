@@ -120,6 +120,9 @@ void TrainingRun::load() {
     data_ = evaluate::open_data(recipe_, model_->tokenizer, model_->files->config().head.labels, control_, progress);
     evaluate::load_weights(*model_, load, evaluate::head_wish(recipe_, data_), control_, progress);
     model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
+    model_->network.base_dropout = recipe_.train.base_dropout;
+    if (recipe_.train.base_dropout && !model_->network.config.dropout.any())
+        notice("model.dropout", "The model's files ask for no dropout inside it, so none is done.");
 
     train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads);
     if (!data_.validation.empty()) {

@@ -5,7 +5,7 @@ epoch and at the example's 2e-5 for three.
 
 Speed first, which wants a computer that does nothing else: both programs in turn on the first tenth of the rows, the
 median of three rounds. Then the accuracies of all runs over all rows, two at a time with one thread each, which takes
-about an hour on two cores; runs that WORK already holds are not done again.
+about an hour on two cores (with --long two); runs that WORK already holds are not done again.
 """
 import argparse
 import concurrent.futures
@@ -31,6 +31,7 @@ PEER, OURS = "transformers + peft + bitsandbytes", "QLoRA Studio"
 arguments = argparse.ArgumentParser()
 arguments.add_argument("qlora"), arguments.add_argument("deps", type=pathlib.Path), arguments.add_argument("work", type=pathlib.Path)
 arguments.add_argument("--seeds", type=int, default=3), arguments.add_argument("--write")
+arguments.add_argument("--long", action="store_true", help="the peer without dropout at the slow rate too")
 options = arguments.parse_args()
 
 
@@ -59,8 +60,8 @@ def peer(rate, epochs, seed, _, threads, count=None, model=None):
             "examples_s": printed[-1]["examples_s"], "peak_mib": printed[-1]["peak_rss_mib"]}
 
 
-def still(rate, epochs, seed, recipe, threads):
-    """The peer with the dropout of 0.1 that the model's configuration asks for switched off: this program has none."""
+def peer_still(rate, epochs, seed, recipe, threads):
+    """The peer with the dropout of 0.1 that the model's configuration asks for switched off."""
     folder = options.work / "all-minilm-l6-v2-still"
     if not folder.exists():
         shutil.copytree(options.deps / "models/all-minilm-l6-v2", folder)
@@ -70,11 +71,12 @@ def still(rate, epochs, seed, recipe, threads):
     return peer(rate, epochs, seed, recipe, threads, model=folder)
 
 
-def ours(rate, epochs, seed, recipe, threads, count=None, start=None):
+def ours(rate, epochs, seed, recipe, threads, count=None, start=None, dropout=True):
     """All training rows, as the peer's; nothing is measured in between."""
-    run = options.work / f"run-{rate}-{seed}-{count or 'all'}{'-start' if start else ''}"
+    run = options.work / f"run-{rate}-{seed}-{count or 'all'}{'-start' if start else ''}{'' if dropout else '-still'}"
     shutil.rmtree(run, ignore_errors=True)  # of a bench that was cut off
-    keys = {**({"method.adapter": start} if start else {}), "train.seed": seed, "train.epochs": epochs, "train.learning_rate": rate, "data.validation_fraction": 0, "evaluate.every": 0}
+    keys = {**({"method.adapter": start} if start else {}), "train.seed": seed, "train.epochs": epochs, "train.learning_rate": rate,
+            "train.base_dropout": str(dropout).lower(), "data.validation_fraction": 0, "evaluate.every": 0}
     if count:
         keys["data.train"] = table = options.work / f"train-{count}.csv"
         rows = [line.rstrip("\n").split("\t") for line in open(snippets(count), encoding="utf-8", errors="replace")]
@@ -118,6 +120,10 @@ def same_start(rate, epochs, seed, recipe, threads):
     return ours(rate, epochs, seed, recipe, threads, start=folder.absolute())
 
 
+def ours_still(rate, epochs, seed, recipe, threads):
+    return ours(rate, epochs, seed, recipe, threads, dropout=False)
+
+
 def cached(name, make):
     path = options.work / f"{name}.json"
     if not path.exists():
@@ -138,7 +144,7 @@ def speed():
 def accuracy(job):
     who, rate, epochs, seed, recipe = job
     figures = cached(f"{who.__name__}-{rate}-{seed}", lambda: who(rate, epochs, seed, recipe, 1))
-    print(f"{who.__name__:5} {rate} seed {seed}: accuracy {figures['accuracy']:.4f}, before {figures['base']:.4f}; "
+    print(f"{who.__name__:10} {rate} seed {seed}: accuracy {figures['accuracy']:.4f}, before {figures['base']:.4f}; "
           f"{figures['rows']} and {figures['test']} rows", flush=True)
     return job, figures
 
@@ -151,12 +157,14 @@ for who, name in (("peer", PEER), ("ours", OURS)):
     table.append(f"| {name} | {statistics.median(one[who]['examples_s'] for one in rounds):.0f} | {max(one[who]['peak_mib'] for one in rounds):.0f} MiB |")
 table += [f"| **against the peer** | **{ratio:.2f} times** | |", "", "| rate, epochs | program | accuracy on the test rows | each seed | before |", "|---|---|---|---|---|"]
 jobs = [(who, rate, epochs, seed, recipe) for rate, epochs, recipe in RATES for seed in range(options.seeds)
-        for who in ((peer, still, ours, same_start) if rate == RATES[0][0] else (peer, ours, same_start))]
+        for who in (peer, ours, same_start, peer_still, ours_still)
+        if who is not peer_still or rate == RATES[0][0] or options.long]
 with concurrent.futures.ThreadPoolExecutor(max(1, os.cpu_count())) as pool:
     results = dict(pool.map(accuracy, jobs))
 for rate, epochs, recipe in RATES:
     means = {}
-    for who, name in ((peer, PEER), (still, "the same without dropout"), (ours, OURS), (same_start, OURS + ", from the peer's start")):
+    for who, name in ((peer, PEER), (ours, OURS), (same_start, OURS + ", from the peer's start"),
+                      (peer_still, PEER + ", without dropout"), (ours_still, OURS + ", without dropout")):
         if (who, rate, epochs, 0, recipe) not in results:
             continue
         runs = [results[who, rate, epochs, seed, recipe] for seed in range(options.seeds)]
@@ -164,7 +172,8 @@ for rate, epochs, recipe in RATES:
         table.append(f"| {rate}, {epochs} | {name} | {means[who]:.4f} | {', '.join(format(run['accuracy'], '.4f') for run in runs)} | "
                      f"{statistics.mean(run['base'] for run in runs):.4f} |")
     table.append(f"| {rate}, {epochs} | **against the peer** | **{100 * (means[ours] - means[peer]):+.2f} points**"
-                 + f", from its start {100 * (means[same_start] - means[peer]):+.2f}" + (f", {100 * (means[ours] - means[still]):+.2f} without dropout" if still in means else "") + " | | |")
+                 + f", from its start {100 * (means[same_start] - means[peer]):+.2f}"
+                 + (f", without dropout {100 * (means[ours_still] - means[peer_still]):+.2f}" if peer_still in means else "") + " | | |")
 print("\n".join(table))
 if options.write:
     write_section(options.write, "sentiment", [machine(options.deps), "", *table])

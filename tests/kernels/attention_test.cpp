@@ -20,7 +20,10 @@ Exact exact(const AttentionShape& s, const std::vector<float>& q, const std::vec
     Exact e{Numbers(s.asked * s.dim), Numbers(s.asked), Numbers(s.asked * s.dim), Numbers(s.keys * s.dim),
             Numbers(s.keys * s.dim)};
     const std::int64_t offset = s.keys - s.asked;
+    std::vector<float> factors(s.asked * s.keys, 1.0f);
+    if (s.dropout.active()) score_factors(s.dropout, s.first_query, s.asked, s.keys, factors.data());
     for (std::int64_t i = 0; i < s.asked; ++i) {
+        const float* f = factors.data() + i * s.keys;
         Numbers p(s.keys, 0.0), dp(s.keys, 0.0);
         double sum = 0, delta = 0;
         const auto sees = [&](std::int64_t j) {
@@ -38,9 +41,9 @@ Exact exact(const AttentionShape& s, const std::vector<float>& q, const std::vec
         for (std::int64_t j = 0; j < s.keys; ++j) {
             p[j] /= sum;
             for (std::int64_t d = 0; d < s.dim; ++d) {
-                e.out[i * s.dim + d] += p[j] * v[j * s.dim + d];
-                e.dv[j * s.dim + d] += p[j] * dout[i * s.dim + d];
-                dp[j] += double{dout[i * s.dim + d]} * v[j * s.dim + d];
+                e.out[i * s.dim + d] += f[j] * p[j] * v[j * s.dim + d];
+                e.dv[j * s.dim + d] += f[j] * p[j] * dout[i * s.dim + d];
+                dp[j] += f[j] * double{dout[i * s.dim + d]} * v[j * s.dim + d];
             }
             delta += p[j] * dp[j];
         }
@@ -94,6 +97,9 @@ constexpr AttentionShape shapes[] = {
     {.asked = 150, .keys = 33, .dim = 33, .scale = 0.2f, .causal = false},
     {.asked = 10, .keys = 140, .dim = 20, .scale = 0.2f},
     {.asked = 200, .keys = 333, .dim = 128, .scale = 0.09f, .window = 100},
+    {.asked = 150, .keys = 150, .dim = 16, .scale = 0.25f, .dropout = {dropout_rate(0.3), 5}},
+    {.asked = 41, .keys = 57, .dim = 24, .scale = 0.2f, .causal = false, .dropout = {dropout_rate(0.1), 6}, .first_query = 13},
+    {.asked = 190, .keys = 190, .dim = 32, .scale = 0.2f, .window = 70, .dropout = {dropout_rate(0.5), 7}},
 };
 
 }  // namespace

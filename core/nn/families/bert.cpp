@@ -38,6 +38,9 @@ ModelConfig read_bert(const JsonObject& config, const char* family, std::int64_t
     expect_divisor(config, c, "num_attention_heads", "hidden_size");
     c.norm_eps = config.number("layer_norm_eps", 1e-20, 1, 1e-12);
     c.activation = activation_named(config, "hidden_act", config.string("hidden_act", "gelu"));
+    c.dropout.embedding = c.dropout.attention_output = c.dropout.mlp_output = read_dropout(config, "hidden_dropout_prob", 0.1);
+    c.dropout.attention = read_dropout(config, "attention_probs_dropout_prob", 0.1);
+    c.dropout.classifier = read_dropout(config, "classifier_dropout", c.dropout.embedding);
     c.token_types = config.integer("type_vocab_size", 1, 1 << 16, types);
     if (const auto kind = config.string("position_embedding_type", "absolute"); kind != "absolute")
         config.fail("position_embedding_type", "\"absolute\": other positions are not supported");
@@ -102,7 +105,9 @@ Family like_roberta(const char* name, ModelConfig (*from_config)(const JsonObjec
 // Positions begin behind that of the padding token.
 ModelConfig read_roberta(const JsonObject& config, const char* family) {
     const auto padding = config.integer("pad_token_id", 0, 1 << 20, 1);
-    return read_bert(config, family, 50265, 2, padding + 1);
+    ModelConfig c = read_bert(config, family, 50265, 2, padding + 1);
+    c.dropout.classifier_dense = c.dropout.classifier;
+    return c;
 }
 
 }  // namespace
@@ -156,6 +161,9 @@ Family distilbert() {
         c.heads = config.integer("n_heads", 1, 1 << 16, 12);
         expect_divisor(config, c, "n_heads", "dim");
         c.norm_eps = 1e-12;
+        c.dropout.embedding = c.dropout.mlp_output = read_dropout(config, "dropout", 0.1);
+        c.dropout.attention = read_dropout(config, "attention_dropout", 0.1);
+        c.dropout.classifier = read_dropout(config, "seq_classif_dropout", 0.2);
         c.activation = activation_named(config, "activation", config.string("activation", "gelu"));
         return shape(std::move(c), config.integer("max_position_embeddings", 1, largest_size, 512), 0);
     };

@@ -17,6 +17,10 @@ Activation activation_named(const JsonObject& config, const char* key, const std
     config.fail(key, "\"silu\", \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\", \"relu\" or \"tanh\"");
 }
 
+double read_dropout(const JsonObject& config, const char* key, double fallback) {
+    return std::min(config.number(key, 0, 1, fallback), 0.999);  // what is left is multiplied by 1 / (1 - p)
+}
+
 ModelConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults) {
     ModelConfig c;
     c.family = family;
@@ -39,6 +43,7 @@ ModelConfig read_sizes(const JsonObject& config, const char* family, const Defau
     if (c.ropes[0].scaling == RopeConfig::Scaling::dynamic)  // made to go on behind max_position_embeddings
         c.context = static_cast<std::int64_t>(static_cast<double>(c.context) * std::max(1.0, c.ropes[0].factor));
     c.tied_embeddings = config.boolean("tie_word_embeddings", defaults.tied);
+    c.dropout.attention = read_dropout(config, "attention_dropout");
     c.set_layers();
     return c;
 }

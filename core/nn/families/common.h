@@ -18,11 +18,13 @@ struct Defaults {
     const char* activation = "silu";
 };
 
-// Sizes, activation, one rope for all layers, no biases, no windows.
+// Sizes, activation, one rope for all layers, dropout of attention, no biases, no windows.
 ModelConfig read_sizes(const JsonObject& config, const char* family, const Defaults& defaults);
 Activation activation_named(const JsonObject& config, const char* key, const std::string& name);
+// The probability that a number is dropped.
+double read_dropout(const JsonObject& config, const char* key, double fallback = 0);
 
-// The same from GGUF metadata under "<architecture>."; norm_eps from attention.layer_norm_rms_epsilon.
+// Sizes from GGUF metadata under "<architecture>."; norm_eps from attention.layer_norm_rms_epsilon.
 ModelConfig read_sizes(const formats::GgufFile& file, const std::string& architecture, const char* family);
 // none, linear or yarn under "<architecture>.rope.scaling."
 void read_rope_scaling(RopeConfig& rope, const formats::GgufFile& file, const std::string& architecture);

@@ -51,6 +51,9 @@ Family gpt2() {
         c.context = config.integer("n_positions", 1, largest_size, 1024);
         c.activation = activation_named(config, "activation_function", config.string("activation_function", "gelu_new"));
         c.norm_eps = config.number("layer_norm_epsilon", 1e-20, 1, 1e-5);
+        c.dropout.embedding = read_dropout(config, "embd_pdrop", 0.1);
+        c.dropout.attention = read_dropout(config, "attn_pdrop", 0.1);
+        c.dropout.attention_output = c.dropout.mlp_output = read_dropout(config, "resid_pdrop", 0.1);
         c.tied_embeddings = config.boolean("tie_word_embeddings", true);
         c = shape(std::move(c));
         const bool scaled = config.boolean("scale_attn_weights", true), by_layer = config.boolean("scale_attn_by_inverse_layer_idx", false);

@@ -10,6 +10,7 @@ Family phi3() {
     family.from_config = [](const JsonObject& config) {
         ModelConfig c = read_sizes(config, "phi3", {.context = 4096, .norm_eps = 1e-5});
         c.fused_qkv = c.fused_gate_up = true;
+        c.dropout.attention_output = c.dropout.mlp_output = read_dropout(config, "resid_pdrop");
         c.set_layers(read_window(config, 0));
         return c;
     };

@@ -76,6 +76,8 @@ Family t5() {
         if (c.relative_distance <= c.relative_buckets / 2)
             config.fail("relative_attention_max_distance", "more than half of relative_attention_num_buckets");
         c.norm_eps = config.number("layer_norm_epsilon", 1e-20, 1, 1e-6);
+        auto& d = c.dropout;
+        d.embedding = d.attention = d.attention_output = d.mlp_inner = d.mlp_output = d.final_norm = read_dropout(config, "dropout_rate", 0.1);
         read_feed_forward(c, config);
         // Version 1.1 and Flan-T5 say that they do not tie, and therefore do not scale.
         const bool scales = config.boolean("scale_decoder_outputs", config.boolean("tie_word_embeddings", true));

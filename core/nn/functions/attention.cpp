@@ -32,20 +32,29 @@ Tensor visible(std::int64_t asked, std::int64_t length, std::int64_t window, con
     return torch::zeros({asked, length}, options).masked_fill_(hidden.to(options.device()), -INFINITY);
 }
 
-// Attention by its definition, for scores that the fused kernel cannot bend. q [1, heads, asked, D]; k, v [1, kv, L, D].
-Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule) {
+// The factors of a segment's probabilities, [1, heads, asked, L].
+Tensor score_factors(const AttentionDropout& dropout, std::int64_t segment, std::int64_t heads, std::int64_t asked, std::int64_t keys) {
+    Tensor factors = torch::empty({1, heads, asked, keys}, torch::kFloat32);
+    at::parallel_for(0, heads, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t head = begin; head < end; ++head)
+            kernels::score_factors(dropout.of_head(segment, head), 0, asked, keys, factors.data_ptr<float>() + head * asked * keys);
+    });
+    return factors;
+}
+
+// Attention by its definition, for what the fused kernel cannot do. q [1, heads, asked, D]; k, v [1, kv, L, D]. `bias` decides
+// by itself what is seen; probabilities are multiplied by `factors`; both may be undefined.
+Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule, const Tensor& bias = {}, const Tensor& factors = {}) {
     const std::int64_t group = q.size(1) / k.size(1);
     Tensor keys = group == 1 ? k : k.repeat_interleave(group, 1), values = group == 1 ? v : v.repeat_interleave(group, 1);
     Tensor scores = at::matmul(q, keys.transpose(2, 3)) * rule.scale;
     if (rule.softcap > 0) scores = (scores / rule.softcap).tanh() * rule.softcap;
-    if (rule.causal) scores = scores + visible(q.size(2), k.size(2), rule.window, scores.options());
-    return at::matmul(scores.softmax(-1, torch::kFloat32).to(q.scalar_type()), values);
+    if (bias.defined()) scores = scores + bias;
+    else if (rule.causal) scores = scores + visible(q.size(2), k.size(2), rule.window, scores.options());
+    Tensor probabilities = scores.softmax(-1, torch::kFloat32);
+    if (factors.defined()) probabilities = probabilities * factors.to(q.device());
+    return at::matmul(probabilities.to(q.scalar_type()), values);
 }
-
-struct BiasHolder : torch::CustomClassHolder {
-    explicit BiasHolder(std::shared_ptr<RelativeBias> b) : bias(std::move(b)) {}
-    std::shared_ptr<RelativeBias> bias;
-};
 
 // What segments of a pack ask what.
 struct Layout {
@@ -58,6 +67,13 @@ struct Layout {
     Tensor queries(const Tensor& x, std::size_t i) const { return heads_first(x, starts[i], length(i)); }
     Tensor keys(const Tensor& x, std::size_t i) const { return heads_first(x, key_starts[i], keys(i)); }
 
+    Tensor bias_of(std::size_t i, const Tensor& q) const {
+        return bias ? bias->at(length(i), keys(i), q.scalar_type()) : Tensor();
+    }
+    Tensor factors(std::size_t i, const Tensor& q, const AttentionRule& rule) const {
+        return rule.dropout.active() ? score_factors(rule.dropout, static_cast<std::int64_t>(i), q.size(1), length(i), keys(i)) : Tensor();
+    }
+
     // Nothing where the kernel's own rule says the same: that is the quicker one.
     std::optional<Tensor> mask(std::size_t i, const AttentionRule& rule, const torch::TensorOptions& options) const {
         const std::int64_t asked = length(i), all = keys(i);
@@ -66,6 +82,9 @@ struct Layout {
         return visible(asked, all, rule.window, options);
     }
 };
+
+// Whether it takes attention by its definition, computed whole and again in backward.
+bool by_definition(const AttentionRule& rule) { return rule.softcap > 0 || rule.dropout.active(); }
 
 // Whether our own kernels take it: in fp32, with scores as they are.
 bool ours(const Tensor& q, const Layout& layout, const AttentionRule& rule) {
@@ -119,7 +138,8 @@ kernels::MutableHeadRows mutable_head_rows(Tensor& x, std::int64_t row, std::int
 kernels::AttentionShape shape_of(const Item& item, const Layout& layout, const AttentionRule& rule, std::int64_t dim) {
     const std::int64_t keys = layout.keys(item.segment), behind = layout.length(item.segment) - item.end;
     return {.asked = item.end - item.begin, .keys = rule.causal ? keys - behind : keys, .dim = dim,
-            .scale = static_cast<float>(rule.scale), .causal = rule.causal, .window = rule.causal ? rule.window : 0, .arithmetic = rule.arithmetic};
+            .scale = static_cast<float>(rule.scale), .causal = rule.causal, .window = rule.causal ? rule.window : 0, .arithmetic = rule.arithmetic,
+            .dropout = rule.dropout.of_head(static_cast<std::int64_t>(item.segment), item.head), .first_query = item.begin};
 }
 
 void own_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
@@ -155,13 +175,12 @@ void own_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Te
 }
 
 // LibTorch's fused kernel, one call a segment, each writing its rows of the packed result: no mask over the whole pack is
-// built and no gradient of the pack's size is added up per segment. Where the scores are capped, a segment's scores are
-// computed whole, and again in backward.
+// built and no gradient of the pack's size is added up per segment.
 void fused_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
     for (std::size_t i = 0; i < layout.segments(); ++i) {
         Tensor queries = layout.queries(q, i), keys = layout.keys(k, i), values = layout.keys(v, i);
-        if (rule.softcap > 0) {
-            layout.queries(out, i).copy_(plain_attention(queries, keys, values, rule));
+        if (by_definition(rule)) {
+            layout.queries(out, i).copy_(plain_attention(queries, keys, values, rule, layout.bias_of(i, q), layout.factors(i, q, rule)));
             continue;
         }
         const auto mask = layout.mask(i, rule, q.options());
@@ -172,18 +191,20 @@ void fused_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layo
     }
 }
 
-variable_list plain_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule) {
+variable_list plain_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule, const Tensor& bias,
+                             const Tensor& factors) {
     torch::AutoGradMode on(true);
     const variable_list inputs{q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_()};
-    return torch::autograd::grad({plain_attention(inputs[0], inputs[1], inputs[2], rule)}, inputs, {dout});
+    return torch::autograd::grad({plain_attention(inputs[0], inputs[1], inputs[2], rule, bias, factors)}, inputs, {dout});
 }
 
 void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
                     const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
     for (std::size_t i = 0; i < layout.segments(); ++i) {
         Tensor gq, gk, gv;
-        if (rule.softcap > 0) {
-            const auto found = plain_backward(layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule);
+        if (by_definition(rule)) {
+            const auto found = plain_backward(layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule,
+                                              layout.bias_of(i, q), layout.factors(i, q, rule));
             std::tie(gq, gk, gv) = std::tie(found[0], found[1], found[2]);
         } else {
             const auto mask = layout.mask(i, rule, q.options());
@@ -198,38 +219,35 @@ void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const 
     }
 }
 
+// What a backward pass needs to know.
+struct Asked : torch::CustomClassHolder {
+    Asked(Layout l, const AttentionRule& r) : layout(std::move(l)), rule(r) {}
+    Layout layout;
+    AttentionRule rule;
+};
+
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
   public:
     static variable_list forward(AutogradContext* ctx, const Tensor& q, const Tensor& k, const Tensor& v, Layout layout, AttentionRule rule) {
         Tensor out = torch::empty_like(q, at::MemoryFormat::Contiguous);
-        Tensor log_sums = torch::empty({rule.softcap > 0 ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
+        Tensor log_sums = torch::empty({!ours(q, layout, rule) && by_definition(rule) ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
         (ours(q, layout, rule) ? own_forward : fused_forward)(q, k, v, layout, rule, out, log_sums);
         const auto keep = [&](const Tensor& x) { return kept(x, rule.arithmetic); };
         const Tensor kept_out = keep(out).detach();
         ctx->save_for_backward({keep(q), keep(k), keep(v), kept_out, log_sums});
         ctx->mark_non_differentiable({kept_out});
-        ctx->saved_data["starts"] = std::move(layout.starts);
-        ctx->saved_data["key_starts"] = std::move(layout.key_starts);
-        if (layout.bias) ctx->saved_data["bias"] = c10::IValue::make_capsule(c10::make_intrusive<BiasHolder>(std::move(layout.bias)));
-        ctx->saved_data["scale"] = rule.scale;
-        ctx->saved_data["softcap"] = rule.softcap;
-        ctx->saved_data["window"] = rule.window;
-        ctx->saved_data["causal"] = rule.causal;
-        ctx->saved_data["arithmetic"] = static_cast<std::int64_t>(rule.arithmetic);
+        ctx->saved_data["asked"] = c10::IValue::make_capsule(c10::make_intrusive<Asked>(std::move(layout), rule));
         return {out, kept_out};
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-        auto saved = ctx->get_saved_variables();
-        const auto arithmetic = static_cast<Arithmetic>(ctx->saved_data["arithmetic"].toInt());
+        const auto saved = ctx->get_saved_variables();
+        const auto asked = c10::static_intrusive_pointer_cast<Asked>(ctx->saved_data["asked"].toCapsule());
+        const auto& [layout, rule] = std::tie(asked->layout, asked->rule);
+        const Arithmetic arithmetic = rule.arithmetic;
         const Tensor q = restored(saved[0], arithmetic), k = restored(saved[1], arithmetic), v = restored(saved[2], arithmetic),
                      out = restored(saved[3], arithmetic), &log_sums = saved[4];
         const Tensor dout = gradients[0].contiguous();
-        Layout layout{ctx->saved_data["starts"].toIntVector(), ctx->saved_data["key_starts"].toIntVector(), nullptr};
-        if (auto held = ctx->saved_data.find("bias"); held != ctx->saved_data.end())
-            layout.bias = c10::static_intrusive_pointer_cast<BiasHolder>(held->second.toCapsule())->bias;
-        const AttentionRule rule{ctx->saved_data["scale"].toDouble(), ctx->saved_data["softcap"].toDouble(),
-                                 ctx->saved_data["window"].toInt(), ctx->saved_data["causal"].toBool(), arithmetic};
         Tensor dq = torch::empty_like(q), dk = torch::empty_like(k), dv = torch::empty_like(v);
         (ours(q, layout, rule) ? own_backward : fused_backward)(dout, q, k, v, out, log_sums, layout, rule, dq, dk, dv);
         return {dq, dk, dv, Tensor(), Tensor()};

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/nn/functions/dropout.h"
 #include "core/nn/functions/relative_bias.h"
 #include "kernels/gemm.h"
 
@@ -19,6 +20,7 @@ struct AttentionRule {
     std::int64_t window = 0;  // causal: how many tokens one sees, itself included (Mistral); 0: all that precede it
     bool causal = true;       // false: tokens see their whole segment
     kernels::Arithmetic arithmetic = kernels::Arithmetic::fp32;  // of the products of our own kernels
+    AttentionDropout dropout{};
 };
 
 // q [T, heads, D], k and v [T, kv_heads, D] (heads a multiple of kv_heads) -> [T, heads, D]. Tokens attend within their

@@ -1,11 +1,9 @@
 #include "core/nn/functions/linear.h"
 
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <array>
 
-#include "core/base/random.h"
 #include "core/nn/functions/dora.h"
 #include "core/nn/functions/poll.h"
 #include "core/quant/matmul.h"
@@ -15,24 +13,6 @@ namespace qlora::nn {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-Tensor apply_dropout(const Tensor& x, double p, const DropoutKey& key, std::uint64_t stream) {
-    Tensor mask = torch::empty(x.sizes(), torch::TensorOptions().dtype(torch::kFloat32));
-    float* out = mask.data_ptr<float>();
-    const auto threshold = static_cast<std::uint32_t>(p * 4294967295.0);
-    const auto keep = static_cast<float>(1.0 / (1.0 - p));
-    auto lo = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
-    const std::int64_t blocks = (x.numel() + 3) / 4;
-    at::parallel_for(0, blocks, 4096, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-            auto numbers = philox({lo(static_cast<std::uint64_t>(i)), lo(key.step), lo(key.step >> 32), lo(stream)},
-                                  {lo(key.seed), lo(key.seed >> 32) ^ 0xD20D0u});
-            for (std::int64_t j = 0; j < 4 && 4 * i + j < x.numel(); ++j)
-                out[4 * i + j] = numbers[static_cast<std::size_t>(j)] < threshold ? 0.0f : keep;
-        }
-    });
-    return mask.to(x.device(), x.scalar_type()).mul_(x);
-}
 
 namespace {
 

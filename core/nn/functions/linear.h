@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "core/nn/functions/dropout.h"
 #include "core/nn/functions/elementwise.h"
 #include "core/quant/weight.h"
 
@@ -34,13 +35,6 @@ struct TrainedLinear {
     bool enabled = true;
 };
 
-// Which dropout masks a forward draws: none, or those of (seed, step). The same key gives the same masks, so a
-// recomputed or resumed step sees what the first one saw.
-struct DropoutKey {
-    bool training = false;
-    std::uint64_t seed = 0, step = 0;
-};
-
 // One layer: `bias` may be undefined; `branch` may be null, and is plain LoRA.
 struct FrozenLinear {
     const quant::Weight* weight;
@@ -54,9 +48,5 @@ std::vector<torch::Tensor> linears(const Source& source, std::span<const FrozenL
 // x [T, in] -> [T, out]. `bias` may be undefined; `branch` may be null.
 torch::Tensor linear(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
                      const LowRank* branch, const DropoutKey& dropout, Arithmetic arithmetic = Arithmetic::fp32);
-
-// x with each element zeroed with probability p, the rest scaled by 1 / (1 - p). Differentiable by applying it again
-// to the gradient with the same key.
-torch::Tensor apply_dropout(const torch::Tensor& x, double p, const DropoutKey& key, std::uint64_t stream);
 
 }  // namespace qlora::nn

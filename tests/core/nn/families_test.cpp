@@ -190,6 +190,49 @@ class FamiliesTest : public QObject {
         }
     }
 
+    void the_base_drops_numbers_where_its_configuration_says_so_data() { everything(); }
+    void the_base_drops_numbers_where_its_configuration_says_so() {
+        QFETCH(QString, name);
+        const Expected expected(folder(name) / "expected.safetensors");
+        Model model = load_model(folder(name));
+        auto lora = adapters::Lora::load(model, folder(name) / "adapter");
+        if (model.config.head.kind == HeadConfig::Kind::none) return;
+        model.config.dropout = {.embedding = 0.2, .attention = 0.2, .attention_output = 0.2, .mlp_output = 0.2, .mlp_inner = 0.2,
+                                .final_norm = 0.2, .classifier = 0.2, .classifier_dense = 0.2};
+        const data::Batch batch = batch_of(expected, model);
+        auto pass = [&](const DropoutKey& key) {
+            lora->gradients().zero_();
+            Tensor loss = model.loss_sum(batch, key);
+            loss.backward();
+            return std::pair(loss.item<double>(), lora->gradients().clone());
+        };
+        const DropoutKey key{true, 1, 2};
+        const auto without = pass(key);
+        model.base_dropout = true;
+        QCOMPARE(pass({}).first, without.first);
+        const auto with = pass(key);
+        QVERIFY(with.first != without.first);
+        QVERIFY(pass({true, 1, 3}).first != with.first);
+        model.gradient_checkpointing = true;
+        const auto again = pass(key);
+        QCOMPARE(again.first, with.first);
+        QVERIFY(torch::allclose(again.second, with.second, 1e-5, 1e-7));  // what a decoder reads sums in another order
+        // Each place draws for itself.
+        for (double DropoutConfig::*place : {&DropoutConfig::attention, &DropoutConfig::attention_output, &DropoutConfig::mlp_output, &DropoutConfig::embedding}) {
+            model.config.dropout = {};
+            model.config.dropout.*place = 0.2;
+            QVERIFY(pass(key).first != without.first);
+        }
+    }
+
+    void dropout_is_that_of_the_configuration() {
+        const auto at = [](const char* name) { return load_model(folder(name)).config.dropout; };
+        QCOMPARE(at("bert_classify").attention, 0.1);
+        QCOMPARE(at("bert_classify").classifier, 0.1);
+        QCOMPARE(at("t5").mlp_inner, 0.1);
+        QVERIFY(!at("llama").any());
+    }
+
     void labels_have_the_names_of_the_file() {
         QCOMPARE(load_model(folder("bert_classify")).config.head.labels, (std::vector<std::string>{"cold", "warm", "hot"}));
         QCOMPARE(load_model(folder("gpt2_classify")).config.head.labels, (std::vector<std::string>{"LABEL_0", "LABEL_1"}));

@@ -469,6 +469,55 @@ class FunctionsTest : public QObject {
         QVERIFY(central_difference(ours, at) < 1e-2);
     }
 
+    // Our own kernels in fp32 and the definition in fp64 draw the same masks.
+    void attention_drops_the_same_probabilities_everywhere_data() {
+        QTest::addColumn<double>("softcap");
+        QTest::addColumn<bool>("biased");
+        QTest::newRow("own kernels") << 0.0 << false;
+        QTest::newRow("capped scores") << 0.7 << false;
+        QTest::newRow("relative positions") << 0.0 << true;
+    }
+    void attention_drops_the_same_probabilities_everywhere() {
+        QFETCH(double, softcap);
+        QFETCH(bool, biased);
+        const std::vector<std::int32_t> starts = {0, 5, 6, 40};
+        const AttentionDropout dropout{0.3, {true, 3, 4}, 9};
+        const auto bias = biased ? std::make_shared<RelativeBias>(torch::randn({8, 6}), true, 20) : nullptr;
+        const AttentionRule rule{.scale = 0.25, .softcap = softcap, .dropout = dropout};
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule, bias).first; };
+        Function plain = [&](const auto& v) {
+            std::vector<Tensor> parts;
+            for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
+                const std::int64_t length = starts[i + 1] - starts[i];
+                auto part = [&](const Tensor& t) { return t.narrow(0, starts[i], length).transpose(0, 1); };
+                Tensor scores = part(v[0]).matmul(part(v[1]).repeat_interleave(3, 0).transpose(1, 2)) * 0.25;
+                if (softcap > 0) scores = (scores / softcap).tanh() * softcap;
+                if (bias) scores = scores + bias->at(length, length, torch::kFloat32)[0];
+                else scores = scores.masked_fill(torch::ones({length, length}, torch::kBool).triu(1), -INFINITY);
+                Tensor factors = torch::empty({6, length, length});
+                for (std::int64_t head = 0; head < 6; ++head)
+                    kernels::score_factors(dropout.of_head(static_cast<std::int64_t>(i), head), 0, length, length, factors[head].template data_ptr<float>());
+                parts.push_back((scores.softmax(-1) * factors).matmul(part(v[2]).repeat_interleave(3, 0)).transpose(0, 1));
+            }
+            return torch::cat(parts);
+        };
+        const std::vector<Tensor> at = {torch::randn({40, 6, 16}), torch::randn({40, 2, 16}), torch::randn({40, 2, 16})};
+        QVERIFY(compare(ours, plain, at) < 1e-5);
+        AttentionRule still = rule;
+        still.dropout.key.training = false;
+        QVERIFY(relative_difference(packed_attention(at[0], at[1], at[2], starts, still, bias).first, ours(at)) > 0.1);
+    }
+
+    void dropped_numbers_have_the_gradient_of_their_mask() {
+        const DropoutKey key{true, 5, 6};
+        const Tensor mask = apply_dropout(torch::ones({7, 9}), 0.4, key, 3);
+        Function ours = [&](const auto& v) { return dropped(v[0], 0.4, key, 3); };
+        Function plain = [&](const auto& v) { return v[0] * mask; };
+        QCOMPARE(compare(ours, plain, {torch::randn({7, 9})}), 0.0);
+        const Tensor x = torch::randn({7, 9});
+        QVERIFY(dropped(x, 0, key, 3).is_same(x) && dropped(x, 0.4, {}, 3).is_same(x));
+    }
+
     void relative_positions_bend_the_scores_data() {
         QTest::addColumn<bool>("causal");
         QTest::newRow("encoder") << false;
