@@ -49,6 +49,7 @@ struct LoadOptions {
     std::filesystem::path adapter;  // PEFT folder; empty: none
     std::string device = "auto";
     std::string compute = "fp32";  // or "auto", "bf16": device.h
+    std::string activations = "auto";  // what backward needs is kept in: auto (as products are), fp32, bf16
     int threads = 0;
 };
 

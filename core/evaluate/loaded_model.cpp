@@ -52,6 +52,7 @@ void load_weights(LoadedModel& model, const LoadOptions& options, const nn::Head
     const quant::BlockOptions blocks{options.quantization_block, options.double_quantization};
     model.network = nn::load(*model.files, {options.precision, blocks}, control, progress, head);
     model.network.arithmetic = compute_type(options.compute) == "bf16" ? nn::Arithmetic::bf16 : nn::Arithmetic::fp32;
+    if (options.activations != "auto") model.network.arithmetic.keeps_bf16 = options.activations == "bf16";
     model.files.reset();
     memory::give_back();
 }

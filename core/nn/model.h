@@ -80,7 +80,7 @@ class Model {
     Linear head_dense, head;                // a language model's head shares the embedding's weight when tied
     std::vector<std::string> fresh_modules;  // not in the file, and so set at random: they have to be trained whole
     torch::Tensor rope_divisors;            // of the frequencies; undefined: none
-    Arithmetic arithmetic = Arithmetic::fp32;  // of products; numbers between layers are fp32
+    Arithmetic arithmetic = Arithmetic::fp32;
     bool gradient_checkpointing = false;
     bool base_dropout = false;  // config.dropout, in passes whose key is training
 

@@ -64,6 +64,7 @@ struct Train {
     std::int64_t checkpoint_every = 50,
                  keep_checkpoints = 2;  // optimizer steps (0: only at the end); newest kept
     bool gradient_checkpointing = false;
+    std::string activations = "auto";  // kept for backward in: auto (as products are computed), fp32, bf16
     bool base_dropout = false;  // inside the base too, as its config.json has it
     bool operator==(const Train&) const = default;
 };

@@ -109,6 +109,7 @@ void TrainingRun::load() {
     load.double_quantization = recipe_.double_quantization;
     load.quantization_block = recipe_.quantization_block;
     load.compute = recipe_.compute;
+    load.activations = recipe_.train.activations;
     load.device = options_.device;
     load.threads = options_.threads;
     model_ = evaluate::open_model(load);
@@ -175,7 +176,7 @@ void TrainingRun::load() {
     loaded.family = model_->network.config.family;
     loaded.precision = std::string(recipe::name(recipe_.precision));
     loaded.device = model_->device;
-    loaded.compute = model_->network.arithmetic == nn::Arithmetic::bf16 ? "bf16" : "fp32";
+    loaded.compute = model_->network.arithmetic.products == kernels::Arithmetic::bf16 ? "bf16" : "fp32";
     loaded.parameters = model_->network.parameters();
     loaded.trainable_parameters = adapter_->parameters();
     loaded.train_rows = static_cast<std::int64_t>(train_.size());

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/nn/functions/arithmetic.h"
 #include "core/nn/functions/dropout.h"
 #include "core/nn/functions/relative_bias.h"
-#include "kernels/gemm.h"
 
 namespace qlora::nn {
 
@@ -19,7 +19,7 @@ struct AttentionRule {
     double softcap = 0;       // scores become softcap * tanh(score / softcap) (Gemma 2); 0: they stay
     std::int64_t window = 0;  // causal: how many tokens one sees, itself included (Mistral); 0: all that precede it
     bool causal = true;       // false: tokens see their whole segment
-    kernels::Arithmetic arithmetic = kernels::Arithmetic::fp32;  // of the products of our own kernels
+    Arithmetic arithmetic = Arithmetic::fp32;  // of the products of our own kernels
     AttentionDropout dropout{};
 };
 

@@ -196,9 +196,9 @@ class Rotate : public torch::autograd::Function<Rotate> {
 }  // namespace
 
 Tensor kept(const Tensor& x, Arithmetic arithmetic) {
-    return arithmetic == Arithmetic::bf16 && x.scalar_type() == torch::kFloat32 ? x.to(torch::kBFloat16) : x;
+    return arithmetic.keeps_bf16 && x.scalar_type() == torch::kFloat32 ? x.to(torch::kBFloat16) : x;
 }
-Tensor restored(const Tensor& x, Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? x.to(torch::kFloat32) : x; }
+Tensor restored(const Tensor& x, Arithmetic arithmetic) { return arithmetic.keeps_bf16 ? x.to(torch::kFloat32) : x; }
 
 Tensor made(const Source& source) {
     torch::NoGradGuard no_grad;

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/gemm.h"
+#include "core/nn/functions/arithmetic.h"
 
 namespace qlora::nn {
 
@@ -20,9 +20,7 @@ struct NormRule {
     bool centred = false;
 };
 
-using kernels::Arithmetic;
-
-// What is kept for backward, and back: in bf16 arithmetic fp32 numbers are kept in bf16, since products round them to it.
+// fp32 numbers as they are kept for backward, and back.
 torch::Tensor kept(const torch::Tensor& x, Arithmetic arithmetic);
 torch::Tensor restored(const torch::Tensor& x, Arithmetic arithmetic);
 

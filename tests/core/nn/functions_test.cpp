@@ -289,6 +289,11 @@ class FunctionsTest : public QObject {
         QVERIFY(compare(layers_in(Arithmetic::bf16), layers_in(Arithmetic::fp32), at) < 1e-2);
         QVERIFY(compare(layers_in(Arithmetic::bf16), layers_in(Arithmetic::fp32), at) > 1e-5);
 
+        constexpr Arithmetic narrow{kernels::Arithmetic::fp32, true};  // forward in fp32, backward from bf16
+        QVERIFY(compare(layers_in(narrow), layers_in(Arithmetic::fp32), at) < 1e-2);
+        QVERIFY(compare(layers_in(narrow), layers_in(Arithmetic::fp32), at) > 1e-5);
+        QVERIFY(torch::equal(layers_in(narrow)(at), layers_in(Arithmetic::fp32)(at)));
+
         const auto gate_in = [](Arithmetic arithmetic) -> Function {
             return [arithmetic](const auto& v) {
                 return differentiable({.kind = Source::Kind::gate, .x = v[0], .up = v[1], .activation = Activation::silu, .arithmetic = arithmetic});
