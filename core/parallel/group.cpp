@@ -4,12 +4,12 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
-#if QLORA_CUDA
+#if QLORA_NCCL
 #define USE_C10D_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
-#include <cstring>
+#include <algorithm>
 #include <thread>
 
 #include "core/base/error.h"
@@ -26,8 +26,14 @@ namespace {
 constexpr std::chrono::milliseconds as_long_as_it_takes = std::chrono::hours(24 * 30);
 constexpr std::chrono::milliseconds between_looks{50};
 
-// What LibTorch says goes on with a trace of its functions.
-std::string first_line(const char* text) { return std::string(text, std::strcspn(text, "\n")); }
+// What went wrong, of a message that names LibTorch's source files before it and gives advice and a trace behind it.
+std::string essence(const std::exception& error) {
+    std::string text = error.what();
+    text = text.substr(0, text.find('\n'));
+    text = text.substr(0, text.find(". This is typically"));
+    const auto place = text.starts_with("[/") ? text.find("] ") : std::string::npos;
+    return place == std::string::npos ? text : text.substr(place + 2);
+}
 
 c10::intrusive_ptr<c10d::Store> open_store(const Environment& environment, const std::function<void()>& look) {
     c10d::TCPStoreOptions options;
@@ -36,17 +42,19 @@ c10::intrusive_ptr<c10d::Store> open_store(const Environment& environment, const
     options.waitWorkers = false;
     options.timeout = environment.patience;
     if (options.isServer && environment.listener >= 0) options.masterListenFd = environment.listener;
+    own_address(environment.address, environment.port);  // a name that leads nowhere is told at once
     if (!options.isServer)
         while (!listens(environment.address, environment.port)) look();
     const std::string place = environment.address + " port " + std::to_string(environment.port);
     try {
-        c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(environment.address, options);
+        c10::intrusive_ptr<c10d::Store> store =
+            c10::make_intrusive<c10d::TCPStore>(options.isServer ? "127.0.0.1" : environment.address, options);
         return c10::make_intrusive<c10d::PrefixStore>(environment.prefix, store);
     } catch (const std::exception& error) {
         if (options.isServer)
-            throw failure("parallel.port", "MASTER_PORT", "process 0 cannot listen at " + place + ": " + first_line(error.what()),
+            throw failure("parallel.port", "MASTER_PORT", "process 0 cannot listen at " + place + ": " + essence(error),
                           "Choose another port, one that no program uses.");
-        throw failure("parallel.join", "MASTER_ADDR", "process 0 cannot be reached at " + place + ": " + first_line(error.what()),
+        throw failure("parallel.join", "MASTER_ADDR", "process 0 cannot be reached at " + place + ": " + essence(error),
                       "Check that it runs, and that the network lets its port through.");
     }
 }
@@ -55,19 +63,18 @@ c10::intrusive_ptr<c10d::Store> open_store(const Environment& environment, const
 
 struct Group::Links {
     c10::intrusive_ptr<c10d::Store> store;
-    c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+    c10::intrusive_ptr<c10d::Backend> gloo;
     c10::intrusive_ptr<c10d::Backend> nccl;  // made when the first tensor on a GPU comes
 
-    c10d::Backend& of(const Tensor& tensor, const Environment& environment) {
-#if QLORA_CUDA
-        if (tensor.is_cuda()) {
-            if (!nccl)
-                nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", store), environment.rank,
-                                                                  environment.size);
-            return *nccl;
-        }
+    // What sends tensors of this device; null: nothing does, they must go through the computer's memory.
+    c10d::Backend* of(torch::Device device, const Environment& environment) {
+        if (device.is_cpu()) return gloo.get();
+#if QLORA_NCCL
+        if (device.is_cuda() && !nccl)
+            nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", store), environment.rank,
+                                                              environment.size);
 #endif
-        return *gloo;
+        return nccl.get();
     }
 };
 
@@ -108,7 +115,7 @@ Group::~Group() = default;
 std::string Group::name() const { return "process " + std::to_string(rank()) + " of " + std::to_string(size()); }
 
 void Group::lost(const std::exception& error) const {
-    std::string why = first_line(error.what());
+    std::string why = essence(error);
     try {
         if (links_->store->check({"left"})) why = links_->store->get_to_str("left");
     } catch (const std::exception&) {
@@ -164,28 +171,29 @@ void Group::together(Control& control, const std::function<void()>& work, std::s
     if (stop > 0 || save > 0) throw stopped();
 }
 
-void Group::sum(Tensor& tensor) {
+template <typename Call>
+void Group::send(Tensor& tensor, const Call& call) {
     if (alone()) return;
-    c10d::AllreduceOptions options;
-    options.timeout = as_long_as_it_takes;
     try {
-        std::vector<Tensor> tensors{tensor};
-        links_->of(tensor, environment_).allreduce(tensors, options)->wait();
+        c10d::Backend* backend = links_->of(tensor.device(), environment_);
+        std::vector<Tensor> tensors{backend != nullptr ? tensor : tensor.cpu()};
+        call(backend != nullptr ? *backend : *links_->gloo, tensors)->wait();
+        if (backend == nullptr) tensor.copy_(tensors.front());
     } catch (const std::exception& error) {
         lost(error);
     }
 }
 
+void Group::sum(Tensor& tensor) {
+    c10d::AllreduceOptions options;
+    options.timeout = as_long_as_it_takes;
+    send(tensor, [&](c10d::Backend& backend, std::vector<Tensor>& tensors) { return backend.allreduce(tensors, options); });
+}
+
 void Group::broadcast(Tensor& tensor) {
-    if (alone()) return;
     c10d::BroadcastOptions options;
     options.timeout = as_long_as_it_takes;
-    try {
-        std::vector<Tensor> tensors{tensor};
-        links_->of(tensor, environment_).broadcast(tensors, options)->wait();
-    } catch (const std::exception& error) {
-        lost(error);
-    }
+    send(tensor, [&](c10d::Backend& backend, std::vector<Tensor>& tensors) { return backend.broadcast(tensors, options); });
 }
 
 std::string Group::broadcast(const std::string& text) {

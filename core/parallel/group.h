@@ -1,7 +1,7 @@
 #pragma once
 // The processes that train one model together, each on its share of every batch (data-parallel training; Li et al. 2020, "PyTorch
-// Distributed"), over c10d: Gloo for tensors in the computer's memory, NCCL for those on a GPU. Every process makes the same
-// calls in the same order, on one thread. A group of one does nothing.
+// Distributed"), over c10d: Gloo for tensors in the computer's memory, NCCL for those on a GPU, where the build has it. Every process
+// makes the same calls in the same order, on one thread. A group of one does nothing.
 
 #include <torch/types.h>
 
@@ -52,6 +52,8 @@ class Group {
   private:
     struct Links;
     [[noreturn]] void lost(const std::exception& error) const;
+    template <typename Call>
+    void send(torch::Tensor& tensor, const Call& call);
 
     const Environment environment_;
     std::unique_ptr<Links> links_;  // null: alone
