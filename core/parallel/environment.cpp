@@ -74,4 +74,12 @@ std::string own_device(const std::string& device, const Environment& environment
     return "cuda:" + std::to_string(environment.local_rank % devices);
 }
 
+std::vector<std::string> carriers() {
+#if QLORA_NCCL
+    return {"gloo", "nccl"};
+#else
+    return {"gloo"};
+#endif
+}
+
 }  // namespace qlora::parallel

@@ -33,4 +33,7 @@ std::vector<std::pair<std::string, std::string>> variables(const Environment& en
 // The device of this process: with several on a machine each takes its own GPU, by its local rank, where `device` names none.
 std::string own_device(const std::string& device, const Environment& environment);
 
+// What carries tensors between processes in this build: "gloo", and "nccl" between GPUs.
+std::vector<std::string> carriers();
+
 }  // namespace qlora::parallel

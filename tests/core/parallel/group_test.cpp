@@ -169,6 +169,29 @@ class GroupTest : public QObject {
         QCOMPARE(code_of([&] { join(nowhere); }), "parallel.address");
     }
 
+    // A pause may take any time: patience is for coming, not for work.
+    void a_member_that_takes_its_time_is_waited_for() {
+        parallel::Listener listener;
+        const auto port = listener.port();
+        auto environments = parallel::on_this_machine(2, listener.release(), port);
+        for (auto& environment : environments) environment.patience = std::chrono::seconds(2);
+        Codes codes(2);
+        std::vector<std::thread> threads;
+        for (const auto& environment : environments)
+            threads.emplace_back([&] {
+                codes[static_cast<std::size_t>(environment.rank)] = code_of([&] {
+                    Group group(environment);
+                    torch::Tensor tensor = torch::ones({10});
+                    if (group.first()) std::this_thread::sleep_for(std::chrono::milliseconds(4500));
+                    group.sum(tensor);
+                    group.broadcast(tensor);
+                    if (!torch::equal(tensor, 2 * torch::ones({10}))) throw failure("numbers", "", "");
+                });
+            });
+        for (auto& thread : threads) thread.join();
+        QCOMPARE(codes, Codes(2));
+    }
+
     void waiting_can_be_given_up() {
         parallel::Listener listener;
         const auto port = listener.port();
