@@ -12,6 +12,7 @@
 #include "core/base/home.h"
 #include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
+#include "core/parallel/environment.h"
 #include "core/plan/plan.h"
 
 namespace qlora::cli {
@@ -73,6 +74,8 @@ Run define_doctor(CLI::App&) {
             devices.push_back({{"name", "cuda"},
                                {"memory_bytes", memory.device->total},
                                {"used_bytes", memory.device->used}});
+        std::string carried;
+        for (const std::string& carrier : parallel::carriers()) carried += (carried.empty() ? "" : " and ") + carrier;
         std::vector<std::vector<std::string>> rows{
             {"system", machine.system},
             {"processor", machine.processor + ", " + std::to_string(machine.cores) + " cores"},
@@ -83,6 +86,7 @@ Run define_doctor(CLI::App&) {
             {"CUDA device", memory.device ? bytes_text(memory.device->total) + ", " +
                                                 bytes_text(memory.device->used) + " used"
                                           : "none"},
+            {"processes", "train --processes N, over " + carried},
             {"home", home.string() + ", " + bytes_text(free_bytes(home)) + " free"}};
         std::string features;
         for (const std::string& feature : machine.features) features += feature + " ";
@@ -111,6 +115,7 @@ Run define_doctor(CLI::App&) {
                                {"available_bytes", machine.available_bytes},
                                {"devices", devices},
                                {"libraries", versions},
+                               {"carriers", parallel::carriers()},
                                {"home", home.string()},
                                {"home_free_bytes", free_bytes(home)},
                                {"expected", speeds}},

@@ -1,9 +1,12 @@
 #include "app/qlora/command.h"
+#include "app/qlora/machine.h"
 #include "app/qlora/options.h"
 #include "app/qlora/run_name.h"
 #include "app/qlora/train_log.h"
 #include "core/base/home.h"
 #include "core/hub/catalogue.h"
+#include "core/parallel/children.h"
+#include "core/parallel/network.h"
 #include "core/runs/recorder.h"
 #include "core/train/trainer.h"
 
@@ -16,6 +19,7 @@ namespace {
 struct TrainOptions {
     RecipeOptions recipe;
     std::string out, resume;
+    int processes = 1;
 };
 
 // A run goes on as it began: only then is it the uninterrupted one, bit for bit.
@@ -57,12 +61,48 @@ int exit_code(const train::Event& last, Context& context) {
     return by_user ? stopped().exit_code() : 0;
 }
 
+// The threads of one process where nothing was said: the cores, shared among those of this machine.
+int own_threads(int wanted, int processes) {
+    if (wanted > 0 || processes == 1) return wanted;
+    return std::max(1, this_machine().cores / processes);
+}
+
+// Any process but the first: it is told what to train, and tells only what goes wrong.
+int follow(Context& context, const train::RunOptions& run) {
+    const std::string who = "process " + std::to_string(run.processes.rank) + ": ";
+    const train::Event last = train::run({}, run, context.control, [](const train::Event&) {});
+    if (const auto* failed = std::get_if<train::Failed>(&last)) {
+        context.output.note(who + failed->message);
+        return failed->input ? 2 : 1;
+    }
+    return exit_code(last, context);
+}
+
+// The rest of the group, where this process is to start it itself.
+std::unique_ptr<parallel::Children> start_others(const Context& context, int processes, train::RunOptions& run) {
+    if (processes == 1) return nullptr;
+    parallel::Listener listener;
+    const auto port = listener.port();
+    const auto all = parallel::on_this_machine(processes, listener.release(), port);
+    run.processes = all.front();
+    auto children = std::make_unique<parallel::Children>(
+        std::vector<std::string>{"qlora", "train", "--device", context.device, "--threads", std::to_string(run.threads)},
+        std::span(all).subspan(1));
+    run.while_joining = [&children = *children] { children.check(); };
+    return children;
+}
+
 int train(Context& context, const TrainOptions& options) {
     fs::path home = data_home();
     train::RunOptions run;
     run.resume = !options.resume.empty();
     run.device = context.device;
-    run.threads = context.threads;
+    run.processes = parallel::read_environment();
+    if (!run.processes.alone() && options.processes > 1)
+        throw input_error("usage", "--processes", "expected no --processes where a launcher has set WORLD_SIZE, got both",
+                          "Leave --processes away, or unset RANK and WORLD_SIZE.");
+    run.threads = own_threads(context.threads, std::max(options.processes, run.processes.local_size));
+    if (run.processes.rank > 0) return follow(context, run);
     if (run.resume) run.run_folder = run_folder(home, options.resume);
     std::error_code absent;
     if (run.resume && !options.out.empty() && !fs::equivalent(options.out, run.run_folder, absent))
@@ -76,10 +116,15 @@ int train(Context& context, const TrainOptions& options) {
                                                   : runs::Store(home).new_folder(recipe::title(recipe));
     runs::Recorder recorder(home, recipe, run.run_folder, run.resume);
     TrainLog log(context.output, context.control);
+    const auto others = start_others(context, options.processes, run);
     train::Event last = train::run(recipe, run, context.control, [&](const train::Event& event) {
         recorder(event);
         log(event);
     });
+    if (others) {
+        const std::string endings = others->wait(std::chrono::seconds(10));
+        if (!endings.empty() && std::holds_alternative<train::Failed>(last)) context.output.note("Of the other processes, " + endings + ".");
+    }
     if (!recorder.problem().empty())
         context.output.note("The index of runs is not up to date: " + recorder.problem());
     return exit_code(last, context);
@@ -92,9 +137,13 @@ Run define_train(CLI::App& command) {
     command.add_option("RECIPE", options->recipe.file, "The recipe, a JSON file");
     command.add_option("--out", options->out, "The run's folder, instead of the recipe's output");
     command.add_option("--resume", options->resume, "Goes on with a run: its folder, number or name");
+    command
+        .add_option("--processes", options->processes,
+                    "Trains in so many processes on this machine, each on its share of every batch; --threads is then of each")
+        ->check(CLI::Range(1, 1024));
     add_set(command, options->recipe);
     return [options, &command](Context& context) {
-        if (options->recipe.file.empty() && options->resume.empty())
+        if (options->recipe.file.empty() && options->resume.empty() && parallel::read_environment().rank == 0)
             throw usage_error(command, "expected RECIPE or --resume RUN");
         return train(context, *options);
     };

@@ -38,7 +38,7 @@ void TrainLog::show(const train::Loaded& event) {
     steps_ = event.steps;
     first_step_ = event.first_step;
     say(event.model + " (" + event.family + ", " + event.precision + ") on " + event.device + " in " +
-        event.compute + ", loaded in " + duration_text(event.load_seconds));
+        event.compute + (event.processes > 1 ? ", " + std::to_string(event.processes) + " processes" : "") + ", loaded in " + duration_text(event.load_seconds));
     say(count_text(event.trainable_parameters) + " of " + count_text(event.parameters) +
         " parameters are trained on " + count_text(event.train_rows) + " rows; " +
         count_text(event.validation_rows) + " held out for validation, " + count_text(event.test_rows) +

@@ -38,6 +38,16 @@ class ClassifierFigures {
         labels_.insert(labels_.end(), labels.begin(), labels.end());
     }
 
+    // Rows that another process measures: zeros, so that the sum over all processes is whole.
+    void leave_out(std::size_t rows, const std::vector<float>& labels) {
+        logits_.insert(logits_.end(), rows * static_cast<std::size_t>(width()), 0.0f);
+        labels_.insert(labels_.end(), labels.begin(), labels.end());
+    }
+    void sum_over(parallel::Group& group) {
+        Tensor all = torch::from_blob(logits_.data(), {static_cast<std::int64_t>(logits_.size())}, torch::kFloat32);
+        group.sum(all);
+    }
+
     void fill(Measurement& result) const {
         for (std::int64_t row = 0; row < rows(); ++row) result.predictions.push_back(prediction_text(head_, logits(row)));
         switch (head_.problem) {
@@ -79,6 +89,18 @@ class ClassifierFigures {
     std::vector<float> logits_, labels_;
 };
 
+// The rows of one batch from `first` on.
+std::vector<std::uint32_t> batch_from(const data::TokenizedDataset& dataset, std::size_t first) {
+    std::vector<std::uint32_t> samples;
+    std::size_t tokens = 0;
+    for (std::size_t i = first; i < dataset.size(); ++i) {
+        tokens += dataset.length(i) + dataset.answer(i).size();
+        if (!samples.empty() && tokens > tokens_a_batch) break;
+        samples.push_back(static_cast<std::uint32_t>(i));
+    }
+    return samples;
+}
+
 }  // namespace
 
 std::string prediction_text(const nn::HeadConfig& head, const float* logits) {
@@ -92,32 +114,41 @@ std::string prediction_text(const nn::HeadConfig& head, const float* logits) {
     return text;
 }
 
-Measurement measure(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control, const Progress& progress) {
+Measurement measure(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control, const Progress& progress,
+                    parallel::Group* group) {
     torch::NoGradGuard no_grad;
     Measurement result;
     const bool classifies = model.config.head.kind == nn::HeadConfig::Kind::classifier;
     ClassifierFigures figures(model.config.head);
     double sum = 0;
-    for (std::size_t first = 0; first < dataset.size();) {
-        control.check();
-        if (progress) progress("Evaluating", static_cast<double>(first), static_cast<double>(dataset.size()));
-        std::vector<std::uint32_t> samples;
-        std::size_t tokens = 0;
-        auto size = [&](std::size_t i) { return dataset.length(i) + dataset.answer(i).size(); };
-        for (; first < dataset.size() && (samples.empty() || tokens + size(first) <= tokens_a_batch); ++first) {
-            samples.push_back(static_cast<std::uint32_t>(first));
-            tokens += size(first);
+    const auto take_batches = [&] {
+        std::int64_t turn = 0;
+        for (std::size_t first = 0; first < dataset.size();) {
+            control.check();
+            if (progress) progress("Evaluating", static_cast<double>(first), static_cast<double>(dataset.size()));
+            const auto samples = batch_from(dataset, first);
+            first += samples.size();
+            const auto batch = data::make_batch(dataset, samples);
+            result.tokens += batch.trained_tokens();
+            result.rows += static_cast<std::int64_t>(samples.size());
+            if (group != nullptr && turn++ % group->size() != group->rank()) {
+                if (classifies) figures.leave_out(samples.size(), batch.labels);
+                continue;
+            }
+            if (classifies) {
+                const Tensor logits = model.class_logits(batch);
+                sum += model.class_loss_sum(logits, batch).item<double>();
+                figures.add(logits, batch.labels);
+            } else {
+                sum += model.loss_sum(batch).item<double>();
+            }
         }
-        const auto batch = data::make_batch(dataset, samples);
-        if (classifies) {
-            const Tensor logits = model.class_logits(batch);
-            sum += model.class_loss_sum(logits, batch).item<double>();
-            figures.add(logits, batch.labels);
-        } else {
-            sum += model.loss_sum(batch).item<double>();
-        }
-        result.tokens += batch.trained_tokens();
-        result.rows += static_cast<std::int64_t>(samples.size());
+    };
+    if (group == nullptr) {
+        take_batches();
+    } else {
+        group->together(control, take_batches, std::span(&sum, 1));
+        if (classifies) figures.sum_over(*group);
     }
     if (result.tokens == 0)
         throw input_error("evaluate.empty", "data", "no held-out token to measure the loss on", "Add rows with answers.");

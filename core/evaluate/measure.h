@@ -9,6 +9,7 @@
 #include "core/evaluate/loaded_model.h"
 #include "core/evaluate/metrics.h"
 #include "core/evaluate/run_data.h"
+#include "core/parallel/group.h"
 
 namespace qlora::evaluate {
 
@@ -24,8 +25,9 @@ struct Measurement {
 };
 
 // No gradients, no dropout. Throws input_error when there is nothing to measure; polls the thread's PollScope and
-// `control`.
-Measurement measure(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control, const Progress& progress = {});
+// `control`. The processes of a group share the rows, and each gets the whole result.
+Measurement measure(const nn::Model& model, const data::TokenizedDataset& dataset, Control& control, const Progress& progress = {},
+                    parallel::Group* group = nullptr);
 
 // What the logits [labels] say in words: the best label; all that are more likely than not (none: ""); the value.
 std::string prediction_text(const nn::HeadConfig& head, const float* logits);

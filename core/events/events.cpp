@@ -29,6 +29,7 @@ void members(Loaded& e, V&& v) {
     v("train_rows", e.train_rows), v("validation_rows", e.validation_rows), v("test_rows", e.test_rows);
     v("dropped_rows", e.dropped_rows), v("steps", e.steps), v("steps_per_epoch", e.steps_per_epoch);
     v("first_step", e.first_step), v("load_seconds", e.load_seconds), v("bytes", e.bytes);
+    v("processes", e.processes);
 }
 
 template <>

@@ -26,6 +26,7 @@ struct Loaded {
     std::int64_t steps = 0, steps_per_epoch = 0, first_step = 0;  // first_step > 0: resumed after that step
     double load_seconds = 0;
     MemoryBytes bytes;
+    std::int64_t processes = 1;  // that share every batch; rows, steps and the events' tokens are of all, bytes of the first
 };
 struct StepDone {
     std::int64_t step = 0;                    // optimizer steps, from 1

@@ -53,17 +53,6 @@ formats::TensorView view_of(const std::string& name, const torch::Tensor& tensor
     return {name, dtype_of(tensor), tensor.sizes().vec(), {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
-OrderedJson to_json(const RunState& s) {
-    return {{"step", s.step}, {"position", data::to_json(s.position)}, {"skipped_in_a_row", s.skipped_in_a_row},
-            {"skipped", s.skipped}, {"best_loss", s.best_loss}, {"base_loss", s.base_loss},
-            {"last_train_loss", s.last_train_loss}, {"last_validation_loss", s.last_validation_loss},
-            {"best_metrics", s.best_metrics}, {"last_metrics", s.last_metrics},
-            {"best_step", s.best_step}, {"evaluated_step", s.evaluated_step}, {"without_improvement", s.without_improvement},
-            {"base_evaluated", s.base_evaluated}, {"stopped_early", s.stopped_early}, {"seconds", s.seconds},
-            {"peak_bytes", s.peak_bytes}, {"train_fingerprint", s.train_fingerprint},
-            {"validation_fingerprint", s.validation_fingerprint}, {"threads", s.threads}};
-}
-
 // Numbers that are not finite are written as null, and are left out here; so are checkpoints older than the key.
 std::map<std::string, double> metrics_from_json(const JsonObject& o, const char* key) {
     std::map<std::string, double> metrics;
@@ -73,6 +62,36 @@ std::map<std::string, double> metrics_from_json(const JsonObject& o, const char*
     for (const auto& [name, value] : values.items())
         if (value.is_number()) metrics[name] = value.get<double>();
     return metrics;
+}
+
+// state.json, its version and the hashes it gives.
+Json checked_state(const fs::path& folder) {
+    const fs::path path = folder / "state.json";
+    Json json = read_json_file(path);
+    JsonObject object(json, path.string());
+    const auto version = object.integer("format", 1, INT64_MAX);
+    if (version > format_version)
+        throw input_error("checkpoint.version", path.string(),
+                          "written by a newer version of this program (format " + std::to_string(version) + ")", "Update the program.");
+    JsonObject hashes(object.value("hashes"), path.string());
+    for (const char* name : hashed_files)
+        if (hashes.string(name) != content_hash(folder / name))
+            throw input_error("checkpoint.damaged", (folder / name).string(), "the content is not what was written");
+    return json;
+}
+
+}  // namespace
+
+OrderedJson to_json(const RunState& s) {
+    return {{"step", s.step}, {"position", data::to_json(s.position)}, {"skipped_in_a_row", s.skipped_in_a_row},
+            {"skipped", s.skipped}, {"best_loss", s.best_loss}, {"base_loss", s.base_loss},
+            {"last_train_loss", s.last_train_loss}, {"last_validation_loss", s.last_validation_loss},
+            {"best_metrics", s.best_metrics}, {"last_metrics", s.last_metrics},
+            {"best_step", s.best_step}, {"evaluated_step", s.evaluated_step}, {"without_improvement", s.without_improvement},
+            {"base_evaluated", s.base_evaluated}, {"stopped_early", s.stopped_early}, {"seconds", s.seconds},
+            {"peak_bytes", s.peak_bytes}, {"train_fingerprint", s.train_fingerprint},
+            {"validation_fingerprint", s.validation_fingerprint}, {"threads", s.threads},
+            {"processes", s.processes}};
 }
 
 RunState state_from_json(const JsonObject& o) {
@@ -98,26 +117,9 @@ RunState state_from_json(const JsonObject& o) {
     s.train_fingerprint = o.string("train_fingerprint");
     s.validation_fingerprint = o.string("validation_fingerprint");
     s.threads = static_cast<int>(o.integer("threads", 0, 1 << 20));
+    s.processes = static_cast<int>(o.integer("processes", 1, 1 << 20, 1));
     return s;
 }
-
-// state.json, its version and the hashes it gives.
-Json checked_state(const fs::path& folder) {
-    const fs::path path = folder / "state.json";
-    Json json = read_json_file(path);
-    JsonObject object(json, path.string());
-    const auto version = object.integer("format", 1, INT64_MAX);
-    if (version > format_version)
-        throw input_error("checkpoint.version", path.string(),
-                          "written by a newer version of this program (format " + std::to_string(version) + ")", "Update the program.");
-    JsonObject hashes(object.value("hashes"), path.string());
-    for (const char* name : hashed_files)
-        if (hashes.string(name) != content_hash(folder / name))
-            throw input_error("checkpoint.damaged", (folder / name).string(), "the content is not what was written");
-    return json;
-}
-
-}  // namespace
 
 fs::path write_checkpoint(const fs::path& run, const RunState& state, const adapters::Lora& adapter, AdamW& optimizer,
                           std::int64_t keep) {

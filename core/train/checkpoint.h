@@ -29,7 +29,12 @@ struct RunState {
     // What the run must find again to go on: fingerprints of its training and validation tokens, threads.
     std::string train_fingerprint, validation_fingerprint;
     int threads = 0;
+    int processes = 1;
 };
+
+// As state.json keeps it. A checkpoint older than a member leaves it at its default.
+OrderedJson to_json(const RunState& state);
+RunState state_from_json(const JsonObject& object);
 
 // Writes checkpoints/step-N under `run` and removes the oldest beyond `keep`. Returns its folder.
 std::filesystem::path write_checkpoint(const std::filesystem::path& run, const RunState& state, const adapters::Lora& adapter,

@@ -27,38 +27,47 @@ bool TrainingRun::evaluation_due() const {
 
 Evaluated TrainingRun::evaluate_model(std::int64_t step) {
     const auto begun = Clock::now();
-    Progress progress = [this](const char* what, double done, double total) { sink_(Progressed{what, done, total}); };
+    Progress progress = [this](const char* what, double done, double total) { emit(Progressed{what, done, total}); };
     Evaluated evaluated;
     evaluated.step = step;
-    auto measured = evaluate::measure(model_->network, validation_, control_, progress);
+    auto measured = evaluate::measure(model_->network, validation_, control_, progress, group_.get());
     evaluated.loss = measured.loss;
     evaluated.metrics = std::move(measured.metrics);
+    group_->together(control_, [&] {
+        if (group_->first()) answer_questions(evaluated);
+    });
+    evaluated.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    return evaluated;
+}
+
+void TrainingRun::answer_questions(Evaluated& evaluated) {
     std::vector<std::string> expected, given;
+    // Resumed: the base's answers are not in the checkpoint.
+    if (evaluated.step > 0 && base_answers_.size() < questions_.size()) {
+        evaluate::BaseScope base(adapter_.get());
+        for (std::size_t i = base_answers_.size(); i < questions_.size(); ++i) base_answers_.push_back(answer_to(questions_[i]));
+    }
     for (std::size_t i = 0; i < questions_.size(); ++i) {
         const auto row = questions_[i];
-        auto reply = evaluate::answer(*model_, data_.validation, *data_.renderer, row, recipe_.evaluate.max_tokens, control_);
-        if (step == 0 && base_answers_.size() == i) base_answers_.push_back(reply);
+        const auto reply = answer_to(row);
+        if (evaluated.step == 0 && base_answers_.size() == i) base_answers_.push_back(reply);
         Sample sample;
         sample.prompt = data_.renderer->prompt_text(*data_.validation.table, row);
         sample.expected = data_.renderer->answer_text(*data_.validation.table, row);
         sample.base = i < base_answers_.size() ? base_answers_[i] : "";
-        sample.tuned = step == 0 ? "" : reply;
+        sample.tuned = evaluated.step == 0 ? "" : reply;
         expected.push_back(sample.expected);
         given.push_back(reply);
         evaluated.samples.push_back(sample);
     }
     if (recipe_.task == recipe::Task::seq2seq) evaluated.metrics.merge(evaluate::answer_metrics(expected, given));
-    evaluated.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    return evaluated;
+}
+
+std::string TrainingRun::answer_to(data::RowIndex row) {
+    return evaluate::answer(*model_, data_.validation, *data_.renderer, row, recipe_.evaluate.max_tokens, control_);
 }
 
 void TrainingRun::evaluate() {
-    if (base_answers_.size() < questions_.size()) {  // resumed: the base's answers are not in the checkpoint
-        evaluate::BaseScope base(adapter_.get());
-        for (std::size_t i = base_answers_.size(); i < questions_.size(); ++i)
-            base_answers_.push_back(evaluate::answer(*model_, data_.validation, *data_.renderer, questions_[i],
-                                                     recipe_.evaluate.max_tokens, control_));
-    }
     auto evaluated = evaluate_model(state_.step);
     state_.evaluated_step = state_.step;
     const auto& rule = recipe_.early_stopping;
@@ -74,8 +83,10 @@ void TrainingRun::evaluate() {
         state_.best_metrics = evaluated.metrics;
         state_.best_step = state_.step;
         state_.without_improvement = 0;
-        create_folders(folder_.path() / "best");
-        write_folder_atomically(folder_.path() / "best" / step_name(state_.step), [&](const fs::path& f) { adapter_->save(f); });
+        if (folder_) {
+            create_folders(folder_->path() / "best");
+            write_folder_atomically(folder_->path() / "best" / step_name(state_.step), [&](const fs::path& f) { adapter_->save(f); });
+        }
     } else {
         ++state_.without_improvement;
     }
@@ -84,7 +95,7 @@ void TrainingRun::evaluate() {
 }
 
 void TrainingRun::restore_best() {
-    const fs::path best = folder_.path() / "best" / step_name(state_.best_step);
+    const fs::path best = folder_->path() / "best" / step_name(state_.best_step);
     if (!recipe_.early_stopping.restore_best || state_.best_step == 0 || state_.best_step == state_.step || !fs::exists(best)) return;
     adapter_->restore(best);
     notice("train.best_restored", "The saved adapter is that of step " + std::to_string(state_.best_step) +
@@ -104,23 +115,33 @@ void TrainingRun::save_adapter(const fs::path& folder) const {
         throw failure("adapter.written", folder.string(), "the adapter on disk differs from the one in memory", "Check the disk.");
 }
 
-Finished TrainingRun::finish(const std::string& reason) {
-    // The checkpoint holds the last step's adapter, so that training can go on; adapter/ holds the best one.
-    if (state_.step > 0) save_checkpoint();
-    restore_best();
-    save_adapter(folder_.path() / "adapter");
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(folder_.path() / "best", ignored))
-        if (entry.path().filename() != step_name(state_.best_step)) fs::remove_all(entry.path(), ignored);
-
-    const bool classifies = recipe_.task == recipe::Task::classification;
+Finished TrainingRun::ending(const std::string& reason) const {
     Finished finished;
-    finished.run = folder_.path().string();
+    finished.run = options_.run_folder.string();
     finished.reason = reason;
     finished.steps = state_.step;
     finished.best_step = state_.best_step;
-    finished.peak_bytes = state_.peak_bytes;
     finished.seconds = seconds();
+    return finished;
+}
+
+Finished TrainingRun::finish(const std::string& reason) {
+    if (!folder_) {
+        const Finished followed = ending(reason);
+        emit(followed);
+        return followed;
+    }
+    // The checkpoint holds the last step's adapter, so that training can go on; adapter/ holds the best one.
+    if (state_.step > 0) save_checkpoint();
+    restore_best();
+    save_adapter(folder_->path() / "adapter");
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder_->path() / "best", ignored))
+        if (entry.path().filename() != step_name(state_.best_step)) fs::remove_all(entry.path(), ignored);
+
+    const bool classifies = recipe_.task == recipe::Task::classification;
+    Finished finished = ending(reason);
+    finished.peak_bytes = state_.peak_bytes;
     if (state_.step > state_.skipped) finished.metrics["train_loss"] = state_.last_train_loss;  // some step had one
     finished.metrics["skipped_steps"] = static_cast<double>(state_.skipped);
     if (state_.base_evaluated) {
@@ -135,7 +156,7 @@ Finished TrainingRun::finish(const std::string& reason) {
     const auto& shown = recipe_.early_stopping.restore_best ? state_.best_metrics : state_.last_metrics;
     for (const auto& [name, value] : shown)
         if (name != "perplexity") finished.metrics[name] = value;
-    write_atomically(folder_.path() / "metrics.json", to_json(Event(finished)).dump(2) + "\n");
+    write_atomically(folder_->path() / "metrics.json", to_json(Event(finished)).dump(2) + "\n");
     emit(finished);
     return finished;
 }

@@ -2,11 +2,12 @@
 // One run: a recipe in, a stream of events out.
 
 #include <filesystem>
-#include <memory>
+#include <functional>
 
 #include "core/base/control.h"
-#include "core/recipe/recipe.h"
 #include "core/events/events.h"
+#include "core/parallel/environment.h"
+#include "core/recipe/recipe.h"
 
 namespace qlora::train {
 
@@ -15,11 +16,16 @@ struct RunOptions {
     bool resume = false;                  // go on from run_folder's newest whole checkpoint
     std::string device = "auto";          // auto, cpu, cuda, cuda:1
     int threads = 0;                      // 0: all cores
+    parallel::Environment processes{};    // of several, every one calls run(); rank 0's recipe and folder count
+    std::function<void()> while_joining{};  // called some 20 times a second until all processes have come; may throw
 };
 
 // Runs to its end on the calling thread (the window gives it a std::jthread of its own; never the UI thread).
 // Sends Finished or Failed as the last event and returns that event; throws nothing. Control is polled at least
 // every 100 ms of work, also while loading, evaluating and saving. Two runs may not share a folder: it is locked.
+// Of several processes that train together only rank 0 writes the folder and sends events other than the last; the recipe's
+// batch is that of all together, so that their number changes no loss beyond the order of sums. When one is lost, the others
+// end with Failed "parallel.lost", rank 0 after a checkpoint of the last whole step.
 // A base weight is never written to. See docs/architecture.md for the run folder's layout.
 Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink);
 

@@ -36,17 +36,21 @@ std::vector<std::string> classifier_modules(const nn::Model& model) {
 
 bool stopping(const Error& error) { return error.kind() == Error::Kind::stopped; }
 
+std::unique_ptr<RunFolder> open_folder(const recipe::Recipe& recipe, const RunOptions& options) {
+    if (options.processes.rank > 0) return nullptr;
+    if (const auto problems = recipe::validate(recipe); !problems.empty()) recipe::throw_problems("recipe", problems);
+    return std::make_unique<RunFolder>(options.run_folder, options.resume);
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink)
-    : recipe_(recipe), options_(options), control_(control), sink_(sink), folder_([&]() -> const fs::path& {
-          if (const auto problems = recipe::validate(recipe); !problems.empty()) recipe::throw_problems("recipe", problems);
-          return options.run_folder;
-      }(), options.resume) {}
+    : options_(options), control_(control), sink_(sink), folder_(open_folder(recipe, options)), group_(join()),
+      recipe_(recipe_of_all(recipe)) {}
 
 void TrainingRun::emit(const Event& event) {
-    folder_.log(event);
-    sink_(event);
+    if (folder_) folder_->log(event);
+    if (folder_ || std::holds_alternative<Finished>(event)) sink_(event);
 }
 
 void TrainingRun::notice(std::string code, std::string message, std::string hint) {
@@ -60,6 +64,7 @@ double TrainingRun::seconds() const {
 void TrainingRun::poll() {
     if (Clock::now() - sampled_ > std::chrono::milliseconds(250)) {
         sampled_ = Clock::now();
+        group_->poll();
         const auto reading = memory::read();
         emit(MemorySample{seconds(), reading.live, reading.peak_bytes, reading.process_bytes, reading.device ? reading.device->used : 0});
     }
@@ -69,26 +74,26 @@ void TrainingRun::poll() {
 
 Event TrainingRun::run() {
     nn::PollScope scope([this] { poll(); });
-    folder_.write_recipe(recipe_);
+    if (folder_) folder_->write_recipe(recipe_);
     std::string reason = "completed";
     try {
-        load();
+        group_->together(control_, [this] { load(); });
+        share_state();
+        announce();
         train_steps();
         if (state_.stopped_early) reason = "early_stopping";
     } catch (const Error& error) {
         if (!stopping(error)) {
-            folder_.log(failed(error));
+            const bool lost = error.code() == "parallel.lost";
+            if (lost && state_.step > 0) save_checkpoint();
+            if (folder_) folder_->log(failed(error));
+            if (!lost) group_->leave(error.message());
             throw;
         }
         // Half a step is given up; the state is that of the last whole one.
         reason = control_.request() == Control::Request::stop_and_save ? "stopped_and_saved" : "stopped";
         if (!adapter_ || !optimizer_ || reason == "stopped") {
-            Finished finished;
-            finished.run = options_.run_folder.string();
-            finished.reason = "stopped";
-            finished.steps = state_.step;
-            finished.best_step = state_.best_step;
-            finished.seconds = seconds();
+            const Finished finished = ending("stopped");
             emit(finished);
             return finished;
         }
@@ -110,7 +115,7 @@ void TrainingRun::load() {
     load.quantization_block = recipe_.quantization_block;
     load.compute = recipe_.compute;
     load.activations = recipe_.train.activations;
-    load.device = options_.device;
+    load.device = parallel::own_device(options_.device, options_.processes);
     load.threads = options_.threads;
     model_ = evaluate::open_model(load);
     if (const auto limit = model_->files->config().token_limit(); recipe_.data.max_length > limit)
@@ -168,8 +173,12 @@ void TrainingRun::load() {
     state_.train_fingerprint = train_.fingerprint();
     state_.validation_fingerprint = validation_.fingerprint();
     state_.threads = at::get_num_threads();
-    if (options_.resume) resume_from_checkpoint();
+    state_.processes = group_->size();
+    if (options_.resume && group_->first()) resume_from_checkpoint();
+    load_seconds_ = std::chrono::duration<double>(Clock::now() - begun).count();
+}
 
+void TrainingRun::announce() {
     const auto reading = memory::read();
     Loaded loaded;
     loaded.model = recipe_.model;
@@ -186,7 +195,8 @@ void TrainingRun::load() {
     loaded.steps = steps_;
     loaded.steps_per_epoch = sampler_->steps_in_epoch(0);
     loaded.first_step = state_.step;
-    loaded.load_seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    loaded.processes = group_->size();
+    loaded.load_seconds = load_seconds_;
     loaded.bytes = reading.live;
     emit(loaded);
 }
@@ -202,22 +212,26 @@ void TrainingRun::check_resumable(const RunState& saved) const {
 
 void TrainingRun::resume_from_checkpoint() {
     std::vector<std::string> damaged;
-    const auto checkpoints = list_checkpoints(folder_.path(), &damaged);
+    const auto checkpoints = list_checkpoints(folder_->path(), &damaged);
     for (const auto& problem : damaged) notice("resume.damaged", "A checkpoint cannot be used: " + problem);
     if (checkpoints.empty()) {
-        folder_.rewind_events(0);
+        folder_->rewind_events(0);
         notice("resume.fresh", "There is no whole checkpoint yet: the run starts from its beginning.");
         return;
     }
     const RunState saved = read_checkpoint(checkpoints.back(), *adapter_, *optimizer_);
     check_resumable(saved);
-    const int threads = state_.threads;
+    const int threads = state_.threads, processes = state_.processes;
     state_ = saved;
     state_.threads = threads;
+    state_.processes = processes;
     started_ = Clock::now();
     sampler_->seek(state_.position);
     checkpointed_step_ = state_.step;
-    folder_.rewind_events(state_.step);
+    folder_->rewind_events(state_.step);
+    if (saved.processes != processes)
+        notice("resume.processes", "The run went on in " + std::to_string(saved.processes) + " processes before and goes on in " +
+                                       std::to_string(processes) + " now: its numbers will differ in the last digits.");
     if (saved.threads != threads)
         notice("resume.threads", "The run went on " + std::to_string(saved.threads) + " threads before and goes on " + std::to_string(threads) +
                                      " now: its numbers will differ in the last digits.");
@@ -264,15 +278,7 @@ void TrainingRun::train_step() {
         done.trained_tokens += batch.trained_tokens();
     }
     const double learning_rate = learning_rate_->at(state_.step);
-    double loss = 0;
-    for (std::size_t i = 0; i < batches.size(); ++i) {
-        const nn::DropoutKey key{true, recipe_.train.seed, static_cast<std::uint64_t>(state_.step) << 16 | i};
-        torch::Tensor sum = model_->network.loss_sum(batches[i], key);
-        loss += sum.item<double>();
-        memory::TagScope scope(MemoryTag::activations);
-        (sum / static_cast<double>(done.trained_tokens)).backward();
-    }
-    loss /= static_cast<double>(done.trained_tokens);
+    const double loss = gradients_of(batches, done.trained_tokens);
     const Clip clipped = clip(adapter_->gradients(), recipe_.train.max_grad_norm);
     done.grad_norm = clipped.norm;
     done.skipped = !std::isfinite(loss) || !std::isfinite(done.grad_norm);
@@ -308,11 +314,11 @@ void TrainingRun::train_step() {
 }
 
 void TrainingRun::save_checkpoint() {
-    if (checkpointed_step_ == state_.step) return;
+    if (!folder_ || checkpointed_step_ == state_.step) return;
     const auto begun = Clock::now();
     RunState saved = state_;
     saved.seconds = seconds();
-    const auto path = write_checkpoint(folder_.path(), saved, *adapter_, *optimizer_, recipe_.train.keep_checkpoints);
+    const auto path = write_checkpoint(folder_->path(), saved, *adapter_, *optimizer_, recipe_.train.keep_checkpoints);
     checkpointed_step_ = state_.step;
     emit(Checkpointed{state_.step, path.string(), std::chrono::duration<double>(Clock::now() - begun).count()});
 }
