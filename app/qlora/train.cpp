@@ -92,6 +92,17 @@ std::unique_ptr<parallel::Children> start_others(const Context& context, int pro
     return children;
 }
 
+// What became of the others is told when it ended the run. They may still wait for each other where this process ended early;
+// then nothing is waited for.
+void part(const Context& context, const train::Event& last, parallel::Children& others) {
+    const auto* failed = std::get_if<train::Failed>(&last);
+    const auto* finished = std::get_if<train::Finished>(&last);
+    const bool lost = failed != nullptr && failed->code == "parallel.lost";
+    if (!lost && (finished == nullptr || finished->reason == "stopped")) return;
+    const std::string endings = others.wait(std::chrono::seconds(10));
+    if (lost && !endings.empty()) context.output.note("Of the other processes, " + endings + ".");
+}
+
 int train(Context& context, const TrainOptions& options) {
     fs::path home = data_home();
     train::RunOptions run;
@@ -121,10 +132,7 @@ int train(Context& context, const TrainOptions& options) {
         recorder(event);
         log(event);
     });
-    if (others) {
-        const std::string endings = others->wait(std::chrono::seconds(10));
-        if (!endings.empty() && std::holds_alternative<train::Failed>(last)) context.output.note("Of the other processes, " + endings + ".");
-    }
+    if (others) part(context, last, *others);
     if (!recorder.problem().empty())
         context.output.note("The index of runs is not up to date: " + recorder.problem());
     return exit_code(last, context);
