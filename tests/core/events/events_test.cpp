@@ -21,7 +21,7 @@ MemoryBytes some_bytes() {
 std::vector<Event> every_event() {
     return {Progressed{"quantizing", 3, 30},
             Loaded{"smollm2", "llama", "nf4", "cpu", "fp32", 134515008, 4884480, 400, 40, 12, 2, 150, 50, 10,
-                   1.25, some_bytes()},
+                   1.25, some_bytes(), 2},
             StepDone{7, 0.14, 1.8125, 2e-4, 0.1 + 0.2, 812, 233, 512.5, 1.6, true, some_bytes(), 1 << 30,
                      2 << 20, 3 << 20},
             Evaluated{25,
