@@ -5,10 +5,12 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/memory/meters.h"
 #include "core/nn/functions/checkpoint.h"
 
@@ -79,6 +81,25 @@ std::vector<Linear*> Block::linears() {
 
 Tensor Model::base_dropped(const Tensor& x, double p, const DropoutKey& key, DropoutSite site) const {
     return base_dropout ? dropped(x, p, key, base_streams + 16 * key.block + static_cast<std::uint64_t>(site)) : x;
+}
+
+// Uniform in +-alpha / sqrt(length of the segment * width).
+Tensor Model::noised(const Tensor& x, const std::vector<std::int32_t>& starts, const DropoutKey& key) const {
+    if (neftune_alpha == 0 || !key.training) return x;
+    Tensor noise = torch::empty(x.sizes(), torch::kFloat32);
+    float* out = noise.data_ptr<float>();
+    const auto word = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
+    for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
+        const auto numbers = static_cast<double>(starts[i + 1] - starts[i]) * static_cast<double>(x.size(1));
+        const auto most = static_cast<float>(neftune_alpha / std::sqrt(numbers));
+        std::array<std::uint32_t, 4> drawn{};
+        for (std::int64_t j = starts[i] * x.size(1), n = 0; j < starts[i + 1] * x.size(1); ++j, ++n) {
+            if (n % 4 == 0) drawn = philox({word(static_cast<std::uint64_t>(n / 4)), word(i), word(key.step), word(key.step >> 32)},
+                                           {word(key.seed), word(key.seed >> 32) ^ 0x2EF7u});
+            out[j] = (2 * static_cast<float>(drawn[static_cast<std::size_t>(n % 4)]) * 0x1p-32f - 1) * most;
+        }
+    }
+    return x + noise.to(x.device(), x.scalar_type());
 }
 
 AttentionDropout Model::attention_dropout(const DropoutKey& key, DropoutSite site) const {
@@ -246,7 +267,7 @@ Tensor Model::hidden(const data::Batch& batch, const DropoutKey& key, States* st
     memory::TagScope scope(MemoryTag::activations);
     auto* received = states == nullptr ? nullptr : &states->stack;
     if (!config.encoder_decoder())
-        return through(stack, embed(batch.ids, batch.types, batch.positions), batch.positions, batch.starts, {}, {}, key, received);
+        return through(stack, noised(embed(batch.ids, batch.types, batch.positions), batch.starts, key), batch.positions, batch.starts, {}, {}, key, received);
     const Tensor source = encoded(batch, key, states == nullptr ? nullptr : &states->encoder);
     const auto at = counted(batch.answer_starts);
     return through(stack, embed(shifted_right(batch, config), {}, at), at, batch.answer_starts, source, batch.starts, key, received);

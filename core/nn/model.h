@@ -82,6 +82,7 @@ class Model {
     torch::Tensor rope_divisors;            // of the frequencies; undefined: none
     Arithmetic arithmetic = Arithmetic::fp32;
     bool gradient_checkpointing = false;
+    double neftune_alpha = 0;   // of the noise on what a decoder embeds (Jain et al. 2023), in passes whose key is training
     bool base_dropout = false;  // config.dropout, in passes whose key is training
 
     // Hidden states before the final norm, [T, hidden] ([U, hidden] in an encoder-decoder), for packed segments. `states`,
@@ -122,6 +123,7 @@ class Model {
     // Where the base drops numbers, each with a stream of its own in every block.
     enum class DropoutSite : std::uint8_t { embedding, attention, attention_output, cross_attention, cross_output, mlp_inner, mlp_output, final_norm, classifier, classifier_dense };
     torch::Tensor base_dropped(const torch::Tensor& x, double p, const DropoutKey& key, DropoutSite site) const;
+    torch::Tensor noised(const torch::Tensor& x, const std::vector<std::int32_t>& starts, const DropoutKey& key) const;
     AttentionDropout attention_dropout(const DropoutKey& key, DropoutSite site) const;
     std::vector<RopeTables> tables(const std::vector<std::int32_t>& positions, const std::vector<std::int32_t>& starts) const;
     std::shared_ptr<RelativeBias> bias(const Stack& of, bool causal) const;

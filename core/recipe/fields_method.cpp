@@ -86,6 +86,18 @@ void add_method_fields(std::vector<Field>& table) {
                     "read as PEFT does.",
          .typical = "off; on for ranks up to 16"},
         [](auto& r) -> auto& { return r.method.dora; }));
+    table.push_back(real(
+        {.key = "method.lora_plus_ratio",
+         .aliases = {"loraplus_lr_ratio"},
+         .level = advanced,
+         .label = "LoRA+ ratio",
+         .low = 1,
+         .high = 1000,
+         .help = "B's learning rate, in multiples of A's.",
+         .details = "LoRA's B begins at zero and can take larger steps than A (Hayou et al. 2024): often reaches the same loss "
+                    "in fewer steps. Lower the learning rate when you raise this. Costs nothing.",
+         .typical = "1 (off); 4 to 16"},
+        [](auto& r) -> auto& { return r.method.lora_plus_ratio; }));
     table.push_back(path(
         {.key = "method.adapter",
          .aliases = {"adapter_name_or_path", "adapter_path"},

@@ -81,24 +81,51 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .aliases = {"optim", "optimizer"},
          .level = advanced,
          .label = "Optimizer",
-         .choices = {"adamw", "adamw-8bit"},
+         .choices = {"adamw", "adamw-8bit", "sgd", "adafactor", "lion"},
          .help = "How gradients change the trained parameters.",
          .details = "AdamW keeps two numbers for every trained parameter. In 8 bit they take a quarter of the "
                     "memory and are rounded blockwise, which the result hardly notices; a step takes a little "
-                    "longer.",
-         .typical = "adamw; adamw-8bit where many parameters are trained"},
+                    "longer. Adafactor keeps two rows of numbers a matrix. Lion keeps one number a parameter and wants a third "
+                    "of AdamW's learning rate and its beta 2 at 0.99; SGD keeps one too, wants a rate ten to a hundred times higher and "
+                    "mostly learns more slowly.",
+         .typical = "adamw; adamw-8bit or adafactor where many parameters are trained"},
         [](auto& r) -> auto& { return r.train.optimizer; }));
     table.push_back(choice(
         {.key = "train.schedule",
          .aliases = {"lr_scheduler_type", "lr_scheduler", "schedule"},
          .level = advanced,
          .label = "Schedule",
-         .choices = {"linear", "cosine", "constant"},
+         .choices = {"linear", "cosine", "constant", "cosine_with_restarts", "inverse_sqrt", "polynomial"},
          .help = "How the learning rate goes down during the run.",
          .details = "linear and cosine end at zero, which lets the model settle; cosine stays high for "
-                    "longer. constant does not fall, for runs whose end is not yet known. Costs nothing.",
+                    "longer, and with restarts goes back to its peak several times. polynomial ends at nearly zero on a curve of "
+                    "your choice. constant does not fall and inverse_sqrt falls without an end, for runs whose end is not yet known. "
+                    "Costs nothing.",
          .typical = "linear or cosine"},
         [](auto& r) -> auto& { return r.train.schedule; }));
+    table.push_back(integer(
+        {.key = "train.schedule_cycles",
+         .aliases = {"num_cycles"},
+         .level = advanced,
+         .label = "Restarts",
+         .unit = "cycles",
+         .low = 1,
+         .high = 1000,
+         .help = "How often the rate falls, with cosine_with_restarts.",
+         .details = "Each cycle begins at the full rate, which can lead out of a narrow valley; each end is a settled model.",
+         .typical = "2 to 4"},
+        [](auto& r) -> auto& { return r.train.schedule_cycles; }));
+    table.push_back(real(
+        {.key = "train.schedule_power",
+         .aliases = {"power"},
+         .level = advanced,
+         .label = "Power",
+         .low = 0.1,
+         .high = 10,
+         .help = "The bend of the polynomial schedule.",
+         .details = "1 is a straight line; above it the rate falls quickly at first, below it at the end.",
+         .typical = "1 or 2"},
+        [](auto& r) -> auto& { return r.train.schedule_power; }));
     table.push_back(real(
         {.key = "train.warmup",
          .aliases = {"warmup_ratio", "warmup_steps", "warmup"},
@@ -123,6 +150,18 @@ void add_optimizer_fields(std::vector<Field>& table) {
                     "Costs nothing.",
          .typical = "0 to 0.01, at most 0.1"},
         [](auto& r) -> auto& { return r.train.weight_decay; }));
+    table.push_back(real(
+        {.key = "train.momentum",
+         .aliases = {"momentum"},
+         .level = advanced,
+         .label = "Momentum",
+         .low = 0,
+         .high = 0.9999,
+         .help = "How much of the last step SGD goes on with.",
+         .details = "Evens out noisy gradients; at 0.9 a step is about ten times as long as without. Other optimizers have "
+                    "betas instead.",
+         .typical = "0.9"},
+        [](auto& r) -> auto& { return r.train.momentum; }));
     table.push_back(real(
         {.key = "train.beta1",
          .aliases = {"adam_beta1", "beta1"},
@@ -174,6 +213,30 @@ void add_optimizer_fields(std::vector<Field>& table) {
 void add_running_fields(std::vector<Field>& table) {
     using enum Field::Level;
 
+    table.push_back(real(
+        {.key = "train.label_smoothing",
+         .aliases = {"label_smoothing_factor", "label_smoothing"},
+         .level = advanced,
+         .label = "Label smoothing",
+         .low = 0,
+         .high = 0.5,
+         .help = "The part of each target spread over all others.",
+         .details = "The model is no longer asked to be certain, which helps against learning by heart and makes a classifier's "
+                    "probabilities more honest. The training loss is then higher by design; validation is measured without.",
+         .typical = "0; 0.05 to 0.1 for classifiers and noisy labels"},
+        [](auto& r) -> auto& { return r.train.label_smoothing; }));
+    table.push_back(real(
+        {.key = "train.neftune_alpha",
+         .aliases = {"neftune_noise_alpha"},
+         .level = advanced,
+         .label = "NEFTune noise",
+         .low = 0,
+         .high = 100,
+         .help = "Noise on the embeddings while training.",
+         .details = "Uniform noise of alpha / sqrt(tokens x width) (Jain et al. 2023). Answers of instruction-tuned models get "
+                    "longer and hold less closely to the wording of the rows. Costs nothing.",
+         .typical = "0; 5 for a few thousand instructions"},
+        [](auto& r) -> auto& { return r.train.neftune_alpha; }));
     table.push_back(integer(
         {.key = "train.seed",
          .aliases = {"seed", "data_seed"},

@@ -34,12 +34,12 @@ std::string_view name(Precision precision) {
 }
 
 std::string_view name(Schedule schedule) {
-    static constexpr std::array<std::string_view, 3> words = {"linear", "cosine", "constant"};
+    static constexpr std::array<std::string_view, 6> words = {"linear", "cosine", "constant", "cosine_with_restarts", "inverse_sqrt", "polynomial"};
     return word(words, schedule);
 }
 
 std::string_view name(Optimizer optimizer) {
-    static constexpr std::array<std::string_view, 2> words = {"adamw", "adamw-8bit"};
+    static constexpr std::array<std::string_view, 5> words = {"adamw", "adamw-8bit", "sgd", "adafactor", "lion"};
     return word(words, optimizer);
 }
 

@@ -18,8 +18,8 @@ enum class Task { causal_lm, classification, seq2seq };
 // What a label says: one class of many, any number of labels, or numbers. `automatic`: by the label column.
 enum class ProblemType { automatic, single_label, multi_label, regression };
 enum class MethodKind { lora };
-enum class Schedule { linear, cosine, constant };
-enum class Optimizer { adamw, adamw_8bit };
+enum class Schedule { linear, cosine, constant, cosine_with_restarts, inverse_sqrt, polynomial };
+enum class Optimizer { adamw, adamw_8bit, sgd, adafactor, lion };
 
 struct Columns {  // empty members are guessed from the table
     std::string text, prompt, completion, messages, system, label;
@@ -46,6 +46,7 @@ struct Method {
     std::vector<std::string> target_modules{"all-linear"};  // as in PEFT: names, suffixes, or all-linear
     bool rslora = false;  // scale alpha / sqrt(rank) instead of alpha / rank
     bool dora = false;    // weight-decomposed (DoRA): the length of each output's weights is trained too
+    double lora_plus_ratio = 1;  // LoRA+: B's learning rate over A's
     std::string adapter;  // a PEFT folder to start from; empty: fresh
     bool operator==(const Method&) const = default;
 };
@@ -56,10 +57,15 @@ struct Train {
     std::int64_t batch_size = 8, accumulate = 1;  // rows a micro-batch, micro-batches an optimizer step
     double learning_rate = 2e-4;
     Schedule schedule = Schedule::linear;
+    std::int64_t schedule_cycles = 1;  // of cosine_with_restarts
+    double schedule_power = 1;         // of polynomial
     Optimizer optimizer = Optimizer::adamw;
     double warmup = 0.03;  // below 1: fraction of all steps; from 1: steps
+    double momentum = 0.9;  // of sgd
     double weight_decay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     double max_grad_norm = 1;  // 0: no clipping
+    double label_smoothing = 0;  // the part of each target's probability spread over all classes
+    double neftune_alpha = 0;    // of the noise on embeddings; 0: none
     std::uint64_t seed = 42;
     std::int64_t checkpoint_every = 50,
                  keep_checkpoints = 2;  // optimizer steps (0: only at the end); newest kept

@@ -2,31 +2,19 @@
 // AdamW (Loshchilov & Hutter 2019) over one flat tensor, with PyTorch's arithmetic; with the recipe's optimizer "adamw-8bit"
 // both moments are kept in 8 bit (kernels/adamw.h).
 
-#include <torch/types.h>
-
-#include <string>
-#include <vector>
-
-#include "core/recipe/recipe.h"
+#include "core/train/optimizer.h"
 
 namespace qlora::train {
 
-class AdamW {
+class AdamW : public Optimizer {
   public:
     AdamW(std::int64_t parameters, const recipe::Train& options);
 
-    // values -= update(gradient_scale * gradients); all fp32 [parameters], side by side.
-    void step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale = 1);
-
-    // The state to save: both moments, fp32 [parameters] or uint8 with the blocks' fp32 scales, under PyTorch's names; and the
-    // number of updates made.
-    struct Named {
-        std::string name;
-        torch::Tensor tensor;
-    };
-    std::vector<Named> state() const;
-    std::int64_t updates() const { return updates_; }
-    void set_updates(std::int64_t updates) { updates_ = updates; }
+    void step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale = 1) override;
+    // Both moments, fp32 [parameters], or uint8 with the blocks' fp32 scales.
+    std::vector<Named> state() const override;
+    std::int64_t updates() const override { return updates_; }
+    void set_updates(std::int64_t updates) override { updates_ = updates; }
 
   private:
     double beta1_, beta2_, epsilon_, weight_decay_;

@@ -1,6 +1,6 @@
 #pragma once
 // A run's state on disk: whole or absent, checked when read. checkpoints/step-N holds the adapter in PEFT's format,
-// optimizer.safetensors (both moments) and state.json (counters, position in the data, hashes of the other files).
+// optimizer.safetensors (its moments) and state.json (counters, position in the data, hashes of the other files).
 
 #include <filesystem>
 #include <map>
@@ -10,7 +10,7 @@
 
 #include "core/adapters/lora.h"
 #include "core/data/batches.h"
-#include "core/train/adamw.h"
+#include "core/train/optimizer.h"
 
 namespace qlora::train {
 
@@ -38,13 +38,13 @@ RunState state_from_json(const JsonObject& object);
 
 // Writes checkpoints/step-N under `run` and removes the oldest beyond `keep`. Returns its folder.
 std::filesystem::path write_checkpoint(const std::filesystem::path& run, const RunState& state, const adapters::Lora& adapter,
-                                       AdamW& optimizer, std::int64_t keep);
+                                       Optimizer& optimizer, std::int64_t keep);
 
 // The folders of whole checkpoints, oldest first. Those that are damaged (wrong hash, unreadable) are named in `damaged`.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run, std::vector<std::string>* damaged = nullptr);
 
 // Reads a checkpoint into adapter and optimizer. Throws input_error naming the file.
-RunState read_checkpoint(const std::filesystem::path& checkpoint, adapters::Lora& adapter, AdamW& optimizer);
+RunState read_checkpoint(const std::filesystem::path& checkpoint, adapters::Lora& adapter, Optimizer& optimizer);
 
 // Removes what interrupted writes left behind.
 void remove_leftovers(const std::filesystem::path& run);

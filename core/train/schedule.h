@@ -1,6 +1,7 @@
 #pragma once
 // The learning rate over the steps of a run, as transformers' get_scheduler defines it: a linear warm-up from zero, then
-// constant, linear or cosine decay to zero at the last step.
+// constant; linear or by a half cosine to zero at the last step, or by several (cosine_with_restarts: back to the peak after
+// each); by a power of what is left to 1e-7 (polynomial); by the inverse square root of the steps done, without an end.
 
 #include "core/recipe/recipe.h"
 
@@ -14,8 +15,8 @@ class LearningRate {
 
   private:
     recipe::Schedule schedule_;
-    double peak_;
-    std::int64_t warmup_, steps_;
+    double peak_, power_;
+    std::int64_t cycles_, warmup_, steps_;
 };
 
 }  // namespace qlora::train

@@ -34,6 +34,16 @@ std::vector<std::string> classifier_modules(const nn::Model& model) {
     return modules;
 }
 
+// LoRA+ (Hayou et al. 2024): B learns at a multiple of A's rate.
+std::vector<Part> parts_of(const adapters::Lora& adapter, const recipe::Method& method) {
+    std::vector<Part> parts;
+    for (const auto& named : adapter.tensors()) {
+        const auto& tensor = named.tensor;
+        parts.push_back({tensor.size(0), tensor.dim() > 1 ? tensor.size(1) : 1, named.name.ends_with("lora_B.weight") ? method.lora_plus_ratio : 1});
+    }
+    return parts;
+}
+
 bool stopping(const Error& error) { return error.kind() == Error::Kind::stopped; }
 
 std::unique_ptr<RunFolder> open_folder(const recipe::Recipe& recipe, const RunOptions& options) {
@@ -127,6 +137,7 @@ void TrainingRun::load() {
     evaluate::load_weights(*model_, load, evaluate::head_wish(recipe_, data_), control_, progress);
     model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
     model_->network.base_dropout = recipe_.train.base_dropout;
+    model_->network.neftune_alpha = recipe_.train.neftune_alpha;
     if (recipe_.train.base_dropout && !model_->network.config.dropout.any())
         notice("model.dropout", "The model's files ask for no dropout inside it, so none is done.");
 
@@ -169,7 +180,7 @@ void TrainingRun::load() {
     sampler_.emplace(train_, batches);
     steps_ = recipe_.train.max_steps > 0 ? recipe_.train.max_steps : sampler_->steps(recipe_.train.epochs);
     learning_rate_.emplace(recipe_.train, steps_);
-    optimizer_.emplace(adapter_->parameters(), recipe_.train);
+    optimizer_ = make_optimizer(parts_of(*adapter_, recipe_.method), recipe_.train);
     state_.train_fingerprint = train_.fingerprint();
     state_.validation_fingerprint = validation_.fingerprint();
     state_.threads = at::get_num_threads();

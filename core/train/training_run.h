@@ -68,7 +68,7 @@ class TrainingRun {
     std::vector<data::RowIndex> questions_;
     std::vector<std::string> base_answers_;
     std::unique_ptr<adapters::Lora> adapter_;
-    std::optional<AdamW> optimizer_;
+    std::unique_ptr<Optimizer> optimizer_;
     std::optional<data::BatchSampler> sampler_;
     std::optional<LearningRate> learning_rate_;
     std::int64_t steps_ = 0;

@@ -125,6 +125,35 @@ class ModelTest : public QObject {
         QVERIFY(std::abs(model.loss_sum(batch({joined})).item<double>() - together) > 1e-2);
     }
 
+    // Noise on embeddings (Jain et al. 2023): uniform, of a segment's own size, in training alone.
+    void embeddings_are_noised_while_training() {
+        Model model = load_tiny("plain", recipe::Precision::fp32);
+        data::Batch batch;
+        batch.ids = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+        batch.positions = {0, 1, 0, 1, 2, 3, 4, 5, 6, 7};
+        batch.starts = {0, 2, 10};
+        batch.rows = {0, 1};
+        auto embedded = [&](const DropoutKey& key) {
+            States states;
+            model.hidden(batch, key, &states);
+            return states.stack[0];
+        };
+        const DropoutKey key{true, 7, 3};
+        const Tensor still = embedded(key);
+        model.neftune_alpha = 5;
+        QVERIFY(torch::equal(embedded({}), still));
+        const Tensor noise = embedded(key) - still;
+        QVERIFY(torch::equal(embedded(key) - still, noise));
+        QVERIFY(!torch::equal(embedded({true, 7, 4}) - still, noise));
+        for (const auto& [begin, length] : {std::pair{0, 2}, {2, 8}}) {
+            const Tensor part = noise.narrow(0, begin, length);
+            const double most = 5 / std::sqrt(static_cast<double>(part.numel()));
+            QVERIFY(part.abs().max().item<double>() <= most * 1.001);
+            QVERIFY(part.abs().max().item<double>() > most * 0.8);
+            QVERIFY(std::abs(part.mean().item<double>()) < 4 * most / std::sqrt(3.0 * static_cast<double>(part.numel())));
+        }
+    }
+
     void an_id_outside_the_vocabulary_is_refused() {
         const Model model = load_tiny("plain", recipe::Precision::nf4);
         QCOMPARE(code_of([&] { model.logits({1, 512}); }), "model.token");

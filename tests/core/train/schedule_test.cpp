@@ -1,10 +1,17 @@
 #include "tests/torch_tests.h"
 
+#include "core/base/json.h"
 #include "core/train/adamw.h"
 #include "core/train/schedule.h"
 
 using namespace qlora;
 using namespace qlora::train;
+
+namespace {
+
+Json golden_numbers() { return read_json_file(QLORA_SOURCE_DIR "/tests/golden/optimizers.json"); }
+
+}  // namespace
 
 class ScheduleTest : public QObject {
     Q_OBJECT
@@ -32,6 +39,71 @@ class ScheduleTest : public QObject {
         for (int i = 0; i < 10; ++i) QVERIFY(std::abs(rate.at(i) - expected[i]) < 1e-12);
         options.warmup = 0.15;  // a fraction rounds up: 2 of 10
         QCOMPARE(LearningRate(options, 10).warmup_steps(), 2);
+    }
+
+    void others_follow_transformers_data() {
+        QTest::addColumn<int>("schedule");
+        using S = recipe::Schedule;
+        QTest::newRow("cosine_with_restarts") << int(S::cosine_with_restarts);
+        QTest::newRow("inverse_sqrt") << int(S::inverse_sqrt);
+        QTest::newRow("polynomial") << int(S::polynomial);
+    }
+    void others_follow_transformers() {
+        QFETCH(int, schedule);
+        recipe::Train options;
+        options.learning_rate = 0.5;
+        options.schedule = static_cast<recipe::Schedule>(schedule);
+        options.schedule_cycles = 3;
+        options.schedule_power = 2;
+        options.warmup = 3;
+        const LearningRate rate(options, 10);
+        const auto expected = golden_numbers()["schedules"][QTest::currentDataTag()].get<std::vector<double>>();
+        QCOMPARE(expected.size(), 12u);
+        for (std::size_t i = 0; i < expected.size(); ++i)
+            QVERIFY2(std::abs(rate.at(static_cast<std::int64_t>(i)) - expected[i]) < 1e-12, qPrintable(QString("%1: %2").arg(i).arg(rate.at(static_cast<std::int64_t>(i)))));
+    }
+
+    void optimizers_follow_their_references_data() {
+        QTest::addColumn<int>("optimizer");
+        using O = recipe::Optimizer;
+        QTest::newRow("sgd") << int(O::sgd);
+        QTest::newRow("adafactor") << int(O::adafactor);
+        QTest::newRow("lion") << int(O::lion);
+    }
+    void optimizers_follow_their_references() {
+        QFETCH(int, optimizer);
+        recipe::Train options;
+        options.optimizer = static_cast<recipe::Optimizer>(optimizer);
+        options.weight_decay = 0.05;
+        if (options.optimizer == recipe::Optimizer::lion) options.beta2 = 0.99;
+        const auto numbers = golden_numbers();
+        torch::Tensor values = torch::tensor(numbers["start"].get<std::vector<float>>());
+        auto rule = make_optimizer({{6, 4}, {5, 1}}, options);
+        for (const auto& gradient : numbers["gradients"]) rule->step(values, 2 * torch::tensor(gradient.get<std::vector<float>>()), 0.1, 0.5);
+        const torch::Tensor expected = torch::tensor(numbers["optimizers"][QTest::currentDataTag()].get<std::vector<float>>());
+        QVERIFY2((values - expected).abs().max().item<double>() < 2e-6, qPrintable(QString::number((values - expected).abs().max().item<double>())));
+        QCOMPARE(rule->updates(), 12);
+    }
+
+    // Of two parts one learns at four times the rate and does not decay: as if each had an optimizer of its own.
+    void parts_have_rates_and_decay_of_their_own() {
+        torch::manual_seed(2);
+        recipe::Train options;
+        options.weight_decay = 0.1;
+        torch::Tensor both = torch::randn({30}), first = both.narrow(0, 0, 10).clone(), second = both.narrow(0, 10, 20).clone();
+        auto optimizer = make_optimizer({{5, 2}, {4, 5, 4.0, false}}, options);
+        AdamW one(10, options);
+        options.weight_decay = 0;
+        AdamW other(20, options);
+        for (int i = 0; i < 5; ++i) {
+            const torch::Tensor gradient = torch::randn({30});
+            optimizer->step(both, gradient, 0.01);
+            one.step(first, gradient.narrow(0, 0, 10), 0.01);
+            other.step(second, gradient.narrow(0, 10, 20), 0.04);
+        }
+        QVERIFY(torch::equal(both, torch::cat({first, second})));
+        QCOMPARE(optimizer->state().size(), 4u);
+        QCOMPARE(optimizer->state()[2].name, std::string("exp_avg.1"));
     }
 
     void adamw_equals_pytorchs() {

@@ -167,26 +167,33 @@ class TrainerTest : public QObject {
         QTest::addColumn<double>("dropout");
         QTest::addColumn<int>("accumulate");
         QTest::addColumn<bool>("packing");
-        QTest::addColumn<bool>("eight_bit");
-        QTest::newRow("with moments in 8 bit") << 3 << 0.0 << 1 << false << true;
-        QTest::newRow("at a step") << 3 << 0.0 << 1 << false << false;
-        QTest::newRow("at an epoch's edge") << 10 << 0.0 << 1 << false << false;
-        QTest::newRow("with dropout") << 7 << 0.2 << 1 << false << false;
-        QTest::newRow("with accumulation") << 3 << 0.1 << 3 << false << false;
-        QTest::newRow("packed, twice") << 2 << 0.1 << 2 << true << false;
+        QTest::addColumn<int>("optimizer");
+        using O = recipe::Optimizer;
+        const int adamw = int(O::adamw);
+        QTest::newRow("with moments in 8 bit") << 3 << 0.0 << 1 << false << int(O::adamw_8bit);
+        QTest::newRow("by SGD") << 3 << 0.0 << 1 << false << int(O::sgd);
+        QTest::newRow("by Adafactor") << 3 << 0.0 << 1 << false << int(O::adafactor);
+        QTest::newRow("by Lion") << 3 << 0.0 << 1 << false << int(O::lion);
+        QTest::newRow("at a step") << 3 << 0.0 << 1 << false << adamw;
+        QTest::newRow("at an epoch's edge") << 10 << 0.0 << 1 << false << adamw;
+        QTest::newRow("with dropout") << 7 << 0.2 << 1 << false << adamw;
+        QTest::newRow("with accumulation") << 3 << 0.1 << 3 << false << adamw;
+        QTest::newRow("packed, twice") << 2 << 0.1 << 2 << true << adamw;
     }
     void an_interrupted_run_equals_the_whole_one() {
         QFETCH(int, at);
         QFETCH(double, dropout);
         QFETCH(int, accumulate);
         QFETCH(bool, packing);
-        QFETCH(bool, eight_bit);
+        QFETCH(int, optimizer);
         auto recipe = tiny_recipe();
         recipe.method.dropout = dropout;
         recipe.train.accumulate = accumulate;
         recipe.data.packing = packing;
         if (packing) recipe.train.batch_size = 1;
-        if (eight_bit) recipe.train.optimizer = recipe::Optimizer::adamw_8bit;
+        recipe.train.optimizer = static_cast<recipe::Optimizer>(optimizer);
+        recipe.train.neftune_alpha = 5;
+        recipe.method.lora_plus_ratio = 4;
         int seen = 0;
         verify_same(recipe, [&](const Event& event, Control& control) {
             if (std::holds_alternative<StepDone>(event) && ++seen == at) {
