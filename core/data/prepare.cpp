@@ -1,8 +1,10 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/data/augment.h"
 #include "core/data/parallel.h"
 #include "core/data/tokenized_builder.h"
+#include "core/tokenizer/tokenizer.h"
 
 namespace qlora::data {
 
@@ -11,7 +13,26 @@ namespace {
 struct Outcome {
     Sample sample;
     EmptyReason empty{};
+    bool same = false;  // a variant that is the row itself
 };
+
+std::vector<Variant> as_they_are(std::span<const RowIndex> rows) {
+    std::vector<Variant> all;
+    for (const RowIndex row : rows) all.push_back({row, 0});
+    return all;
+}
+
+// The class of each row where a text is one of several; nothing otherwise.
+std::vector<std::int64_t> classes_of(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer) {
+    const auto& labels = renderer.options().labels;
+    if (renderer.roles().layout != ColumnRoles::Layout::labelled || !labels || labels->type != recipe::ProblemType::single_label) return {};
+    std::vector<std::int64_t> classes;
+    for (const RowIndex row : rows) {
+        const auto read = read_label(table, row, renderer.roles(), *labels);
+        classes.push_back(read.empty() ? -1 : static_cast<std::int64_t>(read[0]));
+    }
+    return classes;
+}
 
 std::string reason_of(const Outcome& outcome, std::size_t max_length) {
     if (outcome.sample.ids.empty()) return std::string(explain(outcome.empty));
@@ -23,25 +44,44 @@ std::string reason_of(const Outcome& outcome, std::size_t max_length) {
 }  // namespace
 
 TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer,
-                         const Control* control, const Progress& progress, int threads) {
+                         const Control* control, const Progress& progress, int threads, const Augmenter* augmenter) {
     require_roles(table, renderer.roles());
+    const std::vector<Variant> variants = augmenter != nullptr ? augmenter->plan(rows, classes_of(table, rows, renderer)) : as_they_are(rows);
+    const tokenizer::Tokenizer& tokenizer = renderer.tokenizer();
+    const std::int32_t mask = tokenizer.find("[MASK]").value_or(tokenizer.find("<mask>").value_or(-1));
+    const auto special = [&](std::int32_t id) { return tokenizer.is_special(id); };
     // In blocks, so that the samples of only one are in memory beside the result.
     constexpr std::size_t block = 16384;
     TokenizedBuilder builder;
-    for (std::size_t begin = 0; begin < rows.size(); begin += block) {
-        auto part = rows.subspan(begin, std::min(block, rows.size() - begin));
+    for (std::size_t begin = 0; begin < variants.size(); begin += block) {
+        const auto part = std::span(variants).subspan(begin, std::min(block, variants.size() - begin));
         std::vector<Outcome> outcomes(part.size());
         Progress overall = [&](const char* what, double done, double) {
-            if (progress) progress(what, static_cast<double>(begin) + done, static_cast<double>(rows.size()));
+            if (progress) progress(what, static_cast<double>(begin) + done, static_cast<double>(variants.size()));
         };
         detail::parallel_for(part.size(), threads, control, overall, "tokenizing", [&](std::size_t i) {
-            outcomes[i].sample = renderer.render(table, part[i], &outcomes[i].empty);
+            Outcome& outcome = outcomes[i];
+            if (part[i].copy == 0) {
+                outcome.sample = renderer.render(table, part[i].row, &outcome.empty);
+                return;
+            }
+            outcome.sample = renderer.render(table, part[i].row, &outcome.empty, [&](const Example& example) {
+                Example varied = augmenter->vary(example, part[i]);
+                outcome.same = varied == example;
+                return varied;
+            });
+            const std::size_t before = outcome.sample.ids.size();
+            augmenter->mask(outcome.sample, part[i], mask, special);
+            outcome.same = outcome.same && !augmenter->masks() && before > 0;
         });
         for (std::size_t i = 0; i < part.size(); ++i) {
-            if (outcomes[i].sample.targets() > 0)
-                builder.add(outcomes[i].sample, part[i]);
-            else
-                builder.drop(reason_of(outcomes[i], renderer.options().max_length), part[i]);
+            if (part[i].copy > 0) {  // of a row that is dropped there is nothing more to say
+                if (outcomes[i].sample.targets() > 0 && !(outcomes[i].same && augmenter->spare(part[i]))) builder.add(outcomes[i].sample, part[i].row);
+            } else if (outcomes[i].sample.targets() > 0) {
+                builder.add(outcomes[i].sample, part[i].row);
+            } else {
+                builder.drop(reason_of(outcomes[i], renderer.options().max_length), part[i].row);
+            }
         }
     }
     if (builder.empty())

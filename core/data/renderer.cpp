@@ -205,6 +205,7 @@ Renderer::Renderer(const tokenizer::Tokenizer& tokenizer, ColumnRoles roles, Ren
     : state_(std::make_unique<State>(tokenizer, std::move(roles), std::move(options))) {}
 Renderer::~Renderer() = default;
 
+const tokenizer::Tokenizer& Renderer::tokenizer() const { return state_->tokenizer; }
 const ColumnRoles& Renderer::roles() const {
     return state_->roles;
 }
@@ -215,9 +216,10 @@ bool Renderer::uses_chat_template() const {
     return state_->chat.has_value();
 }
 
-Sample Renderer::render(const Table& table, std::size_t row, EmptyReason* empty) const {
+Sample Renderer::render(const Table& table, std::size_t row, EmptyReason* empty, const std::function<Example(const Example&)>& change) const {
     auto example = read_example(table, row, state_->roles, empty);
     if (!example) return {};
+    if (change) example = change(*example);
     if (state_->roles.layout != Layout::labelled) return render(*example, table.where(row));
     Sample sample = state_->labelled(*example);
     sample.labels = read_label(table, row, state_->roles, *state_->options.labels);

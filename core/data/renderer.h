@@ -13,6 +13,7 @@
 // used.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,7 +70,8 @@ class Renderer {
 
     // Throws input_error "data.row" (see read_example) or "data.template" naming the row. A row without text
     // or answer gives an empty sample, and says why in `empty`.
-    Sample render(const Table& table, std::size_t row, EmptyReason* empty = nullptr) const;
+    // `change`, where given, is what is done to the row before.
+    Sample render(const Table& table, std::size_t row, EmptyReason* empty = nullptr, const std::function<Example(const Example&)>& change = {}) const;
     Sample render(const Example& example, const std::string& where) const;
 
     // What generation starts from: the row up to its last answer, with the template's generation prompt.
@@ -84,6 +86,7 @@ class Renderer {
     // Every token of a row, those cut away included.
     std::vector<TokenView> describe(const Table& table, std::size_t row) const;
 
+    const tokenizer::Tokenizer& tokenizer() const;
     const ColumnRoles& roles() const;
     const RenderOptions& options() const;
     // True when conversations go through the tokenizer's chat template.

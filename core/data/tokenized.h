@@ -12,6 +12,8 @@
 
 namespace qlora::data {
 
+class Augmenter;
+
 struct Dropped {
     std::size_t rows = 0;
     std::string reason;           // for people: "the answer is empty"
@@ -63,8 +65,11 @@ class TokenizedDataset {
 // Renders `rows` of the table on `threads` threads (0: all cores), in their order whatever the threads. Rows
 // with nothing to learn from are dropped and counted. Throws input_error "data.no_targets", saying how many
 // and why, when none is left; what Renderer::render throws, for the first such row; stopped() within 100 ms.
+// `augmenter`, where given, adds its variants behind the rows; those that came out as the row itself are left out, but for
+// balance.
 TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer,
-                         const Control* control = nullptr, const Progress& progress = {}, int threads = 0);
+                         const Control* control = nullptr, const Progress& progress = {}, int threads = 0,
+                         const Augmenter* augmenter = nullptr);
 std::vector<RowIndex> all_rows(const Table& table);
 
 }  // namespace qlora::data

@@ -67,6 +67,78 @@ void add_column_fields(std::vector<Field>& table) {
         [](auto& r) -> auto& { return r.data.columns.label; }));
 }
 
+void add_augment_fields(std::vector<Field>& table) {
+    using enum Field::Level;
+
+    table.push_back(integer(
+        {.key = "data.augment.copies",
+         .aliases = {},
+         .level = advanced,
+         .label = "Variants a row",
+         .unit = "variants",
+         .low = 0,
+         .high = 50,
+         .help = "Changed copies of each training row.",
+         .details = "Each takes one of the changes below in turn; only what is read is changed, never the answer or the label, and "
+                    "never rows of validation or test. Helps when rows are few; time an epoch grows in proportion.",
+         .typical = "0; 1 to 4 below a thousand rows"},
+        [](auto& r) -> auto& { return r.data.augment.copies; }));
+    table.push_back(real(
+        {.key = "data.augment.synonyms",
+         .aliases = {},
+         .level = advanced,
+         .label = "Synonyms",
+         .low = 0,
+         .high = 0.5,
+         .help = "The part of a variant's words replaced by synonyms.",
+         .details = "From WordNet, by the most frequent sense of a word; for English. Words like \"the\" and \"not\" stay.",
+         .typical = "0.1"},
+        [](auto& r) -> auto& { return r.data.augment.synonyms; }));
+    table.push_back(real(
+        {.key = "data.augment.swap",
+         .aliases = {},
+         .level = advanced,
+         .label = "Swapped words",
+         .low = 0,
+         .high = 0.5,
+         .help = "The part of a variant's words that change places.",
+         .details = "Two words at random, anywhere in the text. Makes a model depend less on the order of words.",
+         .typical = "0.1"},
+        [](auto& r) -> auto& { return r.data.augment.swap; }));
+    table.push_back(real(
+        {.key = "data.augment.deletion",
+         .aliases = {},
+         .level = advanced,
+         .label = "Words left out",
+         .low = 0,
+         .high = 0.5,
+         .help = "The part of a variant's words that are left out.",
+         .details = "At random; at least one word stays. Too many and a \"not\" is gone with the meaning.",
+         .typical = "0.1"},
+        [](auto& r) -> auto& { return r.data.augment.deletion; }));
+    table.push_back(real(
+        {.key = "data.augment.mask",
+         .aliases = {},
+         .level = advanced,
+         .label = "Masked tokens",
+         .low = 0,
+         .high = 0.5,
+         .help = "The part of a variant's read tokens that are masked.",
+         .details = "BERT and its kin see their mask token there; for models without one the token is left out.",
+         .typical = "0; 0.05 to 0.15"},
+        [](auto& r) -> auto& { return r.data.augment.mask; }));
+    table.push_back(boolean(
+        {.key = "data.augment.balance",
+         .aliases = {},
+         .level = advanced,
+         .label = "Balance classes",
+         .help = "More variants of rare classes, up to the commonest.",
+         .details = "For classification, where a rare class would otherwise hardly be learned; at most 20 variants of a row. "
+                    "Accuracy may fall while the macro F1 rises: that is the point.",
+         .typical = "off; on where the largest class has more than three times the rows of the smallest"},
+        [](auto& r) -> auto& { return r.data.augment.balance; }));
+}
+
 }  // namespace
 
 void add_data_fields(std::vector<Field>& table) {
@@ -199,6 +271,7 @@ void add_data_fields(std::vector<Field>& table) {
                     "less to learn from.",
          .typical = "0, or 0.1 when figures are compared"},
         [](auto& r) -> auto& { return r.data.test_fraction; }));
+    add_augment_fields(table);
 }
 
 }  // namespace qlora::recipe

@@ -26,6 +26,15 @@ struct Columns {  // empty members are guessed from the table
     bool operator==(const Columns&) const = default;
 };
 
+struct Augment {  // of training rows: see core/data/augment.h
+    std::int64_t copies = 0;                               // variants a row; 0: none
+    double synonyms = 0.1, swap = 0.1, deletion = 0.1;     // parts of the words of a variant; each takes one of these
+    double mask = 0;                                       // part of the tokens that are read
+    bool balance = false;                                  // classification: rare classes get more variants
+    bool operator==(const Augment&) const = default;
+    bool active() const { return copies > 0 || balance; }
+};
+
 struct Data {
     std::string train, validation, test;  // paths or catalogue ids; empty validation/test are split off train
     Columns columns;
@@ -36,6 +45,7 @@ struct Data {
     bool skip_bad_rows = false;
     double validation_fraction = 0.1, test_fraction = 0.0;
     ProblemType problem_type = ProblemType::automatic;  // classification only
+    Augment augment;
     bool operator==(const Data&) const = default;
 };
 

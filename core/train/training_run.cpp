@@ -7,6 +7,7 @@
 
 #include "core/adapters/task_file.h"
 #include "core/base/error.h"
+#include "core/data/augment.h"
 #include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
 #include "core/nn/bitsandbytes.h"
@@ -141,7 +142,13 @@ void TrainingRun::load() {
     if (recipe_.train.base_dropout && !model_->network.config.dropout.any())
         notice("model.dropout", "The model's files ask for no dropout inside it, so none is done.");
 
-    train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads);
+    std::optional<data::Augmenter> augmenter;
+    if (recipe_.data.augment.active()) augmenter.emplace(recipe_.data.augment, recipe_.train.seed, data_.renderer->roles());
+    train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads,
+                           augmenter ? &*augmenter : nullptr);
+    if (augmenter && train_.size() + train_.dropped_rows() > data_.train.rows.size())
+        notice("data.augmented", std::to_string(train_.size() + train_.dropped_rows() - data_.train.rows.size()) + " variants of " +
+                                     std::to_string(data_.train.rows.size() - train_.dropped_rows()) + " training rows are added.");
     if (!data_.validation.empty()) {
         auto& rows = data_.validation.rows;
         rows = evaluate::spread(rows, recipe_.evaluate.max_rows);

@@ -1,0 +1,184 @@
+#include "core/data/augment.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "core/base/error.h"
+
+namespace qlora::data {
+
+namespace {
+
+constexpr std::uint32_t most_balancing_copies = 20;  // of a row
+
+// Words that carry a sentence's structure: their synonyms, where there are any, are of something else.
+bool is_function_word(std::string_view word) {
+    static const std::set<std::string_view> words = {
+        "a", "about", "above", "after", "again", "all", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being",
+        "below", "between", "both", "but", "by", "can", "could", "did", "do", "does", "doing", "down", "during", "each", "few", "for", "from",
+        "further", "had", "has", "have", "having", "he", "her", "here", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its",
+        "just", "may", "me", "might", "more", "most", "must", "my", "no", "nor", "not", "now", "of", "off", "on", "once", "one", "only", "or",
+        "other", "our", "out", "over", "own", "same", "shall", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them",
+        "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "us", "very", "was", "we", "were",
+        "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "would", "you", "your"};
+    return words.contains(word);
+}
+
+// A text in pieces: words, and what stands before each (blanks, punctuation); what stands behind the last.
+struct Words {
+    struct Word {
+        std::string before, text;
+    };
+    std::vector<Word> words;
+    std::string rest;
+
+    explicit Words(std::string_view from) {
+        const auto in_word = [&](std::size_t i) {
+            const auto c = static_cast<unsigned char>(from[i]);
+            const auto letter = [](unsigned char x) { return x >= 0x80 || (x | 32) - 'a' < 26u || x - '0' < 10u; };
+            return letter(c) || ((c == '\'' || c == '-') && i > 0 && i + 1 < from.size() && letter(static_cast<unsigned char>(from[i - 1])) &&
+                                 letter(static_cast<unsigned char>(from[i + 1])));
+        };
+        std::size_t at = 0;
+        while (at < from.size()) {
+            std::size_t begin = at;
+            while (begin < from.size() && !in_word(begin)) ++begin;
+            std::size_t end = begin;
+            while (end < from.size() && in_word(end)) ++end;
+            if (begin == end) rest = from.substr(at);
+            else words.push_back({std::string(from.substr(at, begin - at)), std::string(from.substr(begin, end - begin))});
+            at = end;
+        }
+    }
+    std::string joined() const {
+        std::string text;
+        for (const Word& word : words) text += word.before + word.text;
+        return text + rest;
+    }
+};
+
+std::string lower(std::string word) {
+    for (char& c : word)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    return word;
+}
+bool upper(char c) { return c >= 'A' && c <= 'Z'; }
+
+// How many of `n` a fraction means: the whole part, and one more as often as the rest says.
+std::size_t how_many(double fraction, std::size_t n, RandomStream& random) {
+    const double wanted = fraction * static_cast<double>(n);
+    const auto whole = static_cast<std::size_t>(wanted);
+    return std::max<std::size_t>(1, whole + (random.uniform() < wanted - static_cast<double>(whole) ? 1 : 0));
+}
+
+void swap_words(Words& text, double fraction, RandomStream& random) {
+    const std::size_t n = text.words.size();
+    if (n < 2) return;
+    for (std::size_t left = how_many(fraction / 2, n, random); left > 0; --left) {
+        const std::size_t a = random.below(n), b = (a + 1 + random.below(n - 1)) % n;
+        std::swap(text.words[a].text, text.words[b].text);
+    }
+}
+
+void leave_out(Words& text, double fraction, RandomStream& random) {
+    for (std::size_t left = how_many(fraction, text.words.size(), random); left > 0 && text.words.size() > 1; --left) {
+        const auto gone = text.words.begin() + static_cast<std::ptrdiff_t>(random.below(text.words.size()));
+        if (gone == text.words.begin()) std::next(gone)->before = gone->before;
+        text.words.erase(gone);
+    }
+}
+
+void replace_by_synonyms(Words& text, double fraction, const Thesaurus& thesaurus, RandomStream& random) {
+    const std::size_t wanted = how_many(fraction, text.words.size(), random);
+    std::size_t done = 0;
+    for (const std::uint32_t i : random.permutation(static_cast<std::uint32_t>(text.words.size()))) {
+        if (done == wanted) break;
+        std::string& word = text.words[i].text;
+        const std::string plain = lower(word);
+        if (is_function_word(plain)) continue;
+        const auto synonyms = thesaurus.synonyms(plain);
+        if (synonyms.empty()) continue;
+        std::string synonym = synonyms[random.below(synonyms.size())];
+        if (upper(word[0]) && synonym[0] >= 'a' && synonym[0] <= 'z') synonym[0] = static_cast<char>(synonym[0] - 32);
+        word = synonym;
+        ++done;
+    }
+}
+
+}  // namespace
+
+Augmenter::Augmenter(const recipe::Augment& options, std::uint64_t seed, const ColumnRoles& roles) : options_(options), seed_(seed) {
+    if (roles.layout == ColumnRoles::Layout::text)
+        throw input_error("data.augment", "data.augment", "expected rows of which a part is read and a part is learned, got plain text, all of which is learned",
+                          "Set data.augment.copies to 0, or name the columns of questions and answers, or of texts and labels.");
+    if (options.synonyms > 0) {
+        changes_.push_back(Change::synonyms);
+        thesaurus_ = std::make_shared<const Thesaurus>(Thesaurus::usual_folder());
+    }
+    if (options.swap > 0) changes_.push_back(Change::swap);
+    if (options.deletion > 0) changes_.push_back(Change::deletion);
+}
+
+std::vector<Variant> Augmenter::plan(std::span<const RowIndex> rows, std::span<const std::int64_t> classes) const {
+    std::vector<Variant> all;
+    for (const RowIndex row : rows) all.push_back({row, 0});
+    const auto copies = static_cast<std::uint32_t>(options_.copies);
+    for (std::uint32_t copy = 1; copy <= copies; ++copy)
+        for (const RowIndex row : rows) all.push_back({row, copy});
+    if (!options_.balance || classes.size() != rows.size()) return all;
+    std::map<std::int64_t, std::vector<RowIndex>> members;
+    for (std::size_t i = 0; i < rows.size(); ++i) if (classes[i] >= 0) members[classes[i]].push_back(rows[i]);
+    std::size_t most = 0;
+    for (const auto& [label, list] : members) most = std::max(most, list.size());
+    for (const auto& [label, list] : members) {
+        const std::size_t missing = std::min((most - list.size()) * (1 + copies), list.size() * most_balancing_copies);
+        for (std::size_t i = 0; i < missing; ++i)
+            all.push_back({list[i % list.size()], copies + 1 + static_cast<std::uint32_t>(i / list.size())});
+    }
+    return all;
+}
+
+RandomStream Augmenter::stream(Variant variant, std::string_view purpose) const {
+    RandomStream named(seed_, purpose);
+    RandomStream::State state = named.state();
+    state.stream ^= (static_cast<std::uint64_t>(variant.row) << 24 | variant.copy) * 0x9E3779B97F4A7C15u;
+    return RandomStream(state);
+}
+
+std::string Augmenter::vary(std::string_view text, Variant variant, std::size_t part) const {
+    Words words(text);
+    if (variant.copy == 0 || changes_.empty() || words.words.empty()) return std::string(text);
+    RandomStream random = stream(variant, "augment/" + std::to_string(part));
+    switch (changes_[(variant.copy - 1) % changes_.size()]) {
+        case Change::synonyms: replace_by_synonyms(words, options_.synonyms, *thesaurus_, random); break;
+        case Change::swap: swap_words(words, options_.swap, random); break;
+        case Change::deletion: leave_out(words, options_.deletion, random); break;
+    }
+    return words.joined();
+}
+
+Example Augmenter::vary(const Example& example, Variant variant) const {
+    Example varied = example;
+    if (!varied.text.empty()) varied.text = vary(varied.text, variant);
+    for (std::size_t i = 0; i < varied.messages.size(); ++i)
+        if (varied.messages[i].role == "user") varied.messages[i].content = vary(varied.messages[i].content, variant, i);
+    return varied;
+}
+
+void Augmenter::mask(Sample& sample, Variant variant, std::int32_t mask, const std::function<bool(std::int32_t)>& special) const {
+    if (variant.copy == 0 || !masks()) return;
+    RandomStream random = stream(variant, "augment/mask");
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < sample.ids.size(); ++i) {
+        const bool masked = sample.trained[i] == 0 && !special(sample.ids[i]) && random.uniform() < options_.mask;
+        if (masked && mask < 0) continue;
+        sample.ids[kept] = masked ? mask : sample.ids[i];
+        sample.trained[kept++] = sample.trained[i];
+    }
+    sample.ids.resize(kept);
+    sample.trained.resize(kept);
+}
+
+}  // namespace qlora::data
