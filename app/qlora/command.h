@@ -37,6 +37,7 @@ Run define_tokenize(CLI::App& command);
 Run define_logits(CLI::App& command);
 Run define_generate(CLI::App& command);
 Run define_plan(CLI::App& command);
+Run define_augment(CLI::App& command);
 Run define_train(CLI::App& command);
 Run define_evaluate(CLI::App& command);
 Run define_runs(CLI::App& command);

@@ -19,6 +19,7 @@ std::span<const Command> commands() {
                 define_logits},
         Command{"generate", "A model's answer to a prompt", define_generate},
         Command{"plan", "The memory and time that a recipe will take", define_plan},
+        Command{"augment", "What augmentation makes of a recipe's training rows", define_augment},
         Command{"train", "Run a recipe, or go on with a run", define_train},
         Command{"evaluate", "Held-out figures of a run or of a recipe", define_evaluate},
 #endif

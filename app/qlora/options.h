@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/recipe/recipe.h"
+#include "core/tokenizer/tokenizer.h"
 
 namespace qlora::cli {
 
@@ -27,6 +28,9 @@ struct RecipeOptions {
     void set_into(recipe::Recipe& recipe) const;
 };
 void add_set(CLI::App& command, RecipeOptions& options);
+
+// The tokenizer that lies with a model, nothing else of it being read.
+std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const std::string& model);
 
 Error usage_error(const CLI::App& command, const std::string& message);
 

@@ -14,12 +14,6 @@ struct TokenizeOptions {
     bool no_special = false, generation_prompt = false;
 };
 
-std::shared_ptr<const tokenizer::Tokenizer> load(const std::string& model) {
-    std::filesystem::path path = hub::resolve_model(model);
-    if (std::filesystem::is_directory(path)) return tokenizer::Tokenizer::load(path);
-    return tokenizer::Tokenizer::from_gguf(formats::GgufFile(path));
-}
-
 void answer(Output& output, const tokenizer::Tokenizer& tokenizer, const std::string& text, bool add_special,
             OrderedJson json = OrderedJson::object()) {
     tokenizer::Encoding encoding = tokenizer.encode(text, {.add_special = add_special});
@@ -55,6 +49,12 @@ void tokenize_lines(Context& context, const tokenizer::Tokenizer& tokenizer, con
 
 }  // namespace
 
+std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const std::string& model) {
+    const std::filesystem::path path = hub::resolve_model(model);
+    if (std::filesystem::is_directory(path)) return tokenizer::Tokenizer::load(path);
+    return tokenizer::Tokenizer::from_gguf(formats::GgufFile(path));
+}
+
 Run define_tokenize(CLI::App& command) {
     auto options = std::make_shared<TokenizeOptions>();
     command.add_option("MODEL", options->model, "The model whose tokenizer is used")->required();
@@ -70,7 +70,7 @@ Run define_tokenize(CLI::App& command) {
     return [options, text, file, chat, &command](Context& context) {
         if (text->count() + file->count() + chat->count() != 1)
             throw usage_error(command, "expected one of --text, --file and --chat");
-        auto tokenizer = load(options->model);
+        auto tokenizer = load_tokenizer(options->model);
         if (file->count() > 0) {
             tokenize_lines(context, *tokenizer, *options);
         } else if (chat->count() > 0) {

@@ -69,6 +69,7 @@ fs::path Thesaurus::usual_folder() { return "/usr/share/wordnet"; }
 
 std::vector<std::string> Thesaurus::synonyms(std::string_view word) const {
     std::vector<std::string> found;
+    std::size_t most_seen = 0;
     for (const auto& part : parts_) {
         std::string_view line = find_lemma(text_of(part->index), word);
         if (line.empty()) continue;
@@ -76,7 +77,11 @@ std::vector<std::string> Thesaurus::synonyms(std::string_view word) const {
         next(line), next(line), next(line);
         const std::size_t pointers = number(next(line));
         for (std::size_t i = 0; i < pointers && !line.empty(); ++i) next(line);
-        next(line), next(line);
+        next(line);
+        const std::size_t seen = number(next(line)) + 1;
+        if (seen <= most_seen) continue;
+        most_seen = seen;
+        found.clear();
         const std::string_view data = text_of(part->data);
         const std::size_t offset = number(next(line));
         if (offset >= data.size()) continue;

@@ -21,8 +21,9 @@ class Thesaurus {
     // Debian's package wordnet-base; throws where it is not installed.
     static std::filesystem::path usual_folder();
 
-    // Single words that share the most frequent sense of `word`, lower case ASCII, in any part of speech; without itself,
-    // in the order of the files. None for words that are not lemmas, such as plurals.
+    // Single words that share the most frequent sense of `word`, lower case ASCII, as the part of speech that most of its senses
+    // seen in tagged text belong to; without itself, in the order of the file. None for words that are not lemmas, such as
+    // plurals.
     std::vector<std::string> synonyms(std::string_view word) const;
 
   private:
