@@ -1,7 +1,6 @@
 #include "kernels/cuda/driver.h"
 
 #include <algorithm>
-#include <map>
 #include <vector>
 
 #include "kernels/cuda/library.h"
@@ -121,12 +120,8 @@ void Driver::download(void* to, const void* from, std::int64_t bytes) const {
     functions_->check(functions_->download(to, reinterpret_cast<DeviceAddress>(from), static_cast<std::size_t>(bytes)), "copying from the device");
 }
 
-struct GpuRunner::Loaded {
-    std::map<std::string, void*> modules, functions;  // by source, and by kernel
-};
-
-GpuRunner::GpuRunner(std::shared_ptr<const Driver> driver, int device, Programs programs)
-    : driver_(std::move(driver)), device_(device), facts_(driver_->facts(device)), programs_(std::move(programs)), loaded_(std::make_unique<Loaded>()) {
+GpuRunner::GpuRunner(std::shared_ptr<const Driver> driver, int device, Programs programs, std::function<void*()> stream)
+    : driver_(std::move(driver)), device_(device), facts_(driver_->facts(device)), programs_(std::move(programs)), stream_(std::move(stream)) {
     const auto& f = *driver_->functions_;
     f.check(f.retain(&context_, f.handle(device_)), "a CUDA context");
 }
@@ -134,14 +129,15 @@ GpuRunner::GpuRunner(std::shared_ptr<const Driver> driver, int device, Programs 
 GpuRunner::~GpuRunner() {
     const auto& f = *driver_->functions_;
     if (f.make_current(context_) == 0) {  // at the process's end the driver may be gone
-        for (const auto& [name, module] : loaded_->modules) f.unload(module);
+        for (const auto& [name, module] : modules_) f.unload(module);
         driver_->release(tables_);
     }
     int handle = 0;
     if (f.get(&handle, device_) == 0) f.drop(handle);
 }
 
-void GpuRunner::enter() {
+// The calling thread's context becomes the device's.
+void GpuRunner::enter() const {
     const auto& f = *driver_->functions_;
     void* current = nullptr;
     f.check(f.current(&current), "a CUDA context");
@@ -149,10 +145,11 @@ void GpuRunner::enter() {
 }
 
 void* GpuRunner::function(const Launch& launch) {
-    void*& function = loaded_->functions[launch.kernel];
+    const std::lock_guard lock(mutex_);
+    void*& function = functions_[launch.kernel];
     if (function != nullptr) return function;
     const auto& f = *driver_->functions_;
-    void*& module = loaded_->modules[launch.source];
+    void*& module = modules_[launch.source];
     if (module == nullptr) {
         const auto source = std::ranges::find_if(sources(), [&](const Source& s) { return std::string_view(s.name) == launch.source; });
         if (source == sources().end()) throw std::runtime_error(std::string("there is no CUDA source ") + launch.source);
@@ -168,10 +165,12 @@ void GpuRunner::run(const Launch& launch, std::span<const Argument> arguments) {
     std::vector<void*> pointers;
     for (const Argument& argument : arguments) pointers.push_back(const_cast<void*>(argument.value));
     const auto& f = *driver_->functions_;
-    f.check(f.launch(function(launch), launch.blocks, 1, 1, launch.threads, 1, 1, 0, stream_, pointers.data(), nullptr), "the CUDA kernel " + launch.kernel);
+    f.check(f.launch(function(launch), launch.blocks, 1, 1, launch.threads, 1, 1, 0, stream_ ? stream_() : nullptr, pointers.data(), nullptr),
+            "the CUDA kernel " + launch.kernel);
 }
 
 const float* GpuRunner::tables() {
+    const std::lock_guard lock(mutex_);
     if (tables_ == nullptr) {
         enter();
         const std::vector<float> all = table_numbers();

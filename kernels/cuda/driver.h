@@ -3,7 +3,9 @@
 // device's primary context with LibTorch.
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "kernels/cuda/nvrtc.h"
@@ -42,27 +44,28 @@ class Driver {
 // Machine code of a source for an architecture such as "sm_89" of the compute capability given.
 using Programs = std::function<std::string(const Source& source, int major, int minor)>;
 
-// Runs kernels on a GPU, each source being compiled when first asked for. One thread at a time.
+// Runs kernels on a GPU, each source being compiled when first asked for. Any thread.
 class GpuRunner final : public Runner {
   public:
-    GpuRunner(std::shared_ptr<const Driver> driver, int device, Programs programs);
+    // `stream` gives the cudaStream_t that kernels are begun on; null: the default one.
+    GpuRunner(std::shared_ptr<const Driver> driver, int device, Programs programs, std::function<void*()> stream = {});
     ~GpuRunner() override;
-    // A cudaStream_t; null: the default one.
-    void set_stream(void* stream) { stream_ = stream; }
     void run(const Launch& launch, std::span<const Argument> arguments) override;
     const float* tables() override;
 
   private:
-    void enter();
+    void enter() const;
     void* function(const Launch& launch);
 
     std::shared_ptr<const Driver> driver_;
     int device_;
     DeviceFacts facts_;
     Programs programs_;
-    void *context_ = nullptr, *stream_ = nullptr, *tables_ = nullptr;
-    struct Loaded;
-    std::unique_ptr<Loaded> loaded_;
+    std::function<void*()> stream_;
+    void* context_ = nullptr;
+    std::mutex mutex_;  // over what follows
+    void* tables_ = nullptr;
+    std::map<std::string, void*> modules_, functions_;  // by source, and by kernel
 };
 
 // Programs by NVRTC, kept in a folder.

@@ -39,6 +39,10 @@ bool aligned(std::initializer_list<const void*> pointers) {
     return std::ranges::all_of(pointers, [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
 }
 
+void expect_aligned(std::initializer_list<const void*> pointers) {
+    if (!aligned(pointers)) throw std::invalid_argument("numbers for a CUDA kernel begin at no multiple of 16 bytes");
+}
+
 const char* suffix(Element element) { return element == Element::f32 ? "_f32" : element == Element::f16 ? "_f16" : "_bf16"; }
 
 Blockwise device_view(Runner& runner, const PackedRows& m) {
@@ -52,10 +56,12 @@ static_assert(static_cast<int>(Code::nf4) == 0 && static_cast<int>(Code::fp4) ==
 unsigned blocks_of_rows(std::int64_t rows, std::int64_t cols) { return blocks_for(rows * ((cols + group - 1) / group), usual_threads); }
 
 void expand(Runner& runner, const PackedRows& m, const Rows& rows, Element element, void* out) {
+    expect_aligned({m.packed, out});
     run(runner, {"dequantize", std::string("dequantize") + suffix(element), blocks_of_rows(rows.count, m.cols), usual_threads},
         device_view(runner, m), rows, out);
 }
 void expand(Runner& runner, const BlockRows& m, const Rows& rows, Element element, void* out) {
+    expect_aligned({m.data, out});
     run(runner, {"blocks", "dequantize_" + std::string(block_format_name(m.format)) + suffix(element), blocks_of_rows(rows.count, m.cols), usual_threads},
         m.data, Index{m.cols}, rows, out);
 }
@@ -104,6 +110,7 @@ void gather_rows(Runner& runner, const PackedRows& matrix, const std::int64_t* i
     expand(runner, matrix, {0, count, device_ids(ids)}, element, out);
 }
 void multiply(Runner& runner, const PackedRows& matrix, const float* x, float* y) {
+    expect_aligned({matrix.packed, x});
     run(runner, {"multiply", "multiply_blockwise", block_each(matrix.rows, product_rows), product_threads}, device_view(runner, matrix),
         Index{matrix.rows}, x, y);
 }
@@ -115,6 +122,7 @@ void gather_rows(Runner& runner, const BlockRows& matrix, const std::int64_t* id
     expand(runner, matrix, {0, count, device_ids(ids)}, element, out);
 }
 void multiply(Runner& runner, const BlockRows& matrix, const float* x, float* y) {
+    expect_aligned({matrix.data, x});
     run(runner, {"blocks", "multiply_" + std::string(block_format_name(matrix.format)), block_each(matrix.rows, product_rows), product_threads},
         matrix.data, Index{matrix.cols}, Index{matrix.rows}, x, y);
 }
@@ -164,6 +172,7 @@ void cross_entropy(Runner& runner, float* logits, std::int64_t rows, std::int64_
 }
 
 void adamw(Runner& runner, const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, float* first, float* second) {
+    expect_aligned({gradients, values, first, second});
     run(runner, {"adamw", "adamw", blocks_for((n + 3) / 4, usual_threads), usual_threads}, device_rule(rule), gradients, Index{n}, values, first, second);
 }
 void adamw_8bit(Runner& runner, const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, EightBit first, EightBit second) {
@@ -174,10 +183,12 @@ void adamw_8bit(Runner& runner, const AdamWRule& rule, const float* gradients, s
 
 std::int64_t square_sums(std::int64_t n) { return (n + squares_part - 1) / squares_part; }
 void sum_of_squares(Runner& runner, const float* x, std::int64_t n, double* sums) {
+    expect_aligned({x});
     run(runner, {"adamw", "sum_of_squares", block_each(square_sums(n)), usual_threads}, x, Index{n}, sums);
 }
 
 void dropout(Runner& runner, const DropoutRule& rule, const float* x, std::int64_t n, float* y) {
+    expect_aligned({x, y});
     Dropout device{};
     std::ranges::copy(rule.key, device.key);
     std::ranges::copy(rule.counter, device.counter);

@@ -2,7 +2,8 @@
 // The CUDA kernels as functions. Shapes and units are those of the CPU kernels whose names they bear (quantize.h,
 // packed_rows.h, blocks.h, norm.h, elementwise.h, adamw.h); pointers are the device's and begin at multiples of 16 bytes.
 // Each begins the work on the runner's stream and may return before it is done. Throws std::runtime_error where a kernel
-// cannot be compiled or begun, std::length_error for more than 2^31 elements of work at once.
+// cannot be compiled or begun, std::length_error for more than 2^31 elements of work at once, std::invalid_argument for a
+// pointer that begins elsewhere, where the kernel needs it.
 //
 // Codes, scales, dequantized values, rotations and dropout masks equal the CPU's to the bit; sums are added in another
 // order, and exponentials are CUDA's.

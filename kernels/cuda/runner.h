@@ -22,7 +22,7 @@ struct Argument {
 // The levels of nf4, fp4 and int4 and both dynamic maps, laid out as sources/arguments.h says.
 std::vector<float> table_numbers();
 
-// One thread at a time. Pointers that kernels get are the device's.
+// Pointers that kernels get are the device's.
 class Runner {
   public:
     virtual ~Runner() = default;

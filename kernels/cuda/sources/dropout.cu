@@ -35,7 +35,9 @@ extern "C" __global__ void __launch_bounds__(256) dropout(const Dropout rule, co
             for (int k = 0; k < 4; ++k) v[k] = (numbers[k] < rule.threshold ? 0.0f : rule.keep) * v[k];
             store_some(y + i, v);
         } else {
-            for (int k = 0; i + k < n; ++k) y[i + k] = (numbers[k] < rule.threshold ? 0.0f : rule.keep) * x[i + k];
+#pragma unroll
+            for (int k = 0; k < 3; ++k)
+                if (i + k < n) y[i + k] = (numbers[k] < rule.threshold ? 0.0f : rule.keep) * x[i + k];
         }
     }
 }
