@@ -1,10 +1,5 @@
 #include "core/memory/cuda_memory.h"
 
-#include <c10/util/Exception.h>
-
-#include <cstdio>
-#include <string_view>
-
 #include "core/memory/counting_allocator.h"
 
 #if QLORA_CUDA
@@ -91,28 +86,5 @@ std::optional<Reading::Device> cuda_memory() { return {}; }
 void give_back_cuda_memory() {}
 
 #endif
-
-std::optional<Error> out_of_device_memory(const std::exception& error) {
-    const std::string_view text = error.what();
-    const bool told = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr;
-    if (!told && text.find("CUDA error: out of memory") == text.npos && text.find("CUDA_ERROR_OUT_OF_MEMORY") == text.npos &&
-        text.find("CUBLAS_STATUS_ALLOC_FAILED") == text.npos)
-        return {};
-    std::string message = "the GPU has not enough free memory";
-    constexpr std::string_view before = "Tried to allocate ";
-    if (const auto begin = text.find(before); begin != text.npos) {
-        const auto wanted = text.substr(begin + before.size());
-        message += ": " + std::string(wanted.substr(0, wanted.find("iB") + 2)) + " more were wanted";
-    }
-    if (const auto memory = cuda_memory()) {
-        char free[96];
-        std::snprintf(free, sizeof(free), "; %.2f of %.2f GiB are free", static_cast<double>(memory->total - memory->used) / (1 << 30),
-                      static_cast<double>(memory->total) / (1 << 30));
-        message += free;
-    }
-    return failure("memory.device", "GPU", message,
-                   "Use a smaller batch, shorter rows, gradient checkpointing or a smaller model, close other programs that use the GPU, or compute on "
-                   "the CPU (--device cpu).");
-}
 
 }  // namespace qlora::memory

@@ -4,7 +4,6 @@
 
 #include <optional>
 
-#include "core/base/error.h"
 #include "core/memory/meters.h"
 
 namespace qlora::memory {
@@ -14,9 +13,5 @@ void use_cuda_memory(int device);
 std::optional<Reading::Device> cuda_memory();
 // Blocks that no tensor uses, to the driver.
 void give_back_cuda_memory();
-
-// What is to be told where a device had no memory left for something: what was wanted, what is free, what to do. Empty for
-// other errors.
-std::optional<Error> out_of_device_memory(const std::exception& error);
 
 }  // namespace qlora::memory

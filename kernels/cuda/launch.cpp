@@ -187,14 +187,19 @@ void sum_of_squares(Runner& runner, const float* x, std::int64_t n, double* sums
     run(runner, {"adamw", "sum_of_squares", block_each(square_sums(n)), usual_threads}, x, Index{n}, sums);
 }
 
-void dropout(Runner& runner, const DropoutRule& rule, const float* x, std::int64_t n, float* y) {
+void drop(Runner& runner, const DropoutRate& rate, const DropoutStream& stream, const float* x, std::int64_t n, float* y) {
     expect_aligned({x, y});
-    Dropout device{};
-    std::ranges::copy(rule.key, device.key);
-    std::ranges::copy(rule.counter, device.counter);
-    device.threshold = rule.threshold;
-    device.keep = rule.keep;
-    run(runner, {"dropout", "dropout", blocks_for((n + 3) / 4, usual_threads), usual_threads}, device, x, Index{n}, y);
+    Dropout rule{};
+    std::ranges::copy(stream.key, rule.key);
+    std::ranges::copy(stream.stream, rule.counter);
+    rule.threshold = rate.threshold;
+    rule.keep = rate.keep;
+    run(runner, {"dropout", "dropout", blocks_for((n + 3) / 4, usual_threads), usual_threads}, rule, x, Index{n}, y);
+}
+void score_factors(Runner& runner, const DropoutRate& rate, const std::uint32_t* head_keys, std::int64_t heads, std::int64_t asked, std::int64_t keys,
+                   float* out) {
+    run(runner, {"dropout", "score_factors", blocks_for(heads * asked * keys, usual_threads), usual_threads}, rate.threshold, rate.keep, head_keys,
+        static_cast<unsigned>(heads), static_cast<unsigned>(asked), static_cast<unsigned>(keys), out);
 }
 
 }  // namespace qlora::kernels::cuda

@@ -1,6 +1,6 @@
 #pragma once
 // The CUDA kernels as functions. Shapes and units are those of the CPU kernels whose names they bear (quantize.h,
-// packed_rows.h, blocks.h, norm.h, elementwise.h, adamw.h); pointers are the device's and begin at multiples of 16 bytes.
+// packed_rows.h, blocks.h, norm.h, elementwise.h, adamw.h, dropout.h); pointers are the device's and begin at multiples of 16 bytes.
 // Each begins the work on the runner's stream and may return before it is done. Throws std::runtime_error where a kernel
 // cannot be compiled or begun, std::length_error for more than 2^31 elements of work at once, std::invalid_argument for a
 // pointer that begins elsewhere, where the kernel needs it.
@@ -11,11 +11,10 @@
 // Double quantization of scales stays on the CPU, which makes weights at load and uploads them packed: its mean adds in an
 // order that has no use on a device. Scales that are doubly quantized are read everywhere here.
 
-#include <array>
-
 #include "kernels/adamw.h"
 #include "kernels/blocks.h"
 #include "kernels/cuda/runner.h"
+#include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
 #include "kernels/packed_rows.h"
@@ -62,14 +61,10 @@ void adamw_8bit(Runner& runner, const AdamWRule& rule, const float* gradients, s
 std::int64_t square_sums(std::int64_t n);
 void sum_of_squares(Runner& runner, const float* x, std::int64_t n, double* sums);
 
-// Element 4 i + j of y is that of x, times `keep` or, where number j of Philox' counter (i, counter...) lies below the
-// threshold, times 0. y may be x. Of 2^34 elements on counters come again.
-struct DropoutRule {
-    std::array<std::uint32_t, 2> key{};
-    std::array<std::uint32_t, 3> counter{};
-    std::uint32_t threshold = 0;
-    float keep = 1;
-};
-void dropout(Runner& runner, const DropoutRule& rule, const float* x, std::int64_t n, float* y);
+// y may be x.
+void drop(Runner& runner, const DropoutRate& rate, const DropoutStream& stream, const float* x, std::int64_t n, float* y);
+// Of a segment's heads, whose keys are keys [heads]: out [heads, asked, keys].
+void score_factors(Runner& runner, const DropoutRate& rate, const std::uint32_t* head_keys, std::int64_t heads, std::int64_t asked, std::int64_t keys,
+                   float* out);
 
 }  // namespace qlora::kernels::cuda

@@ -1,11 +1,12 @@
 #pragma once
 // CUDA's execution model on the host, small and strict: the kernels' own sources, compiled as C++ behind this header, run
-// here thread by thread. Every thread of a block is a fiber of its own, which runs on to the next barrier or shuffle; blocks
-// come one after the other. Other orders of the fibers show a barrier that is missing; a barrier that some thread of the
-// block, or a shuffle that some lane of the warp, never comes to is an error.
+// here thread by thread, each to its next barrier or shuffle, where it waits on a fiber of its own; blocks come one after the
+// other. Another order of the threads shows a barrier that is missing; a barrier that some thread of the block, or a shuffle
+// that some lane of the warp, never comes to is an error.
 //
 // Include it before the sources, and once: it defines CUDA's names.
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -58,27 +60,52 @@ inline unsigned short narrow_half(float x) { return reference::f32_to_f16(x); }
 
 namespace cuda_emulator {
 
+// A stack on which threads of a block run, one after the other until one of them waits. Fibers are kept for the next block.
+class Fiber {
+  public:
+    explicit Fiber(void (*work)()) : stack_(stack_bytes) {
+        ::getcontext(&begin_);
+        begin_.uc_stack.ss_sp = stack_.data();
+        begin_.uc_stack.ss_size = stack_.size();
+        ::makecontext(&begin_, work, 0);
+    }
+    // From the scheduler into the fiber, and back. Signal masks, which swapcontext would keep too, are none of theirs.
+    void enter() {
+        if (_setjmp(scheduler_) != 0) return;
+        if (std::exchange(begun_, true)) _longjmp(here_, 1);
+        ::setcontext(&begin_);
+    }
+    void leave() {
+        if (_setjmp(here_) == 0) _longjmp(scheduler_, 1);
+    }
+
+  private:
+    static constexpr std::size_t stack_bytes = 64 << 10;
+    inline static jmp_buf scheduler_;
+    std::vector<std::byte> stack_;
+    ucontext_t begin_{};
+    jmp_buf here_;
+    bool begun_ = false;
+};
+
 class Block {
   public:
     static Block& running() { return *current_; }
 
-    Block(unsigned threads, FiberOrder order, const std::function<void()>& kernel) : fibers_(threads), kernel_(kernel) {
-        order_.resize(threads);
+    Block(unsigned threads, FiberOrder order, const std::function<void()>& kernel) : threads_(threads), order_(threads), kernel_(kernel) {
         std::iota(order_.begin(), order_.end(), 0u);
         if (order == FiberOrder::descending) std::reverse(order_.begin(), order_.end());
     }
 
     void run() {
         current_ = this;
-        for (Fiber& fiber : fibers_) {
-            fiber.state = State::ready;
-            ::getcontext(&fiber.context);
-            fiber.context.uc_stack.ss_sp = stack(static_cast<std::size_t>(&fiber - fibers_.data()));
-            fiber.context.uc_stack.ss_size = stack_bytes;
-            fiber.context.uc_link = &scheduler_;
-            ::makecontext(&fiber.context, reinterpret_cast<void (*)()>(&Block::enter), 0);
-        }
-        while (sweep()) release();
+        while (begun_ < order_.size()) enter(idle());
+        while (release())
+            for (const unsigned thread : order_) {
+                if (threads_[thread].state != State::ready) continue;
+                now(thread);
+                enter(*threads_[thread].fiber);
+            }
     }
 
     void wait_for_block() { wait(State::at_barrier); }
@@ -86,74 +113,87 @@ class Block {
     // What the lane at this distance gives.
     template <class T>
     T exchange(T x, int distance) {
-        static_assert(sizeof(T) <= sizeof(Fiber::given));
+        static_assert(sizeof(T) <= sizeof(Thread::given));
         const unsigned me = running_;
-        std::memcpy(fibers_[me].given, &x, sizeof(T));
+        std::memcpy(threads_[me].given, &x, sizeof(T));
         wait(State::at_shuffle);
-        std::memcpy(&x, fibers_[me ^ static_cast<unsigned>(distance)].given, sizeof(T));
+        std::memcpy(&x, threads_[me ^ static_cast<unsigned>(distance)].given, sizeof(T));
         wait(State::at_shuffle);
         return x;
     }
 
   private:
     enum class State { ready, at_barrier, at_shuffle, done };
-    struct Fiber {
-        ucontext_t context;
+    struct Thread {
         State state = State::ready;
+        Fiber* fiber = nullptr;  // where it waits
         std::byte given[8];
     };
-    static constexpr std::size_t stack_bytes = 64 << 10, warp = 32;
+    static constexpr std::size_t warp = 32;
 
-    static void enter() {
-        current_->kernel_();
-        current_->fibers_[current_->running_].state = State::done;
-    }
-    static void* stack(std::size_t i) {
-        static std::vector<std::vector<std::byte>> stacks;
-        while (stacks.size() <= i) stacks.emplace_back(stack_bytes);
-        return stacks[i].data();
-    }
-
-    // Every thread that can runs on to where it waits. False when all are done.
-    bool sweep() {
-        bool ran = false;
-        for (const unsigned i : order_) {
-            if (fibers_[i].state != State::ready) continue;
-            ran = true;
-            running_ = i;
-            threadIdx.x = i;
-            ::swapcontext(&scheduler_, &fibers_[i].context);
+    // All that a fiber does: threads that have not begun, until there are none, for one block after the other.
+    static void work() {
+        for (;;) {
+            while (current_->begun_ < current_->order_.size()) {
+                current_->now(current_->order_[current_->begun_++]);
+                current_->kernel_();
+                current_->threads_[current_->running_].state = State::done;
+            }
+            Fiber* me = current_->fiber_;
+            idle_.push_back(me);
+            me->leave();
         }
-        return ran;
     }
-
+    static Fiber& idle() {
+        if (idle_.empty()) {
+            all_.push_back(std::make_unique<Fiber>(work));
+            return *all_.back();
+        }
+        Fiber* fiber = idle_.back();
+        idle_.pop_back();
+        return *fiber;
+    }
+    void enter(Fiber& fiber) {
+        fiber_ = &fiber;
+        fiber.enter();
+    }
+    void now(unsigned thread) { threadIdx.x = running_ = thread; }
     void wait(State what) {
-        const unsigned me = running_;
-        fibers_[me].state = what;
-        ::swapcontext(&fibers_[me].context, &scheduler_);
+        threads_[running_].state = what;
+        threads_[running_].fiber = fiber_;
+        fiber_->leave();
     }
 
-    // Lets go on who waits for all that have come; whoever waits for one that will not come makes it an error.
-    void release() {
+    // Lets go on who waits for all that have come. False when all are done; whoever waits for one that will not come makes it
+    // an error.
+    bool release() {
         bool any = false, waiting = false;
-        for (std::size_t begin = 0; begin < fibers_.size(); begin += warp) any |= release(begin, begin + warp, State::at_shuffle);
-        any |= release(0, fibers_.size(), State::at_barrier);
-        for (const Fiber& fiber : fibers_) waiting |= fiber.state != State::done;
-        if (waiting && !any) throw std::logic_error("threads wait at a barrier or shuffle that others never come to");
+        for (std::size_t begin = 0; begin < threads_.size(); begin += warp) any |= release(begin, begin + warp, State::at_shuffle);
+        any |= release(0, threads_.size(), State::at_barrier);
+        for (const Thread& thread : threads_) waiting |= thread.state != State::done;
+        if (waiting && !any) {
+            idle_.clear();  // some hold threads that never end
+            all_.clear();
+            throw std::logic_error("threads wait at a barrier or shuffle that others never come to");
+        }
+        return waiting;
     }
     bool release(std::size_t begin, std::size_t end, State what) {
         for (std::size_t i = begin; i < end; ++i)
-            if (fibers_[i].state != what) return false;
-        for (std::size_t i = begin; i < end; ++i) fibers_[i].state = State::ready;
+            if (threads_[i].state != what) return false;
+        for (std::size_t i = begin; i < end; ++i) threads_[i].state = State::ready;
         return true;
     }
 
     inline static Block* current_ = nullptr;
-    std::vector<Fiber> fibers_;
+    inline static std::vector<std::unique_ptr<Fiber>> all_;
+    inline static std::vector<Fiber*> idle_;
+    std::vector<Thread> threads_;
     std::vector<unsigned> order_;
     const std::function<void()>& kernel_;
-    ucontext_t scheduler_{};
+    std::size_t begun_ = 0;
     unsigned running_ = 0;
+    Fiber* fiber_ = nullptr;
 };
 
 // A kernel's function with what a launch brings; sizes that are not those of its parameters are an error.

@@ -1,12 +1,12 @@
 // Every CUDA kernel against the CPU's, launched as the engine launches it: on the stand-in, and on a GPU where one is.
 #include <cmath>
 
-#include "core/base/random.h"
 #include "cuda_device.h"
 #include "golden.h"
 #include "kernels/adamw.h"
 #include "kernels/code_tables.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
 #include "kernels/reference.h"
@@ -407,15 +407,25 @@ class CudaKernelsTest : public QObject {
         CUDA_DEVICE(device)
         for (const std::int64_t n : {1, 4, 1003}) {
             const Floats x = normal(8, n);
-            const cuda::DropoutRule rule{{0xDEADBEEF, 17}, {3, 0, 9}, 1u << 30, 1.25f};
+            const kernels::DropoutStream stream{{3, 0, 9}, {0xDEADBEEF, 17}};
+            const auto rate = kernels::dropout_rate(0.25);
             Floats wanted(x.size());
-            for (std::size_t i = 0; i < x.size(); ++i) {
-                const auto numbers = qlora::philox({static_cast<std::uint32_t>(i / 4), 3, 0, 9}, {0xDEADBEEF, 17});
-                wanted[i] = (numbers[i % 4] < rule.threshold ? 0.0f : rule.keep) * x[i];
-            }
+            kernels::drop(rate, stream, 0, x.data(), n, wanted.data());
+            QVERIFY(n < 1000 || std::ranges::count(wanted, 0.0f) > n / 5);
             const OnDevice<float> there(device, x);
-            cuda::dropout(device.runner(), rule, there, n, there);
+            cuda::drop(device.runner(), rate, stream, there, n, there);
             QCOMPARE(first_difference(there.get(), wanted), std::int64_t{-1});
+        }
+        const std::vector<std::uint32_t> head_keys{7, 0xFFFFFFFF, 12345};
+        for (const auto& [asked, keys] : std::vector<std::pair<std::int64_t, std::int64_t>>{{1, 1}, {5, 33}, {64, 64}}) {
+            const auto rate = kernels::dropout_rate(0.1);
+            Floats wanted(head_keys.size() * size(asked * keys));
+            for (std::size_t head = 0; head < head_keys.size(); ++head)
+                kernels::score_factors({rate, head_keys[head]}, 0, asked, keys, wanted.data() + head * size(asked * keys));
+            const OnDevice<std::uint32_t> keys_there(device, head_keys);
+            const OnDevice<float> out(device, wanted.size());
+            cuda::score_factors(device.runner(), rate, keys_there, 3, asked, keys, out);
+            QCOMPARE(first_difference(out.get(), wanted), std::int64_t{-1});
         }
     }
 

@@ -22,7 +22,7 @@ const std::map<std::string, cuda_emulator::Kernel>& known() {
         KERNEL(adamw), KERNEL(adamw_8bit), KERNEL(sum_of_squares), KERNEL(cross_entropy), KERNEL(dequantize_f32), KERNEL(dequantize_f16),
         KERNEL(dequantize_bf16), KERNEL(dropout), KERNEL(gate_by_1), KERNEL(gate_by_4), KERNEL(gate_backward_by_1), KERNEL(gate_backward_by_4),
         KERNEL(multiply_blockwise), KERNEL(norm_by_1), KERNEL(norm_by_4), KERNEL(norm_backward_by_1), KERNEL(norm_backward_by_4),
-        KERNEL(quantize_four_bit), KERNEL(quantize_int8), KERNEL(rotate_by_1), KERNEL(rotate_by_4), FORMAT(F32), FORMAT(F16), FORMAT(BF16),
+        KERNEL(quantize_four_bit), KERNEL(quantize_int8), KERNEL(rotate_by_1), KERNEL(rotate_by_4), KERNEL(score_factors), FORMAT(F32), FORMAT(F16), FORMAT(BF16),
         FORMAT(Q8_0), FORMAT(Q4_0), FORMAT(Q4_1), FORMAT(Q5_0), FORMAT(Q5_1), FORMAT(Q4_K), FORMAT(Q5_K), FORMAT(Q6_K)};
     return kernels;
 }

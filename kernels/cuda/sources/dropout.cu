@@ -41,3 +41,21 @@ extern "C" __global__ void __launch_bounds__(256) dropout(const Dropout rule, co
         }
     }
 }
+
+// Whether query i may use key j of a head: the first word of Philox 2x32-10 at counter (j, i), under the head's own key.
+extern "C" __global__ void __launch_bounds__(256)
+    score_factors(const unsigned threshold, const float keep, const unsigned* __restrict__ head_keys, const unsigned heads, const unsigned asked,
+                  const unsigned keys, float* __restrict__ out) {
+    const unsigned all = heads * asked * keys;
+    for (unsigned at = grid_thread(); at < all; at += grid_threads()) {
+        const unsigned row = at / keys, head = row / asked;
+        unsigned a = at - row * keys, b = row - head * asked, key = head_keys[head];
+#pragma unroll
+        for (int round = 0; round < 10; ++round, key += 0x9E3779B9u) {
+            const unsigned high = __umulhi(0xD256D193u, a), low = 0xD256D193u * a;
+            a = high ^ b ^ key;
+            b = low;
+        }
+        out[at] = a < threshold ? 0.0f : keep;
+    }
+}
