@@ -35,6 +35,11 @@ unsigned blocks_for(std::int64_t items, std::int64_t a_block) {
 // A block for each, without a bound that a loop would make up for.
 unsigned block_each(std::int64_t items, std::int64_t a_block = 1) { return static_cast<unsigned>((items + a_block - 1) / a_block); }
 
+// Threads of a block that takes a row of so many parts: whole warps, no more than have something to do.
+unsigned row_threads(std::int64_t parts, unsigned most) {
+    return static_cast<unsigned>(std::clamp<std::int64_t>((parts + warp_lanes - 1) / warp_lanes * warp_lanes, warp_lanes, most));
+}
+
 bool aligned(std::initializer_list<const void*> pointers) {
     return std::ranges::all_of(pointers, [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
 }
@@ -92,7 +97,7 @@ std::vector<float> table_numbers() {
 void quantize(Runner& runner, Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed, float* absmax) {
     const std::int64_t blocks = block_count(n, block);
     if (code == Code::int8) {
-        run(runner, {"quantize", "quantize_int8", blocks_for(blocks, 1), usual_threads}, x, Index{n}, Index{block}, packed, absmax);
+        run(runner, {"quantize", "quantize_int8", blocks_for(blocks, 1), row_threads(block, usual_threads)}, x, Index{n}, Index{block}, packed, absmax);
         return;
     }
     FourBitRule rule{};
@@ -136,11 +141,12 @@ const char* by(bool fours, const char* four, const char* one) { return fours ? f
 
 void norm(Runner& runner, const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y) {
     const bool fours = width % 4 == 0 && aligned({x, y, rule.weight, rule.bias});
-    run(runner, {"norm", by(fours, "norm_by_4", "norm_by_1"), blocks_for(rows, 1), usual_threads}, device_rule(rule), x, Index{rows}, Index{width}, y);
+    run(runner, {"norm", by(fours, "norm_by_4", "norm_by_1"), blocks_for(rows, 1), row_threads(fours ? width / 4 : width, usual_threads)}, device_rule(rule), x, Index{rows}, Index{width}, y);
 }
 void norm_backward(Runner& runner, const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
     const bool fours = width % 4 == 0 && aligned({x, dy, dx, rule.weight});
-    run(runner, {"norm", by(fours, "norm_backward_by_4", "norm_backward_by_1"), blocks_for(rows, 1), usual_threads}, device_rule(rule), x, dy, Index{rows},
+    run(runner, {"norm", by(fours, "norm_backward_by_4", "norm_backward_by_1"), blocks_for(rows, 1), row_threads(fours ? width / 4 : width, usual_threads)},
+        device_rule(rule), x, dy, Index{rows},
         Index{width}, dx);
 }
 
@@ -167,7 +173,7 @@ void gate_backward(Runner& runner, Gate kind, const float* gate, const float* up
 }
 
 void cross_entropy(Runner& runner, float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients, double* losses) {
-    run(runner, {"cross_entropy", "cross_entropy", blocks_for(rows, 1), 512}, logits, Index{rows}, Index{classes}, device_ids(targets),
+    run(runner, {"cross_entropy", "cross_entropy", blocks_for(rows, 1), row_threads(classes, 512)}, logits, Index{rows}, Index{classes}, device_ids(targets),
         static_cast<int>(gradients), losses);
 }
 
