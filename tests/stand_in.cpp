@@ -1,4 +1,5 @@
-// In every test of the engine: with QLORA_TEST_STAND_IN set all of it goes the way of a GPU, whose kernels the stand-in runs.
+// In every test of the engine: with QLORA_TEST_STAND_IN set all of it goes the way of a GPU, whose kernels the stand-in
+// runs.
 #include <cstdlib>
 #include <memory>
 

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <charconv>
+#include <cstdio>
 #include <thread>
 
 #include "core/base/error.h"
@@ -27,6 +28,19 @@ int gpu_index(const std::string& device) {
     if (available.devices == 0)
         throw input_error("device", "--device", "the device \"" + device + "\" cannot be used: " + available.why, "Use --device cpu; docs/gpu.md says what a GPU needs.");
     throw input_error("device", "--device", "expected a GPU below " + std::to_string(available.devices) + ", the number there are, got \"" + device + "\"");
+}
+
+std::string gpus_text() {
+    const auto available = gpu::available();
+    if (available.devices == 0) return "none: " + available.why;
+    std::string text;
+    for (int i = 0; i < available.devices; ++i) {
+        const auto facts = gpu::facts(i);
+        char size[32];
+        std::snprintf(size, sizeof(size), "%.1f GiB", static_cast<double>(facts.bytes) / (1 << 30));
+        text += (i > 0 ? "; " : "") + facts.name + " (" + std::to_string(facts.major) + "." + std::to_string(facts.minor) + "), " + size;
+    }
+    return text;
 }
 
 std::string use_device(const std::string& device, int threads) {

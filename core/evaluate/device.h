@@ -10,6 +10,9 @@ namespace qlora::evaluate {
 // "device" that says why it cannot be used.
 int gpu_index(const std::string& device);
 
+// The GPUs that can be computed on, for people, or why there is none: "NVIDIA GeForce RTX 4090 (8.9), 24.0 GiB".
+std::string gpus_text();
+
 // Takes a device and the number of threads (0: all cores) and sets LibTorch up for them on every thread of the process.
 // Returns the device's name for people. Throws as gpu_index.
 std::string use_device(const std::string& device, int threads);

@@ -63,7 +63,9 @@ Available available() {
     }
 }
 
-cuda::DeviceFacts facts(int device) { return driver()->facts(device); }
+cuda::DeviceFacts facts(int device) {
+    return driver()->facts(device);
+}
 
 void use(int device) {
     at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
@@ -73,14 +75,22 @@ void use(int device) {
 
 #else
 
-Available available() { return {0, "this program was built with LibTorch for CPUs"}; }
-cuda::DeviceFacts facts(int) { return {}; }
+Available available() {
+    return {0, "this program was built with LibTorch for CPUs"};
+}
+cuda::DeviceFacts facts(int) {
+    return {};
+}
 void use(int) {}
 
 #endif
 
-bool on(const torch::Device& device) { return device.is_cuda() || (stand_in != nullptr && device.is_cpu()); }
-bool takes(const torch::Tensor& x) { return x.scalar_type() == torch::kFloat32 && on(x.device()); }
+bool on(const torch::Device& device) {
+    return device.is_cuda() || (stand_in != nullptr && device.is_cpu());
+}
+bool takes(const torch::Tensor& x) {
+    return x.scalar_type() == torch::kFloat32 && on(x.device());
+}
 
 cuda::Runner& runner(const torch::Device& device) {
     if (cuda::Runner* instead = stand_in; instead != nullptr && device.is_cpu()) return *instead;
@@ -90,12 +100,18 @@ cuda::Runner& runner(const torch::Device& device) {
     throw std::runtime_error("there are no CUDA kernels for the device " + device.str());
 }
 
-StandInScope::StandInScope(cuda::Runner& instead) { stand_in = &instead; }
-StandInScope::~StandInScope() { stand_in = nullptr; }
+StandInScope::StandInScope(cuda::Runner& instead) {
+    stand_in = &instead;
+}
+StandInScope::~StandInScope() {
+    stand_in = nullptr;
+}
 
 BackwardHere::BackwardHere() : before_(c10::AutogradState::get_tls_state().get_multithreading_enabled()) {
     c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
 }
-BackwardHere::~BackwardHere() { c10::AutogradState::get_tls_state().set_multithreading_enabled(before_); }
+BackwardHere::~BackwardHere() {
+    c10::AutogradState::get_tls_state().set_multithreading_enabled(before_);
+}
 
 }  // namespace qlora::gpu

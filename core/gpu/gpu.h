@@ -1,5 +1,6 @@
 #pragma once
-// NVIDIA GPUs that LibTorch and our own kernels compute on: which there are, and how a tensor's numbers get to the kernels.
+// NVIDIA GPUs that LibTorch and our own kernels compute on: which there are, and how a tensor's numbers get to the
+// kernels.
 
 #include <torch/types.h>
 
@@ -27,10 +28,12 @@ bool takes(const torch::Tensor& x);
 // Runs kernels on a tensor's device, on LibTorch's current stream. Any thread. What goes wrong is thrown as
 // std::runtime_error, in a build for CPUs always.
 kernels::cuda::Runner& runner(const torch::Device& device);
-inline kernels::cuda::Runner& runner(const torch::Tensor& x) { return runner(x.device()); }
+inline kernels::cuda::Runner& runner(const torch::Tensor& x) {
+    return runner(x.device());
+}
 
-// While it lives, tensors on the CPU are treated as those on a GPU and their kernels are run by `stand_in`: how the engine's
-// way over a GPU is tested without one. One at a time, while nothing else computes.
+// While it lives, tensors on the CPU are treated as those on a GPU and their kernels are run by `stand_in`: how the
+// engine's way over a GPU is tested without one. One at a time, while nothing else computes.
 class StandInScope {
   public:
     explicit StandInScope(kernels::cuda::Runner& stand_in);
@@ -39,8 +42,8 @@ class StandInScope {
     StandInScope& operator=(const StandInScope&) = delete;
 };
 
-// While it lives, backward runs on this thread alone, on a GPU too: memory is counted under this thread's tags, and a pause or
-// stop is asked about here.
+// While it lives, backward runs on this thread alone, on a GPU too: memory is counted under this thread's tags, and a
+// pause or stop is asked about here.
 class BackwardHere {
   public:
     BackwardHere();

@@ -63,7 +63,8 @@ void use_cuda_memory(int device) {
     static std::once_flag once;
     std::call_once(once, [] {
         static auto* blocks = new Blocks;  // never destroyed: tensors with static lifetimes come back late
-        c10::cuda::CUDACachingAllocator::attachAllocatorTraceTracker([](const Blocks::Entry& entry) { blocks->see(entry); });
+        c10::cuda::CUDACachingAllocator::attachAllocatorTraceTracker(
+            [](const Blocks::Entry& entry) { blocks->see(entry); });
     });
     in_use = device;
 }
@@ -71,7 +72,8 @@ void use_cuda_memory(int device) {
 std::optional<Reading::Device> cuda_memory() {
     const int device = in_use;
     if (device < 0) return {};
-    const auto [free, total] = c10::cuda::CUDACachingAllocator::get()->getMemoryInfo(static_cast<c10::DeviceIndex>(device));
+    const auto [free, total] =
+        c10::cuda::CUDACachingAllocator::get()->getMemoryInfo(static_cast<c10::DeviceIndex>(device));
     return Reading::Device{static_cast<std::int64_t>(total), static_cast<std::int64_t>(total - free)};
 }
 
@@ -82,7 +84,9 @@ void give_back_cuda_memory() {
 #else
 
 void use_cuda_memory(int) {}
-std::optional<Reading::Device> cuda_memory() { return {}; }
+std::optional<Reading::Device> cuda_memory() {
+    return {};
+}
 void give_back_cuda_memory() {}
 
 #endif

@@ -1,6 +1,6 @@
 #pragma once
-// The memory of the CUDA device in use, which LibTorch's own allocator hands out: counted by tag beside the CPU's, asked for,
-// given back. Before a device is used, and in a build for CPUs, there is none. Any thread.
+// The memory of the CUDA device in use, which LibTorch's own allocator hands out: counted by tag beside the CPU's,
+// asked for, given back. Before a device is used, and in a build for CPUs, there is none. Any thread.
 
 #include <optional>
 

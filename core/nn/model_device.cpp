@@ -24,7 +24,9 @@ void move(Linear& layer, torch::Device device) {
 }  // namespace
 
 void Block::to(torch::Device device) {
-    for (Norm* norm : {&attention_norm, &cross_norm, &mlp_norm, &attention_post_norm, &mlp_post_norm, &query_norm, &key_norm}) move(*norm, device);
+    for (Norm* norm :
+         {&attention_norm, &cross_norm, &mlp_norm, &attention_post_norm, &mlp_post_norm, &query_norm, &key_norm})
+        move(*norm, device);
     for (Linear* layer : linears()) move(*layer, device);
 }
 

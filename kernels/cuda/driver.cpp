@@ -60,7 +60,8 @@ struct Driver::Functions {
         const char *name = nullptr, *text = nullptr;
         error_name(result, &name);
         error_string(result, &text);
-        throw std::runtime_error(what + ": " + (text != nullptr ? text : "an unknown error") + " (" + (name != nullptr ? name : std::to_string(result)) + ")");
+        throw std::runtime_error(what + ": " + (text != nullptr ? text : "an unknown error") + " (" +
+                                 (name != nullptr ? name : std::to_string(result)) + ")");
     }
     int handle(int device) const {
         int handle = 0;
@@ -114,14 +115,20 @@ void Driver::release(void* memory) const {
     if (memory != nullptr) functions_->release(reinterpret_cast<DeviceAddress>(memory));
 }
 void Driver::upload(void* to, const void* from, std::int64_t bytes) const {
-    functions_->check(functions_->upload(reinterpret_cast<DeviceAddress>(to), from, static_cast<std::size_t>(bytes)), "copying to the device");
+    functions_->check(functions_->upload(reinterpret_cast<DeviceAddress>(to), from, static_cast<std::size_t>(bytes)),
+                      "copying to the device");
 }
 void Driver::download(void* to, const void* from, std::int64_t bytes) const {
-    functions_->check(functions_->download(to, reinterpret_cast<DeviceAddress>(from), static_cast<std::size_t>(bytes)), "copying from the device");
+    functions_->check(functions_->download(to, reinterpret_cast<DeviceAddress>(from), static_cast<std::size_t>(bytes)),
+                      "copying from the device");
 }
 
 GpuRunner::GpuRunner(std::shared_ptr<const Driver> driver, int device, Programs programs, std::function<void*()> stream)
-    : driver_(std::move(driver)), device_(device), facts_(driver_->facts(device)), programs_(std::move(programs)), stream_(std::move(stream)) {
+    : driver_(std::move(driver)),
+      device_(device),
+      facts_(driver_->facts(device)),
+      programs_(std::move(programs)),
+      stream_(std::move(stream)) {
     const auto& f = *driver_->functions_;
     f.check(f.retain(&context_, f.handle(device_)), "a CUDA context");
 }
@@ -151,8 +158,10 @@ void* GpuRunner::function(const Launch& launch) {
     const auto& f = *driver_->functions_;
     void*& module = modules_[launch.source];
     if (module == nullptr) {
-        const auto source = std::ranges::find_if(sources(), [&](const Source& s) { return std::string_view(s.name) == launch.source; });
-        if (source == sources().end()) throw std::runtime_error(std::string("there is no CUDA source ") + launch.source);
+        const auto source =
+            std::ranges::find_if(sources(), [&](const Source& s) { return std::string_view(s.name) == launch.source; });
+        if (source == sources().end())
+            throw std::runtime_error(std::string("there is no CUDA source ") + launch.source);
         const std::string program = programs_(*source, facts_.major, facts_.minor);
         f.check(f.load(&module, program.c_str()), std::string("loading the CUDA program ") + launch.source);
     }
@@ -165,7 +174,8 @@ void GpuRunner::run(const Launch& launch, std::span<const Argument> arguments) {
     std::vector<void*> pointers;
     for (const Argument& argument : arguments) pointers.push_back(const_cast<void*>(argument.value));
     const auto& f = *driver_->functions_;
-    f.check(f.launch(function(launch), launch.blocks, 1, 1, launch.threads, 1, 1, 0, stream_ ? stream_() : nullptr, pointers.data(), nullptr),
+    f.check(f.launch(function(launch), launch.blocks, 1, 1, launch.threads, 1, 1, 0, stream_ ? stream_() : nullptr,
+                     pointers.data(), nullptr),
             "the CUDA kernel " + launch.kernel);
 }
 
@@ -183,7 +193,8 @@ const float* GpuRunner::tables() {
 }
 
 Programs cached_programs(std::shared_ptr<const Nvrtc> nvrtc, std::filesystem::path folder) {
-    return [nvrtc = std::move(nvrtc), cache = ProgramCache(std::move(folder))](const Source& source, int major, int minor) {
+    return [nvrtc = std::move(nvrtc), cache = ProgramCache(std::move(folder))](const Source& source, int major,
+                                                                               int minor) {
         return cache.compiled(*nvrtc, source, nvrtc->architecture(major, minor));
     };
 }

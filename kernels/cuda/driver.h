@@ -28,7 +28,8 @@ class Driver {
     int devices() const;
     DeviceFacts facts(int device) const;
 
-    // Memory of a device, for tests and tools; the engine's is LibTorch's. Throws std::runtime_error. `release` takes null.
+    // Memory of a device, for tests and tools; the engine's is LibTorch's. Throws std::runtime_error. `release` takes
+    // null.
     void* allocate(int device, std::int64_t bytes) const;
     void release(void* memory) const;
     void upload(void* to, const void* from, std::int64_t bytes) const;

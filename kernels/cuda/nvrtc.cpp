@@ -9,7 +9,8 @@ namespace qlora::kernels::cuda {
 namespace {
 
 // Bit-equality with the CPU forbids fusing and approximations behind our back.
-constexpr const char* compile_options[] = {"--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true"};
+constexpr const char* compile_options[] = {"--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true",
+                                           "--prec-sqrt=true"};
 
 using Program = struct Opaque*;
 
@@ -22,7 +23,8 @@ struct Nvrtc::Functions {
     int (*count)(int*);
     int (*architectures)(int*);
     const char* (*error)(int);
-    int (*create)(Program*, const char* source, const char* name, int headers, const char* const* texts, const char* const* names);
+    int (*create)(Program*, const char* source, const char* name, int headers, const char* const* texts,
+                  const char* const* names);
     int (*compile)(Program, int count, const char* const* options);
     int (*destroy)(Program*);
     int (*log_size)(Program, std::size_t*);
@@ -62,8 +64,10 @@ struct Nvrtc::Functions {
 
 Nvrtc::Nvrtc(const std::string& library) {
     try {
-        functions_ = library.empty() ? std::make_unique<Functions>(std::initializer_list<std::string>{"libnvrtc.so.13", "libnvrtc.so.12"})
-                                     : std::make_unique<Functions>(std::initializer_list<std::string>{library});
+        functions_ =
+            library.empty()
+                ? std::make_unique<Functions>(std::initializer_list<std::string>{"libnvrtc.so.13", "libnvrtc.so.12"})
+                : std::make_unique<Functions>(std::initializer_list<std::string>{library});
     } catch (const std::runtime_error& error) {
         throw std::runtime_error(std::string("CUDA's run-time compiler cannot be loaded: ") + error.what());
     }
@@ -78,14 +82,16 @@ Nvrtc::Nvrtc(const std::string& library) {
 
 Nvrtc::~Nvrtc() = default;
 
-std::span<const char* const> Nvrtc::options() { return compile_options; }
+std::span<const char* const> Nvrtc::options() {
+    return compile_options;
+}
 
 std::string Nvrtc::architecture(int major, int minor) const {
     const int wanted = 10 * major + minor;
     const auto behind = std::ranges::upper_bound(architectures_, wanted);
     if (behind == architectures_.begin())
-        throw std::runtime_error("a device of compute capability " + std::to_string(major) + "." + std::to_string(minor) + " is older than NVRTC " + version_ +
-                                 " compiles for");
+        throw std::runtime_error("a device of compute capability " + std::to_string(major) + "." +
+                                 std::to_string(minor) + " is older than NVRTC " + version_ + " compiles for");
     const int nearest = *std::prev(behind);
     return (nearest == wanted ? "sm_" : "compute_") + std::to_string(nearest);
 }
@@ -100,15 +106,18 @@ std::string Nvrtc::compile(const Source& source, const std::string& architecture
     const std::string target = "--gpu-architecture=" + architecture, name = std::string(source.name) + ".cu";
     all.push_back(target.c_str());
     Program program = nullptr;
-    f.check(f.create(&program, source.text, name.c_str(), static_cast<int>(texts.size()), texts.data(), names.data()), name);
+    f.check(f.create(&program, source.text, name.c_str(), static_cast<int>(texts.size()), texts.data(), names.data()),
+            name);
     const struct Destroy {
         const Functions& f;
         Program program;
         ~Destroy() { f.destroy(&program); }
     } destroy{f, program};
     if (const int result = f.compile(program, static_cast<int>(all.size()), all.data()); result != 0)
-        throw std::runtime_error(name + " for " + architecture + ": " + f.error(result) + "\n" + f.text(program, f.log_size, f.log));
-    return architecture.starts_with("sm_") ? f.text(program, f.cubin_size, f.cubin) : f.text(program, f.ptx_size, f.ptx);
+        throw std::runtime_error(name + " for " + architecture + ": " + f.error(result) + "\n" +
+                                 f.text(program, f.log_size, f.log));
+    return architecture.starts_with("sm_") ? f.text(program, f.cubin_size, f.cubin)
+                                           : f.text(program, f.ptx_size, f.ptx);
 }
 
 }  // namespace qlora::kernels::cuda

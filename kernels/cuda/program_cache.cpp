@@ -21,7 +21,8 @@ std::uint64_t hashed(std::string_view bytes, std::uint64_t hash = 0xCBF29CE48422
 
 std::string hexadecimal(std::uint64_t value) {
     std::string text(16, '0');
-    for (auto digit = text.rbegin(); digit != text.rend(); ++digit, value >>= 4) *digit = "0123456789abcdef"[value & 15];
+    for (auto digit = text.rbegin(); digit != text.rend(); ++digit, value >>= 4)
+        *digit = "0123456789abcdef"[value & 15];
     return text;
 }
 
@@ -53,7 +54,9 @@ void write_entry(const fs::path& path, const std::string& content) {
 fs::path ProgramCache::path_of(const Nvrtc& nvrtc, const Source& source, const std::string& architecture) const {
     std::uint64_t hash = hashed("");
     for (const char* option : Nvrtc::options()) hash = hashed(option, hash);
-    for (const std::string_view part : {std::string_view(nvrtc.version()), std::string_view(architecture), std::string_view(source.text)}) hash = hashed(part, hash);
+    for (const std::string_view part :
+         {std::string_view(nvrtc.version()), std::string_view(architecture), std::string_view(source.text)})
+        hash = hashed(part, hash);
     for (const Source& header : headers()) hash = hashed(header.text, hash);
     return folder_ / (std::string(source.name) + "-" + architecture + "-" + hexadecimal(hash) + ".bin");
 }

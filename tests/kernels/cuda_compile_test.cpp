@@ -1,4 +1,5 @@
-// All CUDA sources through NVRTC for every architecture that is promised, and the cache of what comes out. No GPU is needed.
+// All CUDA sources through NVRTC for every architecture that is promised, and the cache of what comes out. No GPU is
+// needed.
 #include <QProcessEnvironment>
 #include <QtTest>
 #include <fstream>
@@ -16,7 +17,8 @@ class CudaCompileTest : public QObject {
   private slots:
     void initTestCase() {
         const auto library = nvrtc_wheel();
-        if (library.empty()) QSKIP("NVIDIA's run-time compiler is not here: ./dev test fetches it, or QLORA_NVRTC names its library");
+        if (library.empty())
+            QSKIP("NVIDIA's run-time compiler is not here: ./dev test fetches it, or QLORA_NVRTC names its library");
         nvrtc_ = std::make_unique<Nvrtc>(library);
         qInfo("NVRTC %s", nvrtc_->version().c_str());
     }
@@ -32,14 +34,19 @@ class CudaCompileTest : public QObject {
 
     void every_source_compiles_data() {
         QTest::addColumn<QString>("architecture");
-        for (const char* name : {"sm_80", "sm_86", "sm_89", "sm_90", "sm_120", "compute_80"}) QTest::newRow(name) << name;
+        for (const char* name : {"sm_80", "sm_86", "sm_89", "sm_90", "sm_120", "compute_80"})
+            QTest::newRow(name) << name;
     }
     void every_source_compiles() {
         QFETCH(QString, architecture);
         for (const Source& source : sources()) {
             const std::string program = nvrtc_->compile(source, architecture.toStdString());
-            if (architecture.startsWith("sm_")) QVERIFY2(program.starts_with("\x7F" "ELF"), source.name);
-            else QVERIFY2(program.find(".target sm_80") != std::string::npos, source.name);
+            if (architecture.startsWith("sm_"))
+                QVERIFY2(program.starts_with("\x7F"
+                                             "ELF"),
+                         source.name);
+            else
+                QVERIFY2(program.find(".target sm_80") != std::string::npos, source.name);
         }
     }
 

@@ -1,8 +1,8 @@
 #pragma once
-// CUDA's execution model on the host, small and strict: the kernels' own sources, compiled as C++ behind this header, run
-// here thread by thread, each to its next barrier or shuffle, where it waits on a fiber of its own; blocks come one after the
-// other. Another order of the threads shows a barrier that is missing; a barrier that some thread of the block, or a shuffle
-// that some lane of the warp, never comes to is an error.
+// CUDA's execution model on the host, small and strict: the kernels' own sources, compiled as C++ behind this header,
+// run here thread by thread, each to its next barrier or shuffle, where it waits on a fiber of its own; blocks come one
+// after the other. Another order of the threads shows a barrier that is missing; a barrier that some thread of the
+// block, or a shuffle that some lane of the warp, never comes to is an error.
 //
 // Include it before the sources, and once: it defines CUDA's names.
 
@@ -49,18 +49,29 @@ struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
 
-inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
-inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(std::uint64_t{a} * b >> 32); }
+inline unsigned __float_as_uint(float x) {
+    return std::bit_cast<unsigned>(x);
+}
+inline float __uint_as_float(unsigned x) {
+    return std::bit_cast<float>(x);
+}
+inline unsigned __umulhi(unsigned a, unsigned b) {
+    return static_cast<unsigned>(std::uint64_t{a} * b >> 32);
+}
 
 namespace qlora::kernels::cuda {
-inline float widen_half(unsigned short bits) { return reference::f16_to_f32(bits); }
-inline unsigned short narrow_half(float x) { return reference::f32_to_f16(x); }
+inline float widen_half(unsigned short bits) {
+    return reference::f16_to_f32(bits);
+}
+inline unsigned short narrow_half(float x) {
+    return reference::f32_to_f16(x);
+}
 }  // namespace qlora::kernels::cuda
 
 namespace cuda_emulator {
 
-// A stack on which threads of a block run, one after the other until one of them waits. Fibers are kept for the next block.
+// A stack on which threads of a block run, one after the other until one of them waits. Fibers are kept for the next
+// block.
 class Fiber {
   public:
     explicit Fiber(void (*work)()) : stack_(stack_bytes) {
@@ -92,7 +103,8 @@ class Block {
   public:
     static Block& running() { return *current_; }
 
-    Block(unsigned threads, FiberOrder order, const std::function<void()>& kernel) : threads_(threads), order_(threads), kernel_(kernel) {
+    Block(unsigned threads, FiberOrder order, const std::function<void()>& kernel)
+        : threads_(threads), order_(threads), kernel_(kernel) {
         std::iota(order_.begin(), order_.end(), 0u);
         if (order == FiberOrder::descending) std::reverse(order_.begin(), order_.end());
     }
@@ -164,11 +176,12 @@ class Block {
         fiber_->leave();
     }
 
-    // Lets go on who waits for all that have come. False when all are done; whoever waits for one that will not come makes it
-    // an error.
+    // Lets go on who waits for all that have come. False when all are done; whoever waits for one that will not come
+    // makes it an error.
     bool release() {
         bool any = false, waiting = false;
-        for (std::size_t begin = 0; begin < threads_.size(); begin += warp) any |= release(begin, begin + warp, State::at_shuffle);
+        for (std::size_t begin = 0; begin < threads_.size(); begin += warp)
+            any |= release(begin, begin + warp, State::at_shuffle);
         any |= release(0, threads_.size(), State::at_barrier);
         for (const Thread& thread : threads_) waiting |= thread.state != State::done;
         if (waiting && !any) {
@@ -202,20 +215,25 @@ template <class... Parameters>
 Kernel kernel(void (*function)(Parameters...)) {
     return [function](std::span<const qlora::kernels::cuda::Argument> arguments) {
         constexpr std::size_t sizes[] = {sizeof(Parameters)...};
-        if (arguments.size() != sizeof...(Parameters)) throw std::logic_error("a launch with another number of arguments than the kernel's");
+        if (arguments.size() != sizeof...(Parameters))
+            throw std::logic_error("a launch with another number of arguments than the kernel's");
         for (std::size_t i = 0; i < arguments.size(); ++i)
-            if (arguments[i].bytes != sizes[i]) throw std::logic_error("argument " + std::to_string(i) + " has another size than the kernel's");
-        return [&]<std::size_t... i>(std::index_sequence<i...>) -> std::function<void()> {
-            return [function, values = std::tuple(*static_cast<const std::remove_cvref_t<Parameters>*>(arguments[i].value)...)] {
+            if (arguments[i].bytes != sizes[i])
+                throw std::logic_error("argument " + std::to_string(i) + " has another size than the kernel's");
+        return [&]<std::size_t... i>(std::index_sequence<i...>)->std::function<void()> {
+            return [function,
+                    values = std::tuple(*static_cast<const std::remove_cvref_t<Parameters>*>(arguments[i].value)...)] {
                 std::apply(function, values);
             };
-        }(std::index_sequence_for<Parameters...>());
+        }
+        (std::index_sequence_for<Parameters...>());
     };
 }
 
-inline void run(const Kernel& kernel, const qlora::kernels::cuda::Launch& launch, std::span<const qlora::kernels::cuda::Argument> arguments,
-                FiberOrder order) {
-    if (launch.threads % 32 != 0 || launch.threads > 1024) throw std::logic_error("blocks are of whole warps and at most 1024 threads");
+inline void run(const Kernel& kernel, const qlora::kernels::cuda::Launch& launch,
+                std::span<const qlora::kernels::cuda::Argument> arguments, FiberOrder order) {
+    if (launch.threads % 32 != 0 || launch.threads > 1024)
+        throw std::logic_error("blocks are of whole warps and at most 1024 threads");
     const std::function<void()> body = kernel(arguments);
     gridDim.x = launch.blocks;
     blockDim.x = launch.threads;
@@ -224,7 +242,9 @@ inline void run(const Kernel& kernel, const qlora::kernels::cuda::Launch& launch
 
 }  // namespace cuda_emulator
 
-inline void __syncthreads() { cuda_emulator::Block::running().wait_for_block(); }
+inline void __syncthreads() {
+    cuda_emulator::Block::running().wait_for_block();
+}
 template <class T>
 T __shfl_xor_sync(unsigned, T x, int distance) {
     return cuda_emulator::Block::running().exchange(x, distance);

@@ -1,4 +1,5 @@
-// That the host's emulation of CUDA runs threads, barriers and shuffles as a GPU does, and finds kernels that are wrong.
+// That the host's emulation of CUDA runs threads, barriers and shuffles as a GPU does, and finds kernels that are
+// wrong.
 #include "cuda_emulator.h"
 
 #include <QtTest>
@@ -79,7 +80,9 @@ class CudaEmulatorTest : public QObject {
     void blocks_are_of_whole_warps() {
         float* data = nullptr;
         const Argument argument{&data, sizeof(data)};
-        QVERIFY_THROWS_EXCEPTION(std::logic_error, cuda_emulator::run(cuda_emulator::kernel(half_waits), {"test", "test", 1, 48}, {&argument, 1}, FiberOrder::ascending));
+        QVERIFY_THROWS_EXCEPTION(std::logic_error,
+                                 cuda_emulator::run(cuda_emulator::kernel(half_waits), {"test", "test", 1, 48},
+                                                    {&argument, 1}, FiberOrder::ascending));
     }
 };
 

@@ -1,4 +1,5 @@
-// AdamW's update of many parameters in one pass, with moments in fp32 or in 8 bit, and sums of squares (kernels/adamw.h).
+// AdamW's update of many parameters in one pass, with moments in fp32 or in 8 bit, and sums of squares
+// (kernels/adamw.h).
 #include "kernels/cuda/sources/common.cuh"
 
 namespace qlora::kernels::cuda {
@@ -14,7 +15,8 @@ __device__ inline void update(const AdamW& rule, float gradient, float& value, f
 __device__ inline unsigned char nearest(const float* levels, float scaled) {
     int below = 0;
 #pragma unroll
-    for (int step = 128; step > 0; step /= 2) below += (levels[below + step - 1] + levels[below + step]) / 2 < scaled ? step : 0;
+    for (int step = 128; step > 0; step /= 2)
+        below += (levels[below + step - 1] + levels[below + step]) / 2 < scaled ? step : 0;
     return static_cast<unsigned char>(below);
 }
 
@@ -29,8 +31,9 @@ __device__ inline unsigned char coded(const float* levels, float x, float* absma
 
 using namespace qlora::kernels::cuda;
 
-extern "C" __global__ void __launch_bounds__(256) adamw(const AdamW rule, const float* __restrict__ gradients, const Index n,
-                                                        float* __restrict__ values, float* __restrict__ first, float* __restrict__ second) {
+extern "C" __global__ void __launch_bounds__(256)
+    adamw(const AdamW rule, const float* __restrict__ gradients, const Index n, float* __restrict__ values,
+          float* __restrict__ first, float* __restrict__ second) {
     const Index step = 4 * static_cast<Index>(grid_threads());
     for (Index i = 4 * static_cast<Index>(grid_thread()); i < n; i += step) {
         if (i + 4 <= n) {
@@ -52,9 +55,9 @@ extern "C" __global__ void __launch_bounds__(256) adamw(const AdamW rule, const 
 
 // A block of 256 threads takes a block of moments, a thread one of them. `tables`: arguments.h.
 extern "C" __global__ void __launch_bounds__(256)
-    adamw_8bit(const AdamW rule, const float* __restrict__ tables, const float* __restrict__ gradients, const Index n, float* __restrict__ values,
-               unsigned char* __restrict__ first_codes, float* __restrict__ first_absmax, unsigned char* __restrict__ second_codes,
-               float* __restrict__ second_absmax) {
+    adamw_8bit(const AdamW rule, const float* __restrict__ tables, const float* __restrict__ gradients, const Index n,
+               float* __restrict__ values, unsigned char* __restrict__ first_codes, float* __restrict__ first_absmax,
+               unsigned char* __restrict__ second_codes, float* __restrict__ second_absmax) {
     __shared__ float with_sign[256], without_sign[256];
     with_sign[threadIdx.x] = tables[map_with_sign + threadIdx.x];
     without_sign[threadIdx.x] = tables[map_without_sign + threadIdx.x];
@@ -69,7 +72,8 @@ extern "C" __global__ void __launch_bounds__(256)
             update(rule, gradients[i], values[i], first, second);
         }
         // Before a scale is written all threads have read it: the reductions wait for them.
-        const unsigned char first_code = coded(with_sign, first, first_absmax + block), second_code = coded(without_sign, second, second_absmax + block);
+        const unsigned char first_code = coded(with_sign, first, first_absmax + block),
+                            second_code = coded(without_sign, second, second_absmax + block);
         if (!mine) continue;
         first_codes[i] = first_code;
         second_codes[i] = second_code;
@@ -77,8 +81,10 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // sums[b] = that of the squares of part b, of squares_part elements.
-extern "C" __global__ void __launch_bounds__(256) sum_of_squares(const float* __restrict__ x, const Index n, double* __restrict__ sums) {
-    const Index begin = static_cast<Index>(blockIdx.x) * squares_part, end = n - begin < squares_part ? n : begin + squares_part;
+extern "C" __global__ void __launch_bounds__(256)
+    sum_of_squares(const float* __restrict__ x, const Index n, double* __restrict__ sums) {
+    const Index begin = static_cast<Index>(blockIdx.x) * squares_part,
+                end = n - begin < squares_part ? n : begin + squares_part;
     constexpr int run = 16;  // as many are added in fp32
     double total = 0;
     Index i = begin + 4 * threadIdx.x;

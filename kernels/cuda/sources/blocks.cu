@@ -5,7 +5,9 @@ namespace qlora::kernels::cuda {
 
 using Bytes = const unsigned char*;
 
-__device__ inline float half_at(Bytes p) { return widen_half(*reinterpret_cast<const unsigned short*>(p)); }
+__device__ inline float half_at(Bytes p) {
+    return widen_half(*reinterpret_cast<const unsigned short*>(p));
+}
 
 // Eight bytes at an even address.
 struct EightBytes {
@@ -15,7 +17,9 @@ struct EightBytes {
         low = shorts[0] | static_cast<unsigned>(shorts[1]) << 16;
         high = shorts[2] | static_cast<unsigned>(shorts[3]) << 16;
     }
-    __device__ int operator[](int i) const { return static_cast<int>((i < 4 ? low >> 8 * i : high >> 8 * (i - 4)) & 255); }
+    __device__ int operator[](int i) const {
+        return static_cast<int>((i < 4 ? low >> 8 * i : high >> 8 * (i - 4)) & 255);
+    }
 };
 
 // Eight four-bit codes of 32: those of the first half are the bytes' low halves.
@@ -105,7 +109,8 @@ struct Q4_K {
         const int shift = first / 32 % 2 * 4;
         const KFactors factors(block, first / 32);
 #pragma unroll
-        for (int i = 0; i < group; ++i) w[i] = factors.scale * static_cast<float>(codes[i] >> shift & 15) - factors.minimum;
+        for (int i = 0; i < group; ++i)
+            w[i] = factors.scale * static_cast<float>(codes[i] >> shift & 15) - factors.minimum;
     }
 };
 struct Q5_K {
@@ -116,7 +121,8 @@ struct Q5_K {
         const KFactors factors(block, run);
 #pragma unroll
         for (int i = 0; i < group; ++i)
-            w[i] = factors.scale * static_cast<float>((codes[i] >> shift & 15) | (fifths[i] >> run & 1) << 4) - factors.minimum;
+            w[i] = factors.scale * static_cast<float>((codes[i] >> shift & 15) | (fifths[i] >> run & 1) << 4) -
+                   factors.minimum;
     }
 };
 struct Q6_K {
@@ -124,9 +130,11 @@ struct Q6_K {
     static __device__ void eight(Bytes block, int first, float (&w)[group]) {
         const int half = first / 128, run = first % 128 / 32, shift = run < 2 ? 0 : 4;
         const EightBytes low(block + half * 64 + run % 2 * 32 + first % 32), high(block + 128 + half * 32 + first % 32);
-        const float scale = half_at(block + 208) * static_cast<float>(static_cast<signed char>(block[192 + first / 16]));
+        const float scale =
+            half_at(block + 208) * static_cast<float>(static_cast<signed char>(block[192 + first / 16]));
 #pragma unroll
-        for (int i = 0; i < group; ++i) w[i] = scale * static_cast<float>(((low[i] >> shift & 15) | (high[i] >> 2 * run & 3) << 4) - 32);
+        for (int i = 0; i < group; ++i)
+            w[i] = scale * static_cast<float>(((low[i] >> shift & 15) | (high[i] >> 2 * run & 3) << 4) - 32);
     }
 };
 
@@ -144,18 +152,21 @@ __device__ inline void eight_at(Bytes data, Index i, float (&w)[group]) {
 // Rows of packed formats are whole blocks; those of plain numbers may end anywhere.
 template <class Format, class Out>
 __device__ inline void dequantize(Bytes data, Index cols, const Rows& rows, Out* out) {
-    const unsigned groups = static_cast<unsigned>((cols + group - 1) / group), all = static_cast<unsigned>(rows.count) * groups;
+    const unsigned groups = static_cast<unsigned>((cols + group - 1) / group),
+                   all = static_cast<unsigned>(rows.count) * groups;
     const bool whole = cols % group == 0;
     for (unsigned g = grid_thread(); g < all; g += grid_threads()) {
         const unsigned which = g / groups;
-        const Index row = rows.ids ? rows.ids[which] : rows.first + which, column = static_cast<Index>(g - which * groups) * group;
+        const Index row = rows.ids ? rows.ids[which] : rows.first + which,
+                    column = static_cast<Index>(g - which * groups) * group;
         Out* to = out + which * cols + column;
         if (whole) {
             float w[group];
             eight_at<Format>(data, row * cols + column, w);
             store_group(to, w);
         } else if constexpr (Format::elements == 1) {
-            for (int k = 0; k < group && column + k < cols; ++k) narrow(Format::one(data + (row * cols + column + k) * Format::bytes), to[k]);
+            for (int k = 0; k < group && column + k < cols; ++k)
+                narrow(Format::one(data + (row * cols + column + k) * Format::bytes), to[k]);
         }
     }
 }
@@ -185,30 +196,32 @@ struct BlockProducts {
 
 using namespace qlora::kernels::cuda;
 
-#define QLORA_BLOCK_KERNELS(name, Format)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(256) dequantize_##name##_f32(Bytes data, const Index cols, const Rows rows, float* out) { \
-        dequantize<Format>(data, cols, rows, out);                                                                                      \
-    }                                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(256) dequantize_##name##_f16(Bytes data, const Index cols, const Rows rows, Half* out) {  \
-        dequantize<Format>(data, cols, rows, out);                                                                                      \
-    }                                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(256)                                                                                   \
-        dequantize_##name##_bf16(Bytes data, const Index cols, const Rows rows, BFloat16* out) {                                        \
-        dequantize<Format>(data, cols, rows, out);                                                                                      \
-    }                                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(128)                                                                                   \
-        multiply_##name(Bytes data, const Index cols, const Index rows, const float* __restrict__ x, float* __restrict__ y) {           \
-        multiply_rows(BlockProducts<Format>{data, cols}, rows, x, y);                                                                   \
+#define QLORA_BLOCK_KERNELS(name)                                                                             \
+    extern "C" __global__ void __launch_bounds__(256)                                                         \
+        dequantize_##name##_f32(Bytes data, const Index cols, const Rows rows, float* out) {                  \
+        dequantize<name>(data, cols, rows, out);                                                              \
+    }                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256)                                                         \
+        dequantize_##name##_f16(Bytes data, const Index cols, const Rows rows, Half* out) {                   \
+        dequantize<name>(data, cols, rows, out);                                                              \
+    }                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256)                                                         \
+        dequantize_##name##_bf16(Bytes data, const Index cols, const Rows rows, BFloat16* out) {              \
+        dequantize<name>(data, cols, rows, out);                                                              \
+    }                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(128) multiply_##name(                                        \
+        Bytes data, const Index cols, const Index rows, const float* __restrict__ x, float* __restrict__ y) { \
+        multiply_rows(BlockProducts<name>{data, cols}, rows, x, y);                                           \
     }
 
-QLORA_BLOCK_KERNELS(F32, F32)
-QLORA_BLOCK_KERNELS(F16, F16)
-QLORA_BLOCK_KERNELS(BF16, BF16)
-QLORA_BLOCK_KERNELS(Q8_0, Q8_0)
-QLORA_BLOCK_KERNELS(Q4_0, Q4_0)
-QLORA_BLOCK_KERNELS(Q4_1, Q4_1)
-QLORA_BLOCK_KERNELS(Q5_0, Q5_0)
-QLORA_BLOCK_KERNELS(Q5_1, Q5_1)
-QLORA_BLOCK_KERNELS(Q4_K, Q4_K)
-QLORA_BLOCK_KERNELS(Q5_K, Q5_K)
-QLORA_BLOCK_KERNELS(Q6_K, Q6_K)
+QLORA_BLOCK_KERNELS(F32)
+QLORA_BLOCK_KERNELS(F16)
+QLORA_BLOCK_KERNELS(BF16)
+QLORA_BLOCK_KERNELS(Q8_0)
+QLORA_BLOCK_KERNELS(Q4_0)
+QLORA_BLOCK_KERNELS(Q4_1)
+QLORA_BLOCK_KERNELS(Q5_0)
+QLORA_BLOCK_KERNELS(Q5_1)
+QLORA_BLOCK_KERNELS(Q4_K)
+QLORA_BLOCK_KERNELS(Q5_K)
+QLORA_BLOCK_KERNELS(Q6_K)

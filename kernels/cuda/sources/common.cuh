@@ -1,8 +1,8 @@
 #pragma once
 // What the kernels share: numbers in 16 bit, loads of 16 bytes, sums over a block of threads.
 //
-// The sources are compiled without fused multiply-adds, so that values promised to the bit are those of the CPU; where one
-// is wanted, it says fmaf. Tensors begin at multiples of 16 bytes.
+// The sources are compiled without fused multiply-adds, so that values promised to the bit are those of the CPU; where
+// one is wanted, it says fmaf. Tensors begin at multiples of 16 bytes.
 
 #include "kernels/cuda/sources/arguments.h"
 
@@ -30,10 +30,16 @@ __device__ inline unsigned short narrow_half(float x) {
 }
 #endif
 
-__device__ inline float widen_bfloat16(unsigned short bits) { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
+__device__ inline float widen_bfloat16(unsigned short bits) {
+    return __uint_as_float(static_cast<unsigned>(bits) << 16);
+}
 
-__device__ inline void narrow(float x, float& out) { out = x; }
-__device__ inline void narrow(float x, Half& out) { out.bits = narrow_half(x); }
+__device__ inline void narrow(float x, float& out) {
+    out = x;
+}
+__device__ inline void narrow(float x, Half& out) {
+    out.bits = narrow_half(x);
+}
 __device__ inline void narrow(float x, BFloat16& out) {
     const unsigned bits = __float_as_uint(x);
     // To nearest, ties to even; a NaN stays one.
@@ -65,13 +71,19 @@ __device__ inline void load_group(const float* from, float (&x)[group]) {
 }
 
 // One number, or four at a multiple of 16 bytes.
-__device__ inline void load_some(const float* from, float (&x)[1]) { x[0] = *from; }
+__device__ inline void load_some(const float* from, float (&x)[1]) {
+    x[0] = *from;
+}
 __device__ inline void load_some(const float* from, float (&x)[4]) {
     const float4 v = *reinterpret_cast<const float4*>(from);
     x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
 }
-__device__ inline void store_some(float* to, const float (&x)[1]) { *to = x[0]; }
-__device__ inline void store_some(float* to, const float (&x)[4]) { *reinterpret_cast<float4*>(to) = {x[0], x[1], x[2], x[3]}; }
+__device__ inline void store_some(float* to, const float (&x)[1]) {
+    *to = x[0];
+}
+__device__ inline void store_some(float* to, const float (&x)[4]) {
+    *reinterpret_cast<float4*>(to) = {x[0], x[1], x[2], x[3]};
+}
 
 struct Add {
     template <class T>
@@ -108,10 +120,16 @@ __device__ inline T reduce_block(T x, T neutral, Combine combine) {
     __syncthreads();
     return reduce_warp(lane < blockDim.x / warp_lanes ? parts[lane] : neutral, combine);
 }
-__device__ inline float block_sum(float x) { return reduce_block(x, 0.0f, Add()); }
+__device__ inline float block_sum(float x) {
+    return reduce_block(x, 0.0f, Add());
+}
 
 // The thread's number in the grid, and how many threads there are.
-__device__ inline unsigned grid_thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ inline unsigned grid_threads() { return gridDim.x * blockDim.x; }
+__device__ inline unsigned grid_thread() {
+    return blockIdx.x * blockDim.x + threadIdx.x;
+}
+__device__ inline unsigned grid_threads() {
+    return gridDim.x * blockDim.x;
+}
 
 }  // namespace qlora::kernels::cuda

@@ -1,5 +1,5 @@
-// Dropout by counted random numbers, Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011):
-// four elements a counter, so that a mask is a function of its key alone, and the same on every device.
+// Dropout by counted random numbers, Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+// 2011): four elements a counter, so that a mask is a function of its key alone, and the same on every device.
 #include "kernels/cuda/sources/common.cuh"
 
 namespace qlora::kernels::cuda {
@@ -42,10 +42,11 @@ extern "C" __global__ void __launch_bounds__(256) dropout(const Dropout rule, co
     }
 }
 
-// Whether query i may use key j of a head: the first word of Philox 2x32-10 at counter (j, i), under the head's own key.
+// Whether query i may use key j of a head: the first word of Philox 2x32-10 at counter (j, i), under the head's own
+// key.
 extern "C" __global__ void __launch_bounds__(256)
-    score_factors(const unsigned threshold, const float keep, const unsigned* __restrict__ head_keys, const unsigned heads, const unsigned asked,
-                  const unsigned keys, float* __restrict__ out) {
+    score_factors(const unsigned threshold, const float keep, const unsigned* __restrict__ head_keys,
+                  const unsigned heads, const unsigned asked, const unsigned keys, float* __restrict__ out) {
     const unsigned all = heads * asked * keys;
     for (unsigned at = grid_thread(); at < all; at += grid_threads()) {
         const unsigned row = at / keys, head = row / asked;

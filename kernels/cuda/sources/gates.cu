@@ -33,7 +33,8 @@ __device__ inline void forward(const Gated& rule, const float* gate, const float
 
 // A gradient may lie where its number lies.
 template <int kWidth>
-__device__ inline void backward(const Gated& rule, const float* gate, const float* up, const float* dout, float* dgate, float* dup) {
+__device__ inline void backward(const Gated& rule, const float* gate, const float* up, const float* dout, float* dgate,
+                                float* dup) {
     const unsigned parts = rule.width / kWidth, all = rule.rows * parts;
     for (unsigned i = grid_thread(); i < all; i += grid_threads()) {
         const Index row = i / parts, column = static_cast<Index>(i % parts) * kWidth, at = row * rule.stride + column;
@@ -58,17 +59,21 @@ __device__ inline void backward(const Gated& rule, const float* gate, const floa
 
 using namespace qlora::kernels::cuda;
 
-extern "C" __global__ void __launch_bounds__(256) gate_by_4(const Gated rule, const float* gate, const float* up, float* out) {
+extern "C" __global__ void __launch_bounds__(256)
+    gate_by_4(const Gated rule, const float* gate, const float* up, float* out) {
     forward<4>(rule, gate, up, out);
 }
-extern "C" __global__ void __launch_bounds__(256) gate_by_1(const Gated rule, const float* gate, const float* up, float* out) {
+extern "C" __global__ void __launch_bounds__(256)
+    gate_by_1(const Gated rule, const float* gate, const float* up, float* out) {
     forward<1>(rule, gate, up, out);
 }
 extern "C" __global__ void __launch_bounds__(256)
-    gate_backward_by_4(const Gated rule, const float* gate, const float* up, const float* dout, float* dgate, float* dup) {
+    gate_backward_by_4(const Gated rule, const float* gate, const float* up, const float* dout, float* dgate,
+                       float* dup) {
     backward<4>(rule, gate, up, dout, dgate, dup);
 }
 extern "C" __global__ void __launch_bounds__(256)
-    gate_backward_by_1(const Gated rule, const float* gate, const float* up, const float* dout, float* dgate, float* dup) {
+    gate_backward_by_1(const Gated rule, const float* gate, const float* up, const float* dout, float* dgate,
+                       float* dup) {
     backward<1>(rule, gate, up, dout, dgate, dup);
 }

@@ -1,4 +1,5 @@
-// A blockwise quantized matrix times one vector, straight from the packed form: what decoding token by token is made of.
+// A blockwise quantized matrix times one vector, straight from the packed form: what decoding token by token is made
+// of.
 #include "kernels/cuda/sources/blockwise.cuh"
 #include "kernels/cuda/sources/row_products.cuh"
 
@@ -30,7 +31,8 @@ struct BlockwiseProducts {
 
 using namespace qlora::kernels::cuda;
 
-extern "C" __global__ void __launch_bounds__(128) multiply_blockwise(const Blockwise m, const Index rows, const float* __restrict__ x, float* __restrict__ y) {
+extern "C" __global__ void __launch_bounds__(128)
+    multiply_blockwise(const Blockwise m, const Index rows, const float* __restrict__ x, float* __restrict__ y) {
     __shared__ CodeBooks books;
     load_books(m, books);
     multiply_rows(BlockwiseProducts{m, books}, rows, x, y);

@@ -1,5 +1,5 @@
-// RMSNorm and LayerNorm of rows (kernels/norm.h), a block of threads a row. What the second and third loops read again lies
-// in the caches.
+// RMSNorm and LayerNorm of rows (kernels/norm.h), a block of threads a row. What the second and third loops read again
+// lies in the caches.
 #include "kernels/cuda/sources/common.cuh"
 
 namespace qlora::kernels::cuda {
@@ -50,8 +50,8 @@ __device__ inline void forward(const Norm& rule, const float* x, Index rows, Ind
     }
 }
 
-// With n = (x - mean) * inverse and g = dy * weight: dx = inverse * (g - mean(g) - n mean(g n)), mean(g) with centring only.
-// dx may be dy: a thread reads what it writes, and no other's.
+// With n = (x - mean) * inverse and g = dy * weight: dx = inverse * (g - mean(g) - n mean(g n)), mean(g) with centring
+// only. dx may be dy: a thread reads what it writes, and no other's.
 template <int kWidth>
 __device__ inline void backward(const Norm& rule, const float* x, const float* dy, Index rows, Index width, float* dx) {
     for (Index r = blockIdx.x; r < rows; r += gridDim.x) {
@@ -72,9 +72,11 @@ __device__ inline void backward(const Norm& rule, const float* x, const float* d
                 products = fmaf(g[k] * weight[k], (v[k] - m.mean) * m.inverse, products);
             }
         });
-        const float shift = rule.centred ? block_sum(sum) / static_cast<float>(width) : 0, along = block_sum(products) / static_cast<float>(width);
+        const float shift = rule.centred ? block_sum(sum) / static_cast<float>(width) : 0,
+                    along = block_sum(products) / static_cast<float>(width);
         each([&](Index c, float(&g)[kWidth], const float(&weight)[kWidth], const float(&v)[kWidth]) {
-            for (int k = 0; k < kWidth; ++k) g[k] = m.inverse * (g[k] * weight[k] - shift - (v[k] - m.mean) * m.inverse * along);
+            for (int k = 0; k < kWidth; ++k)
+                g[k] = m.inverse * (g[k] * weight[k] - shift - (v[k] - m.mean) * m.inverse * along);
             store_some(dx + r * width + c, g);
         });
     }
@@ -85,17 +87,19 @@ __device__ inline void backward(const Norm& rule, const float* x, const float* d
 using namespace qlora::kernels::cuda;
 
 // By fours where rows begin at multiples of 16 bytes.
-extern "C" __global__ void __launch_bounds__(256) norm_by_4(const Norm rule, const float* x, const Index rows, const Index width, float* y) {
+extern "C" __global__ void __launch_bounds__(256)
+    norm_by_4(const Norm rule, const float* x, const Index rows, const Index width, float* y) {
     forward<4>(rule, x, rows, width, y);
 }
-extern "C" __global__ void __launch_bounds__(256) norm_by_1(const Norm rule, const float* x, const Index rows, const Index width, float* y) {
+extern "C" __global__ void __launch_bounds__(256)
+    norm_by_1(const Norm rule, const float* x, const Index rows, const Index width, float* y) {
     forward<1>(rule, x, rows, width, y);
 }
-extern "C" __global__ void __launch_bounds__(256)
-    norm_backward_by_4(const Norm rule, const float* x, const float* dy, const Index rows, const Index width, float* dx) {
+extern "C" __global__ void __launch_bounds__(256) norm_backward_by_4(const Norm rule, const float* x, const float* dy,
+                                                                     const Index rows, const Index width, float* dx) {
     backward<4>(rule, x, dy, rows, width, dx);
 }
-extern "C" __global__ void __launch_bounds__(256)
-    norm_backward_by_1(const Norm rule, const float* x, const float* dy, const Index rows, const Index width, float* dx) {
+extern "C" __global__ void __launch_bounds__(256) norm_backward_by_1(const Norm rule, const float* x, const float* dy,
+                                                                     const Index rows, const Index width, float* dx) {
     backward<1>(rule, x, dy, rows, width, dx);
 }

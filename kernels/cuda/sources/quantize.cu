@@ -4,7 +4,9 @@
 namespace qlora::kernels::cuda {
 
 // Magnitudes compare like their bits as whole numbers, and a NaN's are the largest.
-__device__ inline unsigned magnitude(float x) { return __float_as_uint(x) & 0x7FFFFFFFu; }
+__device__ inline unsigned magnitude(float x) {
+    return __float_as_uint(x) & 0x7FFFFFFFu;
+}
 
 // No block is divided by less.
 constexpr float smallest_divisor = 1e-38f;
@@ -22,9 +24,10 @@ using namespace qlora::kernels::cuda;
 
 // A warp takes a block of codes, a lane two elements, which share a byte, at a time.
 extern "C" __global__ void __launch_bounds__(256)
-    quantize_four_bit(const FourBitRule rule, const float* __restrict__ x, const Index n, const Index block, unsigned char* __restrict__ packed,
-                      float* __restrict__ absmax) {
-    const Index which = static_cast<Index>(blockIdx.x) * (blockDim.x / warp_lanes) + threadIdx.x / warp_lanes, begin = which * block;
+    quantize_four_bit(const FourBitRule rule, const float* __restrict__ x, const Index n, const Index block,
+                      unsigned char* __restrict__ packed, float* __restrict__ absmax) {
+    const Index which = static_cast<Index>(blockIdx.x) * (blockDim.x / warp_lanes) + threadIdx.x / warp_lanes,
+                begin = which * block;
     if (begin >= n) return;
     const Index count = n - begin < block ? n - begin : block;
     const int lane = threadIdx.x % warp_lanes;
@@ -53,7 +56,8 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // A block of threads takes a block of codes, which is a row of a matrix.
 extern "C" __global__ void __launch_bounds__(256)
-    quantize_int8(const float* __restrict__ x, const Index n, const Index block, signed char* __restrict__ packed, float* __restrict__ absmax) {
+    quantize_int8(const float* __restrict__ x, const Index n, const Index block, signed char* __restrict__ packed,
+                  float* __restrict__ absmax) {
     for (Index which = blockIdx.x; which * block < n; which += gridDim.x) {
         const Index begin = which * block, end = n - begin < block ? n : begin + block;
         unsigned most = 0;
@@ -63,7 +67,8 @@ extern "C" __global__ void __launch_bounds__(256)
         for (Index i = begin + threadIdx.x; i < end; i += blockDim.x) {
             const float scaled = x[i] * factor;
             // A NaN (a block of zeros) becomes 0.
-            packed[i] = static_cast<signed char>(scaled != scaled ? 0.0f : rintf(fminf(fmaxf(scaled, -127.0f), 127.0f)));
+            packed[i] =
+                static_cast<signed char>(scaled != scaled ? 0.0f : rintf(fminf(fmaxf(scaled, -127.0f), 127.0f)));
         }
         if (threadIdx.x == 0) absmax[which] = largest;
     }

@@ -6,7 +6,8 @@ namespace qlora::kernels::cuda {
 // A thread turns kWidth pairs, or copies one of the features behind them. y may be x where x has no gaps.
 template <int kWidth>
 __device__ inline void rotate(const Rotary& rule, const float* x, unsigned rows, float* y) {
-    const unsigned parts = rule.half / kWidth, slots = parts + rule.dim - 2 * rule.half, all = rows * rule.heads * slots;
+    const unsigned parts = rule.half / kWidth, slots = parts + rule.dim - 2 * rule.half,
+                   all = rows * rule.heads * slots;
     for (unsigned i = grid_thread(); i < all; i += grid_threads()) {
         const unsigned slot = i % slots, which = i / slots, head = which % rule.heads, row = which / rule.heads;
         const float* from = x + row * rule.stride + static_cast<Index>(head) * rule.dim;
@@ -38,9 +39,11 @@ __device__ inline void rotate(const Rotary& rule, const float* x, unsigned rows,
 
 using namespace qlora::kernels::cuda;
 
-extern "C" __global__ void __launch_bounds__(256) rotate_by_4(const Rotary rule, const float* x, const unsigned rows, float* y) {
+extern "C" __global__ void __launch_bounds__(256)
+    rotate_by_4(const Rotary rule, const float* x, const unsigned rows, float* y) {
     rotate<4>(rule, x, rows, y);
 }
-extern "C" __global__ void __launch_bounds__(256) rotate_by_1(const Rotary rule, const float* x, const unsigned rows, float* y) {
+extern "C" __global__ void __launch_bounds__(256)
+    rotate_by_1(const Rotary rule, const float* x, const unsigned rows, float* y) {
     rotate<1>(rule, x, rows, y);
 }
