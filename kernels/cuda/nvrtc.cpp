@@ -19,6 +19,7 @@ using Program = struct Opaque*;
 // The part of NVRTC's ABI that is used here (nvrtc.h of CUDA 12 and 13). 0 is success.
 struct Nvrtc::Functions {
     Library library;
+    std::unique_ptr<Library> builtins;
     int (*version)(int*, int*);
     int (*count)(int*);
     int (*architectures)(int*);
@@ -49,6 +50,13 @@ struct Nvrtc::Functions {
         library.bind(ptx_size, "nvrtcGetPTXSize");
         library.bind(ptx, "nvrtcGetPTX");
     }
+    // NVRTC asks the loader for a second library by its bare name, which only some builds find beside themselves.
+    void load_builtins(const std::string& version) {
+        Dl_info here{};
+        if (::dladdr(reinterpret_cast<const void*>(create), &here) == 0 || here.dli_fname == nullptr) return;
+        const auto path = std::filesystem::path(here.dli_fname).parent_path() / ("libnvrtc-builtins.so." + version);
+        if (std::filesystem::exists(path)) builtins = std::make_unique<Library>(std::initializer_list{path.string()});
+    }
     void check(int result, const std::string& what) const {
         if (result != 0) throw std::runtime_error(what + ": " + error(result));
     }
@@ -74,6 +82,7 @@ Nvrtc::Nvrtc(const std::string& library) {
     int major = 0, minor = 0, count = 0;
     functions_->check(functions_->version(&major, &minor), "NVRTC's version");
     version_ = std::to_string(major) + "." + std::to_string(minor);
+    functions_->load_builtins(version_);
     functions_->check(functions_->count(&count), "NVRTC's architectures");
     architectures_.resize(static_cast<std::size_t>(count));
     functions_->check(functions_->architectures(architectures_.data()), "NVRTC's architectures");

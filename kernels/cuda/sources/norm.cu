@@ -50,6 +50,17 @@ __device__ inline void forward(const Norm& rule, const float* x, Index rows, Ind
     }
 }
 
+// The same with the gradients of what becomes of the parts: f(column, gradients, weights, values).
+template <int kWidth, class F>
+__device__ inline void for_slopes(const Norm& rule, const float* row, const float* slopes, Index width, F f) {
+    for_parts<kWidth>(row, width, [&](Index c, const float(&x)[kWidth]) {
+        float weight[kWidth], g[kWidth];
+        load_some(rule.weight + c, weight);
+        load_some(slopes + c, g);
+        f(c, g, weight, x);
+    });
+}
+
 // With n = (x - mean) * inverse and g = dy * weight: dx = inverse * (g - mean(g) - n mean(g n)), mean(g) with centring
 // only. dx may be dy: a thread reads what it writes, and no other's.
 template <int kWidth>
@@ -57,28 +68,22 @@ __device__ inline void backward(const Norm& rule, const float* x, const float* d
     for (Index r = blockIdx.x; r < rows; r += gridDim.x) {
         const float *row = x + r * width, *slopes = dy + r * width;
         const Moments m = moments<kWidth>(rule, row, width);
-        const auto each = [&](auto f) {
-            for_parts<kWidth>(row, width, [&](Index c, const float(&v)[kWidth]) {
-                float weight[kWidth], g[kWidth];
-                load_some(rule.weight + c, weight);
-                load_some(slopes + c, g);
-                f(c, g, weight, v);
-            });
-        };
         float sum = 0, products = 0;
-        each([&](Index, const float(&g)[kWidth], const float(&weight)[kWidth], const float(&v)[kWidth]) {
-            for (int k = 0; k < kWidth; ++k) {
-                sum += g[k] * weight[k];
-                products = fmaf(g[k] * weight[k], (v[k] - m.mean) * m.inverse, products);
-            }
-        });
+        for_slopes<kWidth>(rule, row, slopes, width,
+                           [&](Index, const float(&g)[kWidth], const float(&weight)[kWidth], const float(&v)[kWidth]) {
+                               for (int k = 0; k < kWidth; ++k) {
+                                   sum += g[k] * weight[k];
+                                   products = fmaf(g[k] * weight[k], (v[k] - m.mean) * m.inverse, products);
+                               }
+                           });
         const float shift = rule.centred ? block_sum(sum) / static_cast<float>(width) : 0,
                     along = block_sum(products) / static_cast<float>(width);
-        each([&](Index c, float(&g)[kWidth], const float(&weight)[kWidth], const float(&v)[kWidth]) {
-            for (int k = 0; k < kWidth; ++k)
-                g[k] = m.inverse * (g[k] * weight[k] - shift - (v[k] - m.mean) * m.inverse * along);
-            store_some(dx + r * width + c, g);
-        });
+        for_slopes<kWidth>(rule, row, slopes, width,
+                           [&](Index c, float(&g)[kWidth], const float(&weight)[kWidth], const float(&v)[kWidth]) {
+                               for (int k = 0; k < kWidth; ++k)
+                                   g[k] = m.inverse * (g[k] * weight[k] - shift - (v[k] - m.mean) * m.inverse * along);
+                               store_some(dx + r * width + c, g);
+                           });
     }
 }
 
