@@ -226,9 +226,11 @@ void cross_entropy(Runner& runner, float* logits, std::int64_t rows, std::int64_
 
 void adamw(Runner& runner, const AdamWRule& rule, const float* gradients, std::int64_t n, float* values, float* first,
            float* second) {
-    expect_aligned({gradients, values, first, second});
-    run(runner, {"adamw", "adamw", blocks_for((n + 3) / 4, usual_threads), usual_threads}, device_rule(rule), gradients,
-        Index{n}, values, first, second);
+    const bool fours = aligned({gradients, values, first, second});
+    run(runner,
+        {"adamw", by(fours, "adamw_by_4", "adamw_by_1"), blocks_for(fours ? (n + 3) / 4 : n, usual_threads),
+         usual_threads},
+        device_rule(rule), gradients, Index{n}, values, first, second);
 }
 void adamw_8bit(Runner& runner, const AdamWRule& rule, const float* gradients, std::int64_t n, float* values,
                 EightBit first, EightBit second) {

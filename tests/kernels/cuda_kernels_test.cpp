@@ -141,9 +141,10 @@ class CudaKernelsTest : public QObject {
             const Floats gradients = normal(4, n);
             for (float& v : second) v *= v;
             const OnDevice<float> g(device, gradients), x(device, values), m(device, first), v(device, second);
-            for (int step = 0; step < 3; ++step) {
-                kernels::adamw(rule, gradients.data(), n, values.data(), first.data(), second.data());
-                cuda::adamw(device.runner(), rule, g, n, x, m, v);
+            for (const std::int64_t from : {0, 0, 1}) {  // a part may begin anywhere
+                kernels::adamw(rule, gradients.data() + from, n - from, values.data() + from, first.data() + from,
+                               second.data() + from);
+                cuda::adamw(device.runner(), rule, g + from, n - from, x + from, m + from, v + from);
             }
             QVERIFY(furthest(x.get(), values) < 1e-6);
             QVERIFY(furthest(m.get(), first) < 1e-7);

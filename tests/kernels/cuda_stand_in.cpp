@@ -21,7 +21,8 @@ const std::map<std::string, cuda_emulator::Kernel>& known() {
 #define FORMAT(name)                                                                                    \
     KERNEL(dequantize_##name##_f32), KERNEL(dequantize_##name##_f16), KERNEL(dequantize_##name##_bf16), \
         KERNEL(multiply_##name)
-    static const std::map<std::string, cuda_emulator::Kernel> kernels = {KERNEL(adamw),
+    static const std::map<std::string, cuda_emulator::Kernel> kernels = {KERNEL(adamw_by_1),
+                                                                         KERNEL(adamw_by_4),
                                                                          KERNEL(adamw_8bit),
                                                                          KERNEL(sum_of_squares),
                                                                          KERNEL(cross_entropy),

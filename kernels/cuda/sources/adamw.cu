@@ -11,6 +11,28 @@ __device__ inline void update(const AdamW& rule, float gradient, float& value, f
     value = value * rule.keep - rule.rate * first / (sqrtf(second) / rule.root + rule.epsilon);
 }
 
+template <int kWidth>
+__device__ inline void update_all(const AdamW& rule, const float* __restrict__ gradients, Index n,
+                                  float* __restrict__ values, float* __restrict__ first, float* __restrict__ second) {
+    const Index step = kWidth * static_cast<Index>(grid_threads());
+    for (Index i = kWidth * static_cast<Index>(grid_thread()); i < n; i += step) {
+        if (i + kWidth <= n) {
+            float g[kWidth], x[kWidth], m[kWidth], v[kWidth];
+            load_some(gradients + i, g);
+            load_some(values + i, x);
+            load_some(first + i, m);
+            load_some(second + i, v);
+#pragma unroll
+            for (int k = 0; k < kWidth; ++k) update(rule, g[k], x[k], m[k], v[k]);
+            store_some(values + i, x);
+            store_some(first + i, m);
+            store_some(second + i, v);
+        } else {
+            for (Index k = i; k < n; ++k) update(rule, gradients[k], values[k], first[k], second[k]);
+        }
+    }
+}
+
 // The code of the nearest level, ties to the lower one: how many midpoints of neighbours lie below.
 __device__ inline unsigned char nearest(const float* levels, float scaled) {
     int below = 0;
@@ -31,26 +53,16 @@ __device__ inline unsigned char coded(const float* levels, float x, float* absma
 
 using namespace qlora::kernels::cuda;
 
+// By fours where all begin at multiples of 16 bytes, which a part of a flat buffer need not.
 extern "C" __global__ void __launch_bounds__(256)
-    adamw(const AdamW rule, const float* __restrict__ gradients, const Index n, float* __restrict__ values,
-          float* __restrict__ first, float* __restrict__ second) {
-    const Index step = 4 * static_cast<Index>(grid_threads());
-    for (Index i = 4 * static_cast<Index>(grid_thread()); i < n; i += step) {
-        if (i + 4 <= n) {
-            float g[4], x[4], m[4], v[4];
-            load_some(gradients + i, g);
-            load_some(values + i, x);
-            load_some(first + i, m);
-            load_some(second + i, v);
-#pragma unroll
-            for (int k = 0; k < 4; ++k) update(rule, g[k], x[k], m[k], v[k]);
-            store_some(values + i, x);
-            store_some(first + i, m);
-            store_some(second + i, v);
-        } else {
-            for (Index k = i; k < n; ++k) update(rule, gradients[k], values[k], first[k], second[k]);
-        }
-    }
+    adamw_by_4(const AdamW rule, const float* __restrict__ gradients, const Index n, float* __restrict__ values,
+               float* __restrict__ first, float* __restrict__ second) {
+    update_all<4>(rule, gradients, n, values, first, second);
+}
+extern "C" __global__ void __launch_bounds__(256)
+    adamw_by_1(const AdamW rule, const float* __restrict__ gradients, const Index n, float* __restrict__ values,
+               float* __restrict__ first, float* __restrict__ second) {
+    update_all<1>(rule, gradients, n, values, first, second);
 }
 
 // A block of 256 threads takes a block of moments, a thread one of them. `tables`: arguments.h.
