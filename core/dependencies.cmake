@@ -37,14 +37,19 @@ set_target_properties(parquet PROPERTIES IMPORTED_LOCATION ${PARQUET_LIB} INTERF
 
 # LibTorch from the torch wheel: CPU or CUDA build, no CUDA toolkit needed. The libraries are linked by
 # path with --no-as-needed because back ends register themselves from static initialisers.
-set(TORCH_ROOT ${QLORA_SITE}/torch)
+set(QLORA_TORCH_SITE "" CACHE PATH "The site-packages folder with another torch wheel, such as a CUDA build; empty: the one in .deps")
+set(TORCH_SITE ${QLORA_TORCH_SITE})
+if(NOT TORCH_SITE)
+    set(TORCH_SITE ${QLORA_SITE})
+endif()
+set(TORCH_ROOT ${TORCH_SITE}/torch)
 add_library(torch INTERFACE)
 target_include_directories(torch SYSTEM INTERFACE ${TORCH_ROOT}/include ${TORCH_ROOT}/include/torch/csrc/api/include)
 set(TORCH_LIBRARIES ${TORCH_ROOT}/lib/libtorch.so ${TORCH_ROOT}/lib/libtorch_cpu.so ${TORCH_ROOT}/lib/libc10.so)
 if(EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so)
     list(APPEND TORCH_LIBRARIES ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so)
-    # c10/cuda/*.h want the CUDA runtime's headers, which the nvidia wheels carry.
-    target_include_directories(torch SYSTEM INTERFACE ${QLORA_SITE}/nvidia/cu13/include ${QLORA_SITE}/triton/backends/nvidia/include)
+    # c10/cuda/*.h want the CUDA runtime's headers, which the nvidia wheels carry; crt/ lies with triton.
+    target_include_directories(torch SYSTEM INTERFACE ${TORCH_SITE}/nvidia/cu13/include ${TORCH_SITE}/triton/backends/nvidia/include)
     target_compile_definitions(torch INTERFACE QLORA_CUDA=1)
 endif()
 # at::parallel_for is a template of the headers: without OpenMP it runs on one thread. At run time there is one libgomp, the
@@ -53,3 +58,6 @@ target_compile_options(torch INTERFACE -fopenmp)
 target_link_options(torch INTERFACE -Wl,--no-as-needed -fopenmp)
 target_link_libraries(torch INTERFACE ${TORCH_LIBRARIES} Threads::Threads)
 set(CMAKE_BUILD_RPATH ${TORCH_ROOT}/lib ${ARROW_ROOT})
+if(EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so)
+    list(APPEND CMAKE_BUILD_RPATH ${TORCH_SITE}/nvidia/cu13/lib)  # NVRTC, which is loaded when first wanted
+endif()

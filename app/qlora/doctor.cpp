@@ -10,6 +10,7 @@
 #include "app/qlora/format.h"
 #include "app/qlora/machine.h"
 #include "core/base/home.h"
+#include "core/evaluate/device.h"
 #include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
 #include "core/parallel/environment.h"
@@ -67,6 +68,7 @@ Run define_doctor(CLI::App&) {
         memory::Reading memory = memory::read();
         const auto [flops, bf16_flops] = plan::measured_gemm_rates();
         std::filesystem::path home = data_home();
+        const std::string gpus_text = evaluate::gpus_text();
 
         OrderedJson devices =
             OrderedJson::array({{{"name", "cpu"}, {"flops", flops}, {"bf16_flops", bf16_flops}, {"memory_bytes", machine.memory_bytes}}});
@@ -83,9 +85,9 @@ Run define_doctor(CLI::App&) {
              bytes_text(machine.memory_bytes) + ", " + bytes_text(machine.available_bytes) + " available"},
             {"arithmetic", fixed(flops / 1e9, 0) + " GFLOP/s in fp32, " +
                                (bf16_flops > 0 ? fixed(bf16_flops / 1e9, 0) + " in bf16" : "no bf16 instructions")},
-            {"CUDA device", memory.device ? bytes_text(memory.device->total) + ", " +
-                                                bytes_text(memory.device->used) + " used"
-                                          : "none"},
+            {"CUDA device", gpus_text + (memory.device ? "; of " + bytes_text(memory.device->total) + " " +
+                                                             bytes_text(memory.device->used) + " used"
+                                                       : "")},
             {"processes", "train --processes N, over " + carried},
             {"home", home.string() + ", " + bytes_text(free_bytes(home)) + " free"}};
         std::string features;
@@ -114,6 +116,7 @@ Run define_doctor(CLI::App&) {
                                {"memory_bytes", machine.memory_bytes},
                                {"available_bytes", machine.available_bytes},
                                {"devices", devices},
+                               {"gpus", gpus_text},
                                {"libraries", versions},
                                {"carriers", parallel::carriers()},
                                {"home", home.string()},

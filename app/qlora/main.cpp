@@ -7,6 +7,7 @@
 #include "app/qlora/command.h"
 #include "app/qlora/options.h"
 #include "app/qlora/signals.h"
+#include "core/base/out_of_memory.h"
 
 namespace qlora::cli {
 
@@ -80,6 +81,7 @@ int guarded(int count, char** arguments) {
         return output.error(failure("memory", "qlora", "there is not enough memory",
                                     "Close other programs, or choose a smaller model, batch or precision."));
     } catch (const std::exception& error) {
+        if (const auto memory = out_of_device_memory(error)) return output.error(*memory);
         return output.error(
             failure("internal", "qlora", first_line(error.what()),
                     "This is a fault of the program: please report it with the command you gave."));

@@ -5,6 +5,7 @@
 #include "app/qlora/command.h"
 #include "app/qlora/format.h"
 #include "app/qlora/options.h"
+#include "core/evaluate/device.h"
 #include "core/memory/meters.h"
 
 namespace qlora::cli {
@@ -14,7 +15,7 @@ namespace {
 // What the chosen device has free.
 std::int64_t budget(const std::string& device) {
     memory::Reading reading = memory::read();
-    if (device != "cpu" && reading.device)
+    if (evaluate::gpu_index(device) >= 0 && reading.device)
         return std::max<std::int64_t>(0, reading.device->total - reading.device->used);
     return reading.machine_available_bytes;
 }

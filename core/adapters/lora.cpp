@@ -111,11 +111,11 @@ void Lora::build(nn::Model& model) {
     if (embedding) total += model.embedding.rows() * model.embedding.cols();
     {
         memory::TagScope scope(MemoryTag::adapters);
-        values_ = torch::zeros({total}, torch::kFloat32);
+        values_ = torch::zeros({total}, torch::TensorOptions(model.device()).dtype(torch::kFloat32));
     }
     {
         memory::TagScope scope(MemoryTag::gradients);
-        gradients_ = torch::zeros({total}, torch::kFloat32);
+        gradients_ = torch::zeros_like(values_);
     }
     torch::NoGradGuard no_grad;
     Views views(values_, gradients_);
@@ -170,10 +170,11 @@ std::unique_ptr<Lora> Lora::attach(nn::Model& model, const LoraConfig& config, s
     for (const Layer& layer : lora->layers_) {
         // kaiming_uniform_(a = sqrt(5)) is U(-1/sqrt(in), 1/sqrt(in)).
         RandomStream random(seed, "lora/" + layer.module);
-        Tensor a = layer.branch->a;
+        Tensor a = layer.branch->a, drawn = torch::empty(a.sizes(), torch::kFloat32);
         const double bound = 1 / std::sqrt(static_cast<double>(a.size(1)));
-        float* values = a.data_ptr<float>();
+        float* values = drawn.data_ptr<float>();
         for (std::int64_t i = 0; i < a.numel(); ++i) values[i] = static_cast<float>((2 * random.uniform() - 1) * bound);
+        a.copy_(drawn);
     }
     return lora;
 }

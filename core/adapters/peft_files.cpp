@@ -224,7 +224,7 @@ void Lora::save(const fs::path& folder) const {
     std::vector<formats::TensorView> tensors;
     std::vector<Tensor> turned;  // alive until they are written
     for (const auto& [name, tensor, transposed] : tensors_) {
-        turned.push_back(transposed ? tensor.detach().t().contiguous() : tensor);
+        turned.push_back((transposed ? tensor.detach().t().contiguous() : tensor).cpu());
         const Tensor& stored = turned.back();
         tensors.push_back({name, formats::DType::f32, stored.sizes().vec(),
                            {static_cast<const std::byte*>(stored.const_data_ptr()), stored.nbytes()}});

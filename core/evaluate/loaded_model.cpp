@@ -38,20 +38,22 @@ std::vector<std::int32_t> find_stop_ids(const nn::ModelFiles& files, const token
 std::unique_ptr<LoadedModel> open_model(const LoadOptions& options) {
     auto model = std::make_unique<LoadedModel>();
     model->device = use_device(options.device, options.threads);
+    model->gpu = gpu_index(options.device);
     model->files = std::make_unique<const nn::ModelFiles>(nn::ModelFiles::open(hub::resolve_model(options.model)));
     model->tokenizer = nn::load_tokenizer(*model->files);
     model->stop_ids = find_stop_ids(*model->files, *model->tokenizer);
     model->notices = model->files->notices();
     const auto lost = nn::requantization_notice(nn::bitsandbytes_form(*model->files), options.precision);
     if (!lost.empty()) model->notices.push_back(lost);
-    compute_type(options.compute, &model->notices);
+    compute_type(options.compute, &model->notices, model->gpu);
     return model;
 }
 
 void load_weights(LoadedModel& model, const LoadOptions& options, const nn::HeadWish& head, Control& control, const Progress& progress) {
     const quant::BlockOptions blocks{options.quantization_block, options.double_quantization};
-    model.network = nn::load(*model.files, {options.precision, blocks}, control, progress, head);
-    model.network.arithmetic = compute_type(options.compute) == "bf16" ? nn::Arithmetic::bf16 : nn::Arithmetic::fp32;
+    const torch::Device device = model.gpu < 0 ? torch::Device(torch::kCPU) : torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(model.gpu));
+    model.network = nn::load(*model.files, {options.precision, blocks, device}, control, progress, head);
+    model.network.arithmetic = compute_type(options.compute, nullptr, model.gpu) == "bf16" ? nn::Arithmetic::bf16 : nn::Arithmetic::fp32;
     if (options.activations != "auto") model.network.arithmetic.keeps_bf16 = options.activations == "bf16";
     model.files.reset();
     memory::give_back();

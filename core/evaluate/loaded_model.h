@@ -21,6 +21,7 @@ struct LoadedModel {
     std::unique_ptr<adapters::Lora> adapter;  // null without one
     std::vector<std::int32_t> stop_ids;
     std::string device;
+    int gpu = -1;  // device.h
     std::vector<std::string> notices;  // what was ignored, or is worth knowing
 };
 

@@ -34,7 +34,7 @@ std::string write_logits(const LoadOptions& options, const LogitsInput& given, c
     const nn::Input input = input_of(*model, given);
     const bool bare = model->network.config.head.kind == nn::HeadConfig::Kind::none;
     const std::string name = bare ? "last_hidden_state" : "logits";
-    const torch::Tensor values = (bare ? model->network.hidden_states(input).stack.back().to(torch::kFloat32) : model->network.logits(input)).contiguous();
+    const torch::Tensor values = (bare ? model->network.hidden_states(input).stack.back().to(torch::kFloat32) : model->network.logits(input)).cpu().contiguous();
     const std::vector<std::int64_t> ids(input.ids.begin(), input.ids.end()), decoder_ids(input.decoder_ids.begin(), input.decoder_ids.end());
     std::vector<formats::TensorView> tensors = {
         {name, formats::DType::f32, values.sizes().vec(), {static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()}},

@@ -33,7 +33,7 @@ class ClassifierFigures {
     explicit ClassifierFigures(const nn::HeadConfig& head) : head_(head) {}
 
     void add(const Tensor& logits, const std::vector<float>& labels) {
-        const Tensor flat = logits.contiguous();
+        const Tensor flat = logits.cpu().contiguous();
         logits_.insert(logits_.end(), flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel());
         labels_.insert(labels_.end(), labels.begin(), labels.end());
     }

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "core/memory/block_pool.h"
+#include "core/memory/cuda_memory.h"
 #include "core/memory/meters.h"
 
 namespace qlora::memory {
@@ -102,6 +103,7 @@ void install_counting_allocator() {
 void give_back() {
     pool().trim();
     ::malloc_trim(0);
+    give_back_cuda_memory();
 }
 
 Counts counts() {
@@ -114,6 +116,8 @@ void reset_counted_peak() {
     at_peak = snapshot();
     peak.store(at_peak.total(), std::memory_order_relaxed);
 }
+
+void count_bytes(MemoryTag tag, std::int64_t bytes) { count(tag, bytes); }
 
 MemoryTag current_tag() { return tag_of_thread; }
 void set_current_tag(MemoryTag tag) { tag_of_thread = tag; }

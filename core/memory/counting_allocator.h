@@ -14,6 +14,8 @@ struct Counts {
 void install_counting_allocator();  // once; later calls do nothing
 Counts counts();
 void reset_counted_peak();
+// Adds to what is counted: of blocks of other allocators; less than 0 when they come back.
+void count_bytes(MemoryTag tag, std::int64_t bytes);
 MemoryTag current_tag();
 void set_current_tag(MemoryTag tag);
 

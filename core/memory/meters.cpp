@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/memory/counting_allocator.h"
+#include "core/memory/cuda_memory.h"
 #include "core/memory/nvml.h"
 
 namespace qlora::memory {
@@ -43,7 +44,8 @@ Reading read() {
     reading.at_peak = counted.at_peak;
     reading.process_bytes = resident_bytes();
     read_machine(reading);
-    reading.device = nvml_memory(0);
+    reading.device = cuda_memory();
+    if (!reading.device) reading.device = nvml_memory(0);
     return reading;
 }
 

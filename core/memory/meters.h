@@ -9,7 +9,7 @@
 namespace qlora::memory {
 
 struct Reading {
-    MemoryBytes live;                // tensor bytes now, by tag
+    MemoryBytes live;                // tensor bytes now, by tag; those on a CUDA device in use too
     std::int64_t peak_bytes = 0;     // highest live total since reset_peak()
     MemoryBytes at_peak;             // live bytes by tag at that moment
     std::int64_t process_bytes = 0;  // resident set size
@@ -17,7 +17,7 @@ struct Reading {
     struct Device {
         std::int64_t total = 0, used = 0;  // the whole device, other processes included
     };
-    std::optional<Device> device;    // the CUDA device in use, through NVML; absent without one
+    std::optional<Device> device;    // the CUDA device in use, or, through NVML, the first one there; absent without one
 };
 
 // Any thread. The first call puts the counting allocator in place (so call it, or any core entry point, early).

@@ -11,8 +11,9 @@
 
 namespace qlora::nn {
 
-std::int32_t sample(const torch::Tensor& logits, const Sampling& sampling, double uniform) {
-    if (sampling.temperature <= 0) return static_cast<std::int32_t>(logits.argmax().item<std::int64_t>());
+std::int32_t sample(const torch::Tensor& given, const Sampling& sampling, double uniform) {
+    if (sampling.temperature <= 0) return static_cast<std::int32_t>(given.argmax().item<std::int64_t>());
+    const torch::Tensor logits = given.cpu();
     auto [sorted, index] = (logits / sampling.temperature).sort(0, true);
     torch::Tensor probability = sorted.softmax(0);
     const std::int64_t all = probability.numel();
@@ -57,7 +58,7 @@ Generation generate(const Model& model, const std::vector<std::int32_t>& prompt,
     RandomStream random(sampling.seed, "sample");
     PollScope poll([&] { control.check(); });
     KeyValueCache cache;
-    cache.reserve(model.config, std::min(model.config.token_limit(), static_cast<std::int64_t>(prompt.size()) + std::min<std::int64_t>(max_tokens, 256)));
+    cache.reserve(model.config, std::min(model.config.token_limit(), static_cast<std::int64_t>(prompt.size()) + std::min<std::int64_t>(max_tokens, 256)), model.device());
     auto start = Clock::now();
     if (reads) model.read_source(prompt, cache);
     torch::Tensor logits = model.next_logits(reads ? std::vector{model.config.decoder_start} : prompt, cache);

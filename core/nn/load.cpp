@@ -68,6 +68,7 @@ class Loader {
         if (c.encoder_decoder()) model.encoder = stack(family.encoder, c.encoder_layers, false);
         model.stack = stack(family.stack, c.layers, c.encoder_decoder());
         head(model, wish);
+        model.to(precision_.device);
         files_.check();
         return model;
     }
@@ -250,6 +251,7 @@ class Loader {
                 block.key_norm = norm(names.key_norm, c.head_dim, i);
             }
             for (const LinearPlan& plan : linears) block.*plan.layer = linear(plan, i);
+            block.to(precision_.device);
             stack.blocks.push_back(std::move(block));
         }
         return stack;

@@ -14,6 +14,7 @@ namespace qlora::nn {
 struct LoadPrecision {
     recipe::Precision precision = recipe::Precision::native;
     quant::BlockOptions blocks;
+    torch::Device device = torch::kCPU;  // where the model is put, block by block
 };
 
 // Which head the model is to have.

@@ -23,8 +23,8 @@ namespace {
 // The base's streams of dropout begin behind those of adapters.
 constexpr std::uint64_t base_streams = std::uint64_t{1} << 31;
 
-Tensor index_tensor(const std::vector<std::int32_t>& values) {
-    return torch::tensor(c10::ArrayRef<std::int32_t>(values), torch::kInt32).to(torch::kInt64);
+Tensor index_tensor(const std::vector<std::int32_t>& values, torch::Device device) {
+    return torch::tensor(c10::ArrayRef<std::int32_t>(values), torch::kInt32).to(torch::kInt64).to(device);
 }
 
 // What the decoder reads: each answer behind the start token, without its last.
@@ -116,7 +116,7 @@ Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std:
                                   std::to_string(config.vocabulary),
                               "The tokenizer does not belong to this model.");
     const bool trained = trained_embedding && trained_embedding->enabled;
-    const Tensor index = index_tensor(ids);
+    const Tensor index = index_tensor(ids, device());
     Tensor x = trained ? at::embedding(trained_embedding->weight, index) : embedding.gather(index);
     if (config.embedding_scale != 1) x = x * config.embedding_scale;
     if (config.positions > 0) {
@@ -125,21 +125,24 @@ Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std:
             throw input_error("model.context", "position " + std::to_string(last),
                               "expected at most " + std::to_string(room) + " tokens, the model's positions, got " + std::to_string(last + 1),
                               "Use shorter rows (data.max_length).");
-        x = x + positions.index_select(0, index_tensor(at) + config.position_offset);
+        x = x + positions.index_select(0, index_tensor(at, device()) + config.position_offset);
     }
     if (config.token_types > 0) {
         for (std::int32_t type : types)
             if (type < 0 || type >= config.token_types)
                 throw input_error("model.token_type", "token type " + std::to_string(type),
                                   "expected a token type below " + std::to_string(config.token_types) + ", got " + std::to_string(type));
-        x = x + (types.empty() ? token_types[0] : token_types.index_select(0, index_tensor(types)));
+        x = x + (types.empty() ? token_types[0] : token_types.index_select(0, index_tensor(types, device())));
     }
     return config.embedding_norm ? normed(x, embedding_norm) : x;
 }
 
 std::vector<RopeTables> Model::tables(const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts) const {
     std::vector<RopeTables> all;
-    for (const RopeConfig& rope : config.ropes) all.push_back(rope_tables(rope, rope_divisors, at, starts));
+    for (const RopeConfig& rope : config.ropes) {
+        const RopeTables made = rope_tables(rope, rope_divisors, at, starts);
+        all.push_back({made.cosine.to(device()), made.sine.to(device())});
+    }
     return all;
 }
 

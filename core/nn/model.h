@@ -39,6 +39,7 @@ struct Block {
     Linear gate, up, down;
 
     std::vector<Linear*> linears();  // those in use, in order
+    void to(torch::Device device);
 };
 
 struct Stack {
@@ -58,7 +59,7 @@ struct KeyValueCache {
     std::vector<torch::Tensor> keys, values;
     std::vector<torch::Tensor> cross_keys, cross_values;  // of what the encoder gave, [length, kv_heads, head_dim] a layer
     std::int64_t length = 0;
-    void reserve(const ModelConfig& config, std::int64_t capacity);
+    void reserve(const ModelConfig& config, std::int64_t capacity, torch::Device device = torch::kCPU);
 };
 
 // What goes into each block, and last what goes into the head; [T, hidden] each.
@@ -97,13 +98,14 @@ class Model {
     // Of a classifier, fp32 [S, labels]; and loss_sum's part behind them.
     torch::Tensor class_logits(const data::Batch& batch, const DropoutKey& key = {}) const;
     torch::Tensor class_loss_sum(const torch::Tensor& logits, const data::Batch& batch) const;
-    // For one row: fp32 [T, vocabulary], [U, vocabulary] of an encoder-decoder, [labels] of a classifier. No gradients.
+    // For one row: fp32 [T, vocabulary], [U, vocabulary] of an encoder-decoder, [labels] of a classifier, on the CPU. No
+    // gradients.
     torch::Tensor logits(const Input& input) const;
     torch::Tensor logits(const std::vector<std::int32_t>& ids) const { return logits(Input{ids}); }
 
     // Begins a sequence that answers `source` (encoder-decoders).
     void read_source(const std::vector<std::int32_t>& source, KeyValueCache& cache) const;
-    // Appends `ids` to the sequence in the cache; fp32 logits [vocabulary] after the last of them.
+    // Appends `ids` to the sequence in the cache; fp32 logits [vocabulary] after the last of them, on the model's device.
     torch::Tensor next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& cache) const;
 
     // All linear layers in order: the encoder's, the blocks', the head's.
@@ -111,6 +113,10 @@ class Model {
     void for_each_linear(const std::function<void(const Linear&)>& f) const;
     std::int64_t parameters() const;
     std::int64_t weight_bytes() const;
+
+    // Where the base lies and all is computed, and a move of all that is not there yet. Before an adapter is attached.
+    torch::Device device() const { return embedding.device(); }
+    void to(torch::Device device);
 
   private:
     // What was attended to, [T, heads, D], and perhaps what is kept of it.

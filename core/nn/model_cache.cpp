@@ -11,14 +11,14 @@ namespace qlora::nn {
 
 using torch::Tensor;
 
-void KeyValueCache::reserve(const ModelConfig& config, std::int64_t capacity) {
+void KeyValueCache::reserve(const ModelConfig& config, std::int64_t capacity, torch::Device device) {
     keys.resize(static_cast<std::size_t>(config.layers));
     values.resize(static_cast<std::size_t>(config.layers));
     for (auto* tensors : {&keys, &values})
         for (Tensor& tensor : *tensors) {
             const std::int64_t have = tensor.defined() ? tensor.size(0) : 0;
             if (have >= capacity) continue;
-            Tensor larger = torch::empty({std::max(capacity, 2 * have), config.kv_heads, config.head_dim}, torch::kFloat32);
+            Tensor larger = torch::empty({std::max(capacity, 2 * have), config.kv_heads, config.head_dim}, torch::TensorOptions(device).dtype(torch::kFloat32));
             if (length > 0) larger.narrow(0, 0, length).copy_(tensor.narrow(0, 0, length));
             tensor = larger;
         }
@@ -52,7 +52,7 @@ Tensor Model::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& c
     std::vector<std::int32_t> sequence = cache.ids;
     sequence.insert(sequence.end(), ids.begin(), ids.end());
     const std::int64_t past = anew ? 0 : cache.length, added = total - past;
-    cache.reserve(config, total);
+    cache.reserve(config, total, device());
     if (anew) {  // an interrupted call leaves an empty cache
         cache.length = 0;
         cache.ids.clear();

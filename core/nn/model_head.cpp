@@ -60,7 +60,7 @@ Tensor Model::class_logits(const data::Batch& batch, const DropoutKey& key) cons
     if (config.head.kind != Kind::classifier) no_head("classifier");
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
-    Tensor x = normed(states.index_select(0, pooled_rows(batch.starts, config.head.pooling)), stack.final_norm);
+    Tensor x = normed(states.index_select(0, pooled_rows(batch.starts, config.head.pooling).to(device())), stack.final_norm);
     if (config.head.dense) {
         x = base_dropped(x, config.dropout.classifier_dense, key, DropoutSite::classifier_dense);
         x = differentiable({.kind = Source::Kind::activation, .x = head_dense(x, key, arithmetic), .activation = config.head.activation});
@@ -75,7 +75,7 @@ Tensor Model::class_loss_sum(const Tensor& logits, const data::Batch& batch) con
     if (given != rows * (single ? 1 : logits.size(1)))
         throw failure("model.labels", "labels", "expected " + std::to_string(rows * (single ? 1 : logits.size(1))) + " labels for " +
                                                     std::to_string(rows) + " rows, got " + std::to_string(given));
-    const Tensor labels = torch::tensor(c10::ArrayRef<float>(batch.labels), torch::kFloat32).view({rows, -1});
+    const Tensor labels = torch::tensor(c10::ArrayRef<float>(batch.labels), torch::kFloat32).view({rows, -1}).to(logits.device());
     switch (config.head.problem) {
         case recipe::ProblemType::regression: return (logits - labels).square().mean(1).sum();
         case recipe::ProblemType::multi_label:
@@ -99,17 +99,18 @@ Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     }
     Tensor states = hidden(batch, key);
     memory::TagScope scope(MemoryTag::activations);
-    Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64)), key);
-    if (head.trained && head.trained->enabled) return trained_head_loss(asked, torch::tensor(targets, torch::kInt64), *head.trained, config.logit_softcap);
-    return head_loss(asked, head.weight, head.bias, torch::tensor(targets, torch::kInt64), head.branch.get(),
+    Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64).to(device())), key);
+    const Tensor wanted = torch::tensor(targets, torch::kInt64).to(device());
+    if (head.trained && head.trained->enabled) return trained_head_loss(asked, wanted, *head.trained, config.logit_softcap);
+    return head_loss(asked, head.weight, head.bias, wanted, head.branch.get(),
                      config.logit_softcap, arithmetic);
 }
 
 Tensor Model::logits(const Input& input) const {
     torch::NoGradGuard no_grad;
     if (config.head.kind == Kind::none) no_head("head that gives logits: it is an encoder alone");
-    if (config.head.kind == Kind::classifier) return class_logits(one_row(input)).squeeze(0);
-    return head_logits(hidden(one_row(input)));
+    if (config.head.kind == Kind::classifier) return class_logits(one_row(input)).squeeze(0).cpu();
+    return head_logits(hidden(one_row(input))).cpu();
 }
 
 States Model::hidden_states(const Input& input) const {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include "core/gpu/gpu.h"
 #include "core/memory/meters.h"
 #include "core/quant/scratch.h"
 
@@ -30,7 +31,7 @@ float* scratch_workspace(std::int64_t floats) {
     return buffer.data_ptr<float>();
 }
 
-bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu(); }
+bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu() && !gpu::takes(x); }
 
 namespace {
 
@@ -87,12 +88,55 @@ void multiply_dense(const Tensor& a, const Tensor& w, Side side, Tensor& c, bool
     multiply_all(left, kernels::any_matrix(right.const_data_ptr<float>(), right.size(0), right.size(1), right.stride(0)), side, c, add, arithmetic);
 }
 
+// What operands of a product on a GPU are in, and the product of two, summed in fp32 and given in it.
+torch::ScalarType operand_type(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? torch::kBFloat16 : torch::kFloat32; }
+Tensor gpu_product(const Tensor& a, const Tensor& b) {
+    if (a.scalar_type() == torch::kFloat32) return at::mm(a, b);
+    return a.is_cuda() ? at::mm(a, b, torch::kFloat32) : at::mm(a.to(torch::kFloat32), b.to(torch::kFloat32));
+}
+Tensor gpu_product(const Tensor& a, const Tensor& b, Arithmetic arithmetic) {
+    const auto type = operand_type(arithmetic);
+    return gpu_product(a.to(type), b.to(type));
+}
+
+// x W^T on a GPU. One row alone multiplies straight from the packed form.
+Tensor gpu_transposed(const Tensor& x, const Weight& weight, Arithmetic arithmetic) {
+    Tensor y;
+    if (x.size(0) == 1) {
+        y = torch::empty({1, weight.rows()}, x.options());
+        weight.multiply_on_gpu(x.contiguous(), y);
+        return y;
+    }
+    const Tensor rows = x.to(operand_type(arithmetic));
+    for_each_tile(weight, rows.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+        Tensor part = gpu_product(rows, tile.t());
+        if (tile.size(0) == weight.rows()) {
+            y = std::move(part);
+            return;
+        }
+        if (begin == 0) y = torch::empty({x.size(0), weight.rows()}, x.options());
+        y.narrow(1, begin, tile.size(0)).copy_(part);
+    });
+    return y;
+}
+
+// dx = dy W on a GPU, or, with `add`, dx + dy W.
+void gpu_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add, Arithmetic arithmetic) {
+    const Tensor rows = dy.to(operand_type(arithmetic));
+    for_each_tile(weight, rows.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+        const Tensor part = gpu_product(rows.narrow(1, begin, tile.size(0)), tile);
+        if (begin == 0 && !add) dx.copy_(part);
+        else dx.add_(part);
+    });
+}
+
 // dx = dy W, or, with `add`, dx + dy W.
 void multiply_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add, Arithmetic arithmetic) {
     if (ours(dy)) {
         weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, add, arithmetic); });
         return;
     }
+    if (gpu::takes(dy)) return gpu_plain(dy, weight, dx, add, arithmetic);
     for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
         const Tensor part = dy.narrow(1, begin, tile.size(0));
         if (begin == 0 && !add) at::mm_out(dx, part, tile);
@@ -100,10 +144,28 @@ void multiply_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add
     });
 }
 
+// On a GPU products want large tiles, and its allocator keeps their memory from one to the next.
+constexpr std::int64_t gpu_tile_elements = std::int64_t{1} << 25;
+void for_each_gpu_tile(const Weight& weight, torch::ScalarType dtype, const std::function<void(std::int64_t, const Tensor&)>& f) {
+    if (const Tensor& dense = weight.dense_values(); dense.defined() && dense.scalar_type() == dtype) return f(0, dense);
+    const std::int64_t tile_rows = std::min(weight.rows(), std::max<std::int64_t>(16, gpu_tile_elements / weight.cols()));
+    Tensor buffer;
+    {
+        memory::TagScope scope(MemoryTag::scratch);
+        buffer = torch::empty({tile_rows, weight.cols()}, torch::TensorOptions(weight.device()).dtype(dtype));
+    }
+    for (std::int64_t begin = 0; begin < weight.rows(); begin += tile_rows) {
+        Tensor tile = buffer.narrow(0, 0, std::min(tile_rows, weight.rows() - begin));
+        weight.expand_on_gpu(begin, begin + tile.size(0), tile);
+        f(begin, tile);
+    }
+}
+
 }  // namespace
 
 void for_each_tile(const Weight& weight, torch::ScalarType dtype,
                    const std::function<void(std::int64_t, const Tensor&)>& f) {
+    if (gpu::on(weight.device())) return for_each_gpu_tile(weight, dtype, f);
     if (const Tensor& dense = weight.dense_fp32(); dense.defined()) return f(0, dense.to(dtype));
     const std::int64_t tile_rows = std::min(weight.rows(), std::max<std::int64_t>(16, tile_elements / weight.cols()));
     for (std::int64_t begin = 0; begin < weight.rows(); begin += tile_rows) {
@@ -116,6 +178,7 @@ void for_each_tile(const Weight& weight, torch::ScalarType dtype,
 
 Tensor matmul_transposed(const Tensor& x, const Weight& weight, Arithmetic arithmetic) {
     torch::NoGradGuard no_grad;
+    if (gpu::takes(x)) return gpu_transposed(x, weight, arithmetic);
     Tensor y = torch::empty({x.size(0), weight.rows()}, x.options());
     if (!ours(x)) {
         for_each_tile(weight, x.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
@@ -143,6 +206,7 @@ void add_matmul(Tensor& dx, const Tensor& dy, const Weight& weight, Arithmetic a
 }
 
 Tensor matmul_transposed(const Tensor& x, const Tensor& weight, Arithmetic arithmetic) {
+    if (gpu::takes(x)) return gpu_product(x, weight.t(), arithmetic);
     if (!ours(x)) return at::mm(x, weight.t());
     Tensor y = torch::empty({x.size(0), weight.size(0)}, x.options());
     multiply_dense(x, weight, Side::transposed, y, false, arithmetic);
@@ -150,6 +214,7 @@ Tensor matmul_transposed(const Tensor& x, const Tensor& weight, Arithmetic arith
 }
 
 Tensor matmul(const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
+    if (gpu::takes(dy)) return gpu_product(dy, weight, arithmetic);
     if (!ours(dy)) return at::mm(dy, weight);
     Tensor dx = torch::empty({dy.size(0), weight.size(1)}, dy.options());
     multiply_dense(dy, weight, Side::plain, dx, false, arithmetic);
@@ -157,12 +222,14 @@ Tensor matmul(const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
 }
 
 void add_matmul_transposed(Tensor& y, const Tensor& x, const Tensor& weight, Arithmetic arithmetic) {
-    if (ours(x)) multiply_dense(x, weight, Side::transposed, y, true, arithmetic);
+    if (gpu::takes(x)) y.add_(gpu_product(x, weight.t(), arithmetic));
+    else if (ours(x)) multiply_dense(x, weight, Side::transposed, y, true, arithmetic);
     else y.addmm_(x, weight.t());
 }
 
 void add_matmul(Tensor& dx, const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
-    if (ours(dy)) multiply_dense(dy, weight, Side::plain, dx, true, arithmetic);
+    if (gpu::takes(dy)) dx.add_(gpu_product(dy, weight, arithmetic));
+    else if (ours(dy)) multiply_dense(dy, weight, Side::plain, dx, true, arithmetic);
     else dx.addmm_(dy, weight);
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 // Matrix products with a frozen weight, in whatever form it is kept, or with a plain matrix. In fp32 they are our own
 // (kernels/gemm.h): straight from the packed form, and the same to the bit for any number of threads; there `arithmetic` says
-// what operands are rounded to. Other dtypes, on whatever device, go through LibTorch, tile by tile. All use all threads; any
-// thread may call.
+// what operands are rounded to. On a GPU tiles are expanded by our own kernels in the operands' type and multiplied by
+// LibTorch's; there sums are fp32 as well. Other dtypes, on whatever device, go through LibTorch, tile by tile. All use all
+// threads; any thread may call.
 
 #include <torch/types.h>
 
@@ -16,7 +17,7 @@ namespace qlora::quant {
 
 using kernels::Arithmetic;
 
-// Whether numbers are for our own kernels: fp32 on the CPU.
+// Whether numbers are for our own kernels for CPUs: fp32, and there.
 bool ours(const torch::Tensor& x);
 
 // x[T, cols] W^T -> [T, rows], and dy[T, rows] W -> [T, cols], in x's dtype, which is W's where W is plain.

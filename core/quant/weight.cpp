@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/gpu/gpu.h"
 #include "core/quant/scratch.h"
 #include "kernels/half.h"
 
@@ -240,21 +241,29 @@ void Weight::expand(std::int64_t begin, std::int64_t end, float* out) const {
     });
 }
 
-const Tensor& Weight::dense_fp32() const {
+const Tensor& Weight::dense_values() const {
     static const Tensor none;
     auto* d = std::get_if<Dense>(&storage_);
-    return d != nullptr && d->values.scalar_type() == torch::kFloat32 ? d->values : none;
+    return d != nullptr ? d->values : none;
+}
+
+const Tensor& Weight::dense_fp32() const {
+    static const Tensor none;
+    const Tensor& values = dense_values();
+    return values.defined() && values.scalar_type() == torch::kFloat32 ? values : none;
 }
 
 Tensor Weight::dequantized() const {
     if (dense_fp32().defined()) return dense_fp32();
-    Tensor out = torch::empty({rows_, cols_}, torch::kFloat32);
-    expand(0, rows_, out.data_ptr<float>());
+    Tensor out = torch::empty({rows_, cols_}, torch::TensorOptions(device()).dtype(torch::kFloat32));
+    if (gpu::on(device())) expand_on_gpu(0, rows_, out);
+    else expand(0, rows_, out.data_ptr<float>());
     return out;
 }
 
 Tensor Weight::gather(const Tensor& ids) const {
     if (auto* d = std::get_if<Dense>(&storage_)) return d->values.index_select(0, ids).to(torch::kFloat32);
+    if (gpu::on(device())) return gather_on_gpu(ids);
     Tensor out = torch::empty({ids.numel(), cols_}, torch::kFloat32);
     const auto* index = ids.const_data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < ids.numel(); ++i) expand(index[i], index[i] + 1, out.data_ptr<float>() + i * cols_);

@@ -34,7 +34,8 @@ struct Prequantized {
 // Fills `out` with rows [begin, end) of a matrix in fp32, row-major. Multiplies no Weight: `out` is this thread's scratch.
 using RowReader = std::function<void(std::int64_t begin, std::int64_t end, float* out)>;
 
-// Immutable once made; any thread may read. Copies share the storage.
+// Immutable once made; any thread may read. Copies share the storage. What it is made of lies on one device: the CPU where it
+// is made, or where `to` puts it.
 class Weight {
   public:
     Weight() = default;
@@ -58,13 +59,19 @@ class Weight {
     std::int64_t bytes() const;                  // of storage, scales included
     const std::string& form() const { return form_; }  // "nf4", "Q4_1", "bf16"
 
-    // Rows [begin, end) as fp32, row-major, into `out`; uses all threads.
+    torch::Device device() const;
+    // The same weight on another device, as packed as it is.
+    Weight to(torch::Device device) const;
+
+    // Rows [begin, end) as fp32, row-major, into `out`; uses all threads. On the CPU.
     void expand(std::int64_t begin, std::int64_t end, float* out) const;
     torch::Tensor dequantized() const;           // fp32 [rows, cols], a new tensor (the same for dense fp32)
-    // Rows by index: ids int64 [n] in [0, rows) -> fp32 [n, cols].
+    // Rows by index: ids int64 [n] in [0, rows), on the weight's device -> fp32 [n, cols].
     torch::Tensor gather(const torch::Tensor& ids) const;
     // The fp32 values themselves when they are kept so; undefined otherwise.
     const torch::Tensor& dense_fp32() const;
+    // The same in whatever type they are kept; undefined where they are packed.
+    const torch::Tensor& dense_values() const;
     // The raw storage tensors by name ("weight", "absmax", ...), for hashing and export.
     std::vector<std::pair<std::string, torch::Tensor>> storage() const;
 
@@ -72,6 +79,11 @@ class Weight {
     void multiply(const float* x, float* y) const;
     // Calls f with the matrix as the kernels take it; it is valid during the call.
     void with_matrix(const std::function<void(const kernels::AnyMatrix&)>& f) const;
+
+    // On a GPU (gpu/gpu.h): rows [begin, end) into `out` [end - begin, cols], fp32, fp16 or bf16; and W x [cols] into
+    // y [rows], both fp32, straight from the packed form.
+    void expand_on_gpu(std::int64_t begin, std::int64_t end, torch::Tensor& out) const;
+    void multiply_on_gpu(const torch::Tensor& x, torch::Tensor& y) const;
 
   private:
     struct Dense {
@@ -90,6 +102,7 @@ class Weight {
     };
 
     kernels::PackedRows view(const Blockwise& b) const;
+    torch::Tensor gather_on_gpu(const torch::Tensor& ids) const;
 
     std::int64_t rows_ = 0, cols_ = 0;
     std::string form_;

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/gpu/gpu.h"
 #include "core/memory/meters.h"
 #include "kernels/adamw.h"
+#include "kernels/cuda/launch.h"
 
 namespace qlora::train {
 
@@ -19,6 +21,11 @@ constexpr std::int64_t part = 1 << 16;
 
 double squared_norm(const torch::Tensor& flat) {
     const std::int64_t n = flat.numel(), parts = (n + part - 1) / part;
+    if (gpu::takes(flat)) {
+        torch::Tensor sums = torch::empty({kernels::cuda::square_sums(n)}, flat.options().dtype(torch::kFloat64));
+        kernels::cuda::sum_of_squares(gpu::runner(flat), flat.const_data_ptr<float>(), n, sums.data_ptr<double>());
+        return sums.sum().item<double>();
+    }
     std::vector<double> sums(static_cast<std::size_t>(parts));
     const float* x = flat.const_data_ptr<float>();
     at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -30,14 +37,15 @@ double squared_norm(const torch::Tensor& flat) {
 
 }  // namespace
 
-AdamW::AdamW(std::int64_t parameters, const recipe::Train& options)
+AdamW::AdamW(std::int64_t parameters, const recipe::Train& options, torch::Device device)
     : beta1_(options.beta1), beta2_(options.beta2), epsilon_(options.epsilon), weight_decay_(options.weight_decay) {
     memory::TagScope scope(MemoryTag::optimizer);
     const bool eight_bit = options.optimizer == recipe::Optimizer::adamw_8bit;
-    for (torch::Tensor* moment : {&first_, &second_}) *moment = torch::zeros({parameters}, eight_bit ? torch::kUInt8 : torch::kFloat32);
+    for (torch::Tensor* moment : {&first_, &second_})
+        *moment = torch::zeros({parameters}, torch::TensorOptions(device).dtype(eight_bit ? torch::kUInt8 : torch::kFloat32));
     if (!eight_bit) return;
     const std::int64_t blocks = (parameters + kernels::moment_block - 1) / kernels::moment_block;
-    for (torch::Tensor* absmax : {&first_absmax_, &second_absmax_}) *absmax = torch::zeros({blocks}, torch::kFloat32);
+    for (torch::Tensor* absmax : {&first_absmax_, &second_absmax_}) *absmax = torch::zeros({blocks}, torch::TensorOptions(device).dtype(torch::kFloat32));
 }
 
 std::vector<AdamW::Named> AdamW::state() const {
@@ -65,8 +73,13 @@ void AdamW::step(torch::Tensor& values, const torch::Tensor& gradients, double l
         const auto moment = [](torch::Tensor& codes, torch::Tensor& absmax, std::int64_t begin) {
             return kernels::EightBit{codes.data_ptr<std::uint8_t>() + begin, absmax.data_ptr<float>() + begin / kernels::moment_block};
         };
+        const std::int64_t n = values.numel();
+        if (gpu::takes(values)) {
+            kernels::cuda::adamw_8bit(gpu::runner(values), rule, gradient, n, value, moment(first_, first_absmax_, 0), moment(second_, second_absmax_, 0));
+            return;
+        }
         // Whole blocks for each thread.
-        const std::int64_t n = values.numel(), parts = (n + part - 1) / part;
+        const std::int64_t parts = (n + part - 1) / part;
         static_assert(part % kernels::moment_block == 0);
         at::parallel_for(0, parts, 1, [&](std::int64_t first_part, std::int64_t last_part) {
             const std::int64_t begin = first_part * part, end = std::min(n, last_part * part);
@@ -76,6 +89,10 @@ void AdamW::step(torch::Tensor& values, const torch::Tensor& gradients, double l
         return;
     }
     float *first = first_.data_ptr<float>(), *second = second_.data_ptr<float>();
+    if (gpu::takes(values)) {
+        kernels::cuda::adamw(gpu::runner(values), rule, gradient, values.numel(), value, first, second);
+        return;
+    }
     at::parallel_for(0, values.numel(), part, [&](std::int64_t begin, std::int64_t end) {
         kernels::adamw(rule, gradient + begin, end - begin, value + begin, first + begin, second + begin);
     });

@@ -1,6 +1,6 @@
 #pragma once
-// AdamW (Loshchilov & Hutter 2019) over one flat tensor, with PyTorch's arithmetic; with the recipe's optimizer "adamw-8bit"
-// both moments are kept in 8 bit (kernels/adamw.h).
+// AdamW (Loshchilov & Hutter 2019) over one flat tensor, on its device, with PyTorch's arithmetic; with the recipe's optimizer
+// "adamw-8bit" both moments are kept in 8 bit (kernels/adamw.h).
 
 #include "core/train/optimizer.h"
 
@@ -8,7 +8,7 @@ namespace qlora::train {
 
 class AdamW : public Optimizer {
   public:
-    AdamW(std::int64_t parameters, const recipe::Train& options);
+    AdamW(std::int64_t parameters, const recipe::Train& options, torch::Device device = torch::kCPU);
 
     void step(torch::Tensor& values, const torch::Tensor& gradients, double learning_rate, double gradient_scale = 1) override;
     // Both moments, fp32 [parameters], or uint8 with the blocks' fp32 scales.

@@ -128,7 +128,8 @@ fs::path write_checkpoint(const fs::path& run, const RunState& state, const adap
     write_folder_atomically(folder, [&](const fs::path& f) {
         adapter.save(f);
         std::vector<formats::TensorView> moments;
-        for (const auto& [name, tensor] : optimizer.state()) moments.push_back(view_of(name, tensor));
+        std::vector<torch::Tensor> here;  // alive until they are written
+        for (const auto& [name, tensor] : optimizer.state()) moments.push_back(view_of(name, here.emplace_back(tensor.cpu())));
         formats::write_safetensors(f / "optimizer.safetensors", moments);
         OrderedJson json = {{"format", format_version}, {"updates", optimizer.updates()}, {"state", to_json(state)}};
         for (const char* name : hashed_files) json["hashes"][name] = content_hash(f / name);
@@ -164,11 +165,13 @@ RunState read_checkpoint(const fs::path& checkpoint, adapters::Lora& adapter, Op
     JsonObject object(json, where);
     adapter.restore(checkpoint);
     const formats::SafetensorsFile file(checkpoint / "optimizer.safetensors");
-    for (const auto& [name, moment] : optimizer.state()) {
+    for (auto [name, moment] : optimizer.state()) {
         const auto& view = file.at(name);
         formats::expect_dtype(view, dtype_of(moment), file.path().string());
         formats::expect_shape(view, moment.sizes(), file.path().string());
-        std::memcpy(moment.data_ptr(), view.data.data(), view.data.size());
+        torch::Tensor read = torch::empty(moment.sizes(), moment.scalar_type());
+        std::memcpy(read.data_ptr(), view.data.data(), view.data.size());
+        moment.copy_(read);
     }
     file.check();
     optimizer.set_updates(object.integer("updates", 0, INT64_MAX));

@@ -13,15 +13,15 @@ using torch::Tensor;
 
 namespace {
 
-Tensor zeros(std::int64_t size) {
+Tensor zeros(std::int64_t size, torch::Device device) {
     memory::TagScope scope(MemoryTag::optimizer);
-    return torch::zeros({size}, torch::kFloat32);
+    return torch::zeros({size}, torch::TensorOptions(device).dtype(torch::kFloat32));
 }
 
 // What rules of one state or none share.
 class Rule : public Optimizer {
   public:
-    Rule(std::int64_t parameters, const recipe::Train& options) : options_(options), momentum_(zeros(parameters)) {}
+    Rule(std::int64_t parameters, const recipe::Train& options, torch::Device device) : options_(options), momentum_(zeros(parameters, device)) {}
     std::vector<Named> state() const override { return {{name_, momentum_}}; }
     std::int64_t updates() const override { return updates_; }
     void set_updates(std::int64_t updates) override { updates_ = updates; }
@@ -49,7 +49,7 @@ class Sgd : public Rule {
 // The sign of a mixture of momentum and gradient; the momentum moves more slowly than the mixture.
 class Lion : public Rule {
   public:
-    Lion(std::int64_t parameters, const recipe::Train& options) : Rule(parameters, options) { name_ = "exp_avg"; }
+    Lion(std::int64_t parameters, const recipe::Train& options, torch::Device device) : Rule(parameters, options, device) { name_ = "exp_avg"; }
     void step(Tensor& values, const Tensor& gradients, double learning_rate, double gradient_scale) override {
         ++updates_;
         const Tensor gradient = gradients * gradient_scale;
@@ -63,12 +63,12 @@ class Lion : public Rule {
 // matrix are kept as the means of its rows and columns alone.
 class Adafactor : public Optimizer {
   public:
-    Adafactor(const std::vector<Part>& parts, const recipe::Train& options) : options_(options), parts_(parts) {
+    Adafactor(const std::vector<Part>& parts, const recipe::Train& options, torch::Device device) : options_(options), parts_(parts) {
         for (const Part& part : parts) {
             const bool factored = part.cols > 1;
-            rows_.push_back(zeros(factored ? part.rows : 0));
-            columns_.push_back(zeros(factored ? part.cols : 0));
-            whole_.push_back(zeros(factored ? 0 : part.rows));
+            rows_.push_back(zeros(factored ? part.rows : 0, device));
+            columns_.push_back(zeros(factored ? part.cols : 0, device));
+            whole_.push_back(zeros(factored ? 0 : part.rows, device));
         }
     }
 
@@ -119,18 +119,18 @@ class Adafactor : public Optimizer {
     std::vector<Tensor> rows_, columns_, whole_;
 };
 
-std::unique_ptr<Optimizer> make_rule(std::int64_t parameters, const recipe::Train& options) {
+std::unique_ptr<Optimizer> make_rule(std::int64_t parameters, const recipe::Train& options, torch::Device device) {
     switch (options.optimizer) {
-        case recipe::Optimizer::sgd: return std::make_unique<Sgd>(parameters, options);
-        case recipe::Optimizer::lion: return std::make_unique<Lion>(parameters, options);
-        default: return std::make_unique<AdamW>(parameters, options);
+        case recipe::Optimizer::sgd: return std::make_unique<Sgd>(parameters, options, device);
+        case recipe::Optimizer::lion: return std::make_unique<Lion>(parameters, options, device);
+        default: return std::make_unique<AdamW>(parameters, options, device);
     }
 }
 
 // Ranges that differ in rate or decay, each with a rule of its own.
 class Ranges : public Optimizer {
   public:
-    Ranges(const std::vector<Part>& parts, const recipe::Train& options) {
+    Ranges(const std::vector<Part>& parts, const recipe::Train& options, torch::Device device) {
         for (const Part& part : parts) {
             if (ranges_.empty() || ranges_.back().rate != part.rate || ranges_.back().decays != part.decays) ranges_.push_back({0, part.rate, part.decays, nullptr});
             ranges_.back().size += part.size();
@@ -138,7 +138,7 @@ class Ranges : public Optimizer {
         for (Range& range : ranges_) {
             recipe::Train own = options;
             if (!range.decays) own.weight_decay = 0;
-            range.rule = make_rule(range.size, own);
+            range.rule = make_rule(range.size, own, device);
         }
     }
 
@@ -173,9 +173,9 @@ class Ranges : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const std::vector<Part>& parts, const recipe::Train& options) {
-    if (options.optimizer == recipe::Optimizer::adafactor) return std::make_unique<Adafactor>(parts, options);
-    return std::make_unique<Ranges>(parts, options);
+std::unique_ptr<Optimizer> make_optimizer(const std::vector<Part>& parts, const recipe::Train& options, torch::Device device) {
+    if (options.optimizer == recipe::Optimizer::adafactor) return std::make_unique<Adafactor>(parts, options, device);
+    return std::make_unique<Ranges>(parts, options, device);
 }
 
 }  // namespace qlora::train

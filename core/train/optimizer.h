@@ -39,7 +39,7 @@ struct Part {
     std::int64_t size() const { return rows * cols; }
 };
 
-// The recipe's optimizer. Parts that follow each other and are treated alike are updated together.
-std::unique_ptr<Optimizer> make_optimizer(const std::vector<Part>& parts, const recipe::Train& options);
+// The recipe's optimizer, for buffers on `device`. Parts that follow each other and are treated alike are updated together.
+std::unique_ptr<Optimizer> make_optimizer(const std::vector<Part>& parts, const recipe::Train& options, torch::Device device = torch::kCPU);
 
 }  // namespace qlora::train

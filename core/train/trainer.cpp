@@ -3,6 +3,8 @@
 #include <new>
 
 #include "core/base/error.h"
+#include "core/base/out_of_memory.h"
+#include "core/gpu/gpu.h"
 #include "core/memory/meters.h"
 #include "core/train/training_run.h"
 
@@ -20,6 +22,7 @@ struct GiveBack {
 Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink) {
     Failed failure;
     const GiveBack after;
+    const gpu::BackwardHere backward;
     try {
         TrainingRun training(recipe, options, control, sink);
         return training.run();
@@ -37,7 +40,8 @@ Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& cont
         failure = {"memory.exhausted", "there is not enough memory for this run", "",
                   "Use a smaller batch, shorter rows, gradient checkpointing or a smaller model."};
     } catch (const std::exception& error) {
-        failure = {"internal", error.what(), "", "This is a fault of the program; please report it with the recipe."};
+        if (const auto memory = out_of_device_memory(error)) failure = failed(*memory);
+        else failure = {"internal", error.what(), "", "This is a fault of the program; please report it with the recipe."};
     }
     sink(failure);
     return failure;

@@ -187,7 +187,7 @@ void TrainingRun::load() {
     sampler_.emplace(train_, batches);
     steps_ = recipe_.train.max_steps > 0 ? recipe_.train.max_steps : sampler_->steps(recipe_.train.epochs);
     learning_rate_.emplace(recipe_.train, steps_);
-    optimizer_ = make_optimizer(parts_of(*adapter_, recipe_.method), recipe_.train);
+    optimizer_ = make_optimizer(parts_of(*adapter_, recipe_.method), recipe_.train, model_->network.device());
     state_.train_fingerprint = train_.fingerprint();
     state_.validation_fingerprint = validation_.fingerprint();
     state_.threads = at::get_num_threads();

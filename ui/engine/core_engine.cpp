@@ -16,8 +16,9 @@ namespace {
 
 constexpr int meter_ms = 500;
 
-std::int64_t free_bytes(const memory::Reading& reading) {
-    return reading.device ? reading.device->total - reading.device->used : reading.machine_available_bytes;
+// Of the device that runs will compute on.
+std::int64_t free_bytes(const memory::Reading& reading, const std::string& device) {
+    return reading.device && evaluate::gpu_index(device) >= 0 ? reading.device->total - reading.device->used : reading.machine_available_bytes;
 }
 
 std::string run_name(const recipe::Recipe& recipe) {
@@ -82,7 +83,7 @@ void CoreEngine::read_machine() {
     machine_task_.start([this](Worker& worker) {
         Machine machine;
         machine.device = QString::fromStdString(evaluate::use_device(options_.device, options_.threads));
-        machine.budget_bytes = free_bytes(memory::read());
+        machine.budget_bytes = free_bytes(memory::read(), options_.device);
         worker.post([this, machine] { emit machine_ready(machine); });
         machine.gemm = plan::measured_gemm_rates();
         worker.post([this, machine] { emit machine_ready(machine); });

@@ -5,6 +5,8 @@
 #include <new>
 #include <optional>
 
+#include "core/base/out_of_memory.h"
+
 namespace qlora::ui {
 
 namespace {
@@ -22,6 +24,7 @@ std::optional<Error> caught() {
         return failure("memory.exhausted", "this computer", "there is not enough memory for this",
                        "Close other programs, or choose a smaller model or shorter rows.");
     } catch (const std::exception& error) {
+        if (auto memory = out_of_device_memory(error)) return memory;
         return failure("unexpected", "the engine", error.what());
     }
 }

@@ -7,10 +7,12 @@
 #include <atomic>
 #include <limits>
 
+#include "core/gpu/gpu.h"
 #include "core/nn/functions/elementwise.h"
 #include "core/quant/matmul.h"
 #include "core/quant/scratch.h"
 #include "kernels/attention.h"
+#include "kernels/cuda/launch.h"
 
 namespace qlora::nn {
 
@@ -33,7 +35,16 @@ Tensor visible(std::int64_t asked, std::int64_t length, std::int64_t window, con
 }
 
 // The factors of a segment's probabilities, [1, heads, asked, L].
-Tensor score_factors(const AttentionDropout& dropout, std::int64_t segment, std::int64_t heads, std::int64_t asked, std::int64_t keys) {
+Tensor score_factors(const AttentionDropout& dropout, std::int64_t segment, std::int64_t heads, std::int64_t asked, std::int64_t keys, torch::Device device) {
+    if (gpu::on(device)) {
+        std::vector<std::int32_t> of_heads;
+        for (std::int64_t head = 0; head < heads; ++head) of_heads.push_back(static_cast<std::int32_t>(dropout.of_head(segment, head).key));
+        const Tensor there = torch::tensor(of_heads, torch::kInt32).to(device);
+        Tensor factors = torch::empty({1, heads, asked, keys}, torch::TensorOptions(device).dtype(torch::kFloat32));
+        kernels::cuda::score_factors(gpu::runner(device), kernels::dropout_rate(dropout.p), static_cast<const std::uint32_t*>(there.const_data_ptr()), heads,
+                                     asked, keys, factors.data_ptr<float>());
+        return factors;
+    }
     Tensor factors = torch::empty({1, heads, asked, keys}, torch::kFloat32);
     at::parallel_for(0, heads, 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t head = begin; head < end; ++head)
@@ -52,8 +63,17 @@ Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
     if (bias.defined()) scores = scores + bias;
     else if (rule.causal) scores = scores + visible(q.size(2), k.size(2), rule.window, scores.options());
     Tensor probabilities = scores.softmax(-1, torch::kFloat32);
-    if (factors.defined()) probabilities = probabilities * factors.to(q.device());
+    if (factors.defined()) probabilities = probabilities * factors;
     return at::matmul(probabilities.to(q.scalar_type()), values);
+}
+
+// As LibTorch has it for GPUs. q [1, heads, asked, D]; k, v [1, kv, L, D]; `mask`, where given, says what is seen.
+Tensor gpu_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule, const std::optional<Tensor>& mask) {
+    const std::int64_t group = q.size(1) / k.size(1);
+    const auto type = rule.arithmetic == kernels::Arithmetic::bf16 ? torch::kBFloat16 : q.scalar_type();
+    const auto operand = [&](const Tensor& x) { return (x.size(1) == q.size(1) ? x : x.repeat_interleave(group, 1)).to(type); };
+    return at::scaled_dot_product_attention(operand(q), operand(k), operand(v), mask ? mask->to(type) : mask, 0.0, rule.causal && !mask, rule.scale)
+        .to(q.scalar_type());
 }
 
 // What segments of a pack ask what.
@@ -71,7 +91,7 @@ struct Layout {
         return bias ? bias->at(length(i), keys(i), q.scalar_type()) : Tensor();
     }
     Tensor factors(std::size_t i, const Tensor& q, const AttentionRule& rule) const {
-        return rule.dropout.active() ? score_factors(rule.dropout, static_cast<std::int64_t>(i), q.size(1), length(i), keys(i)) : Tensor();
+        return rule.dropout.active() ? score_factors(rule.dropout, static_cast<std::int64_t>(i), q.size(1), length(i), keys(i), q.device()) : Tensor();
     }
 
     // Nothing where the kernel's own rule says the same: that is the quicker one.
@@ -83,7 +103,7 @@ struct Layout {
     }
 };
 
-// Whether it takes attention by its definition, computed whole and again in backward.
+// Whether it takes attention by its definition, computed whole.
 bool by_definition(const AttentionRule& rule) { return rule.softcap > 0 || rule.dropout.active(); }
 
 // Whether our own kernels take it: in fp32, with scores as they are.
@@ -184,6 +204,10 @@ void fused_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layo
             continue;
         }
         const auto mask = layout.mask(i, rule, q.options());
+        if (gpu::on(q.device())) {
+            layout.queries(out, i).copy_(gpu_attention(queries, keys, values, rule, mask));
+            continue;
+        }
         auto [o, sums] =
             at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, rule.causal && !mask, mask, rule.scale);
         layout.queries(out, i).copy_(o);
@@ -191,20 +215,24 @@ void fused_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layo
     }
 }
 
-variable_list plain_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionRule& rule, const Tensor& bias,
-                             const Tensor& factors) {
+// By computing segment i again: what goes by the definition, and on a GPU all, whose kernels keep other things than these
+// functions.
+variable_list rerun_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, std::size_t i,
+                             const AttentionRule& rule) {
     torch::AutoGradMode on(true);
-    const variable_list inputs{q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_()};
-    return torch::autograd::grad({plain_attention(inputs[0], inputs[1], inputs[2], rule, bias, factors)}, inputs, {dout});
+    const variable_list inputs{layout.queries(q, i).detach().requires_grad_(), layout.keys(k, i).detach().requires_grad_(),
+                               layout.keys(v, i).detach().requires_grad_()};
+    const Tensor y = by_definition(rule) ? plain_attention(inputs[0], inputs[1], inputs[2], rule, layout.bias_of(i, q), layout.factors(i, q, rule))
+                                         : gpu_attention(inputs[0], inputs[1], inputs[2], rule, layout.mask(i, rule, q.options()));
+    return torch::autograd::grad({y}, inputs, {layout.queries(dout, i)});
 }
 
 void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
                     const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
     for (std::size_t i = 0; i < layout.segments(); ++i) {
         Tensor gq, gk, gv;
-        if (by_definition(rule)) {
-            const auto found = plain_backward(layout.queries(dout, i), layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule,
-                                              layout.bias_of(i, q), layout.factors(i, q, rule));
+        if (by_definition(rule) || gpu::on(q.device())) {
+            const auto found = rerun_backward(dout, q, k, v, layout, i, rule);
             std::tie(gq, gk, gv) = std::tie(found[0], found[1], found[2]);
         } else {
             const auto mask = layout.mask(i, rule, q.options());
@@ -278,6 +306,7 @@ Tensor cached_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
     if (bias != nullptr) mask = bias->at(asked, length, q.scalar_type());
     else if (rule.causal && ((asked > 1 && asked < length) || (rule.window > 0 && length > rule.window)))
         mask = visible(asked, length, rule.window, q.options());
+    if (gpu::on(q.device()) && asked > 1) return gpu_attention(queries, keys, values, rule, mask).squeeze(0).transpose(0, 1);
     Tensor out = at::scaled_dot_product_attention(queries, keys, values, mask, 0.0, rule.causal && asked > 1 && !mask, rule.scale,
                                                   q.size(1) != k.size(1));
     return out.squeeze(0).transpose(0, 1);

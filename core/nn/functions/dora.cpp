@@ -13,7 +13,7 @@ using torch::autograd::variable_list;
 
 Tensor squared_row_norms(const quant::Weight& weight) {
     torch::NoGradGuard no_grad;
-    Tensor norms = torch::empty({weight.rows()}, torch::kFloat32);
+    Tensor norms = torch::empty({weight.rows()}, torch::TensorOptions(weight.device()).dtype(torch::kFloat32));
     quant::for_each_tile(weight, torch::kFloat32, [&](std::int64_t begin, const Tensor& tile) {
         norms.narrow(0, begin, tile.size(0)).copy_(tile.square().sum(1));
     });

@@ -4,7 +4,9 @@
 #include <torch/torch.h>
 
 #include "core/base/random.h"
+#include "core/gpu/gpu.h"
 #include "core/quant/matmul.h"
+#include "kernels/cuda/launch.h"
 
 namespace qlora::nn {
 
@@ -37,6 +39,12 @@ class Dropped : public torch::autograd::Function<Dropped> {
 
 Tensor apply_dropout(const Tensor& x, double p, const DropoutKey& key, std::uint64_t stream) {
     const kernels::DropoutStream words{{low(key.step), high(key.step), low(stream)}, {low(key.seed), high(key.seed) ^ 0xD20D0u}};
+    if (gpu::takes(x)) {
+        const Tensor given = x.contiguous();
+        Tensor y = torch::empty_like(given);
+        kernels::cuda::drop(gpu::runner(x), kernels::dropout_rate(p), words, given.const_data_ptr<float>(), x.numel(), y.data_ptr<float>());
+        return y;
+    }
     const Tensor from = quant::ours(x) ? x.contiguous() : torch::ones(x.sizes(), torch::kFloat32);
     Tensor out = torch::empty(x.sizes(), torch::TensorOptions().dtype(torch::kFloat32));
     const auto rate = kernels::dropout_rate(p);

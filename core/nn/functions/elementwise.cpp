@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include "core/gpu/gpu.h"
 #include "core/quant/matmul.h"
+#include "kernels/cuda/launch.h"
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
 
@@ -17,6 +19,9 @@ using Kind = Source::Kind;
 
 namespace {
 
+// Whether numbers are for our own kernels, on a CPU or a GPU.
+bool own(const Tensor& x) { return ours(x) || gpu::takes(x); }
+
 // Numbers that a thread should have at least.
 constexpr std::int64_t share = 1 << 14;
 
@@ -28,8 +33,8 @@ void for_rows(std::int64_t rows, std::int64_t width, F f) {
 }
 
 Tensor normed(const Tensor& given, const NormRule& rule) {
-    const std::int64_t width = given.size(-1);
-    if (!ours(given)) {
+    const std::int64_t width = given.size(-1), rows = given.numel() / std::max<std::int64_t>(1, width);
+    if (!own(given)) {
         const Tensor wide = given.to(torch::kFloat32);
         const Tensor centre = rule.centred ? wide - wide.mean(-1, true) : wide;
         Tensor y = centre * (centre.square().mean(-1, true) + rule.eps).rsqrt() * rule.weight;
@@ -39,15 +44,19 @@ Tensor normed(const Tensor& given, const NormRule& rule) {
     Tensor y = torch::empty_like(x);
     const kernels::NormRule kernel{rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(),
                                    bias.defined() ? bias.const_data_ptr<float>() : nullptr};
-    for_rows(x.numel() / std::max<std::int64_t>(1, width), width, [&, in = x.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
+    if (gpu::takes(x)) {
+        kernels::cuda::norm(gpu::runner(x), kernel, x.const_data_ptr<float>(), rows, width, y.data_ptr<float>());
+        return y;
+    }
+    for_rows(rows, width, [&, in = x.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
         kernels::norm(kernel, in + first * width, rows, width, out + first * width);
     });
     return y;
 }
 
 Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& gradient) {
-    const std::int64_t width = given.size(-1);
-    if (!ours(given)) {
+    const std::int64_t width = given.size(-1), rows = given.numel() / std::max<std::int64_t>(1, width);
+    if (!own(given)) {
         const Tensor wide = given.to(torch::kFloat32), centre = rule.centred ? wide - wide.mean(-1, true) : wide;
         const Tensor inverse = (centre.square().mean(-1, true) + rule.eps).rsqrt(), normed = centre * inverse;
         Tensor g = gradient.to(torch::kFloat32) * rule.weight;
@@ -58,7 +67,11 @@ Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& 
     const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
     Tensor dx = torch::empty_like(x);
     const kernels::NormRule kernel{rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(), nullptr};
-    for_rows(x.numel() / std::max<std::int64_t>(1, width), width,
+    if (gpu::takes(x)) {
+        kernels::cuda::norm_backward(gpu::runner(x), kernel, x.const_data_ptr<float>(), dy.const_data_ptr<float>(), rows, width, dx.data_ptr<float>());
+        return dx;
+    }
+    for_rows(rows, width,
              [&, in = x.const_data_ptr<float>(), g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
                  kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
              });
@@ -96,7 +109,7 @@ struct Gated {
         up = other.defined() ? other : x.narrow(1, width, width);
     }
     bool own(Activation activation) const {
-        return ours(gate) && (activation == Activation::silu || activation == Activation::gelu_tanh) && gate.stride(1) == 1 &&
+        return nn::own(gate) && (activation == Activation::silu || activation == Activation::gelu_tanh) && gate.stride(1) == 1 &&
                up.stride(1) == 1 && gate.stride(0) == up.stride(0);
     }
 };
@@ -107,6 +120,11 @@ Tensor gated(const Source& source) {
     if (!in.own(source.activation)) return activated(in.gate, source.activation).mul_(in.up);
     const std::int64_t width = in.gate.size(1), stride = in.gate.stride(0);
     Tensor y = torch::empty({in.gate.size(0), width}, source.x.options());
+    if (gpu::takes(in.gate)) {
+        kernels::cuda::gate(gpu::runner(y), gate_of(source.activation), in.gate.const_data_ptr<float>(), in.up.const_data_ptr<float>(), stride, y.size(0),
+                            width, y.data_ptr<float>());
+        return y;
+    }
     for_rows(y.size(0), width, [&, gate = in.gate.const_data_ptr<float>(), up = in.up.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
         kernels::gate(gate_of(source.activation), gate + first * stride, up + first * stride, stride, rows, width, out + first * width);
     });
@@ -124,6 +142,11 @@ SourceGradients gated_backward(const Source& source, const Tensor& gradient) {
     }
     const Tensor dy = gradient.contiguous();
     const std::int64_t width = in.gate.size(1), stride = in.gate.stride(0);
+    if (gpu::takes(in.gate)) {
+        kernels::cuda::gate_backward(gpu::runner(dy), gate_of(source.activation), in.gate.const_data_ptr<float>(), in.up.const_data_ptr<float>(), stride,
+                                     dy.const_data_ptr<float>(), dy.size(0), width, out.gate.data_ptr<float>(), out.up.data_ptr<float>());
+        return found;
+    }
     for_rows(dy.size(0), width,
              [&, gate = in.gate.const_data_ptr<float>(), up = in.up.const_data_ptr<float>(), g = dy.const_data_ptr<float>(),
               dgate = out.gate.data_ptr<float>(), dup = out.up.data_ptr<float>()](auto first, auto rows) {
@@ -160,11 +183,16 @@ class Made : public torch::autograd::Function<Made> {
 
 Tensor rotated(const Tensor& given, const Tensor& cosine, const Tensor& sine, bool backward) {
     const std::int64_t half = cosine.size(-1), heads = given.size(1), dim = given.size(2);
-    if (ours(given) && cosine.scalar_type() == torch::kFloat32) {
+    if (own(given) && cosine.scalar_type() == torch::kFloat32) {
         // Heads side by side; rows may be apart, as in a fused projection.
         const Tensor x = given.stride(2) == 1 && given.stride(1) == dim ? given : given.contiguous();
         const Tensor cosines = cosine.contiguous(), sines = sine.contiguous();
         Tensor y = torch::empty(given.sizes(), given.options());
+        if (gpu::takes(x)) {
+            const kernels::Rotation rotation{heads, dim, half, cosines.const_data_ptr<float>(), sines.const_data_ptr<float>(), backward};
+            kernels::cuda::rotate(gpu::runner(x), rotation, x.const_data_ptr<float>(), x.stride(0), x.size(0), y.data_ptr<float>());
+            return y;
+        }
         for_rows(x.size(0), heads * dim, [&, in = x.const_data_ptr<float>(), out = y.data_ptr<float>()](auto first, auto rows) {
             const kernels::Rotation rotation{heads, dim, half, cosines.const_data_ptr<float>() + first * half,
                                              sines.const_data_ptr<float>() + first * half, backward};

@@ -1,6 +1,6 @@
 #pragma once
-// Norms, rotary positions and activations with hand-written backward passes that recompute instead of saving. In fp32 on a
-// CPU they are our own kernels, on all threads; otherwise LibTorch's operations.
+// Norms, rotary positions and activations with hand-written backward passes that recompute instead of saving. In fp32 they
+// are our own kernels, on all threads of a CPU or on a GPU; otherwise LibTorch's operations.
 
 #include <torch/types.h>
 

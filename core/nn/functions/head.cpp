@@ -5,10 +5,12 @@
 
 #include <numeric>
 
+#include "core/gpu/gpu.h"
 #include "core/memory/meters.h"
 #include "core/nn/functions/checkpoint.h"
 #include "core/nn/functions/poll.h"
 #include "core/quant/matmul.h"
+#include "kernels/cuda/launch.h"
 #include "kernels/elementwise.h"
 
 namespace qlora::nn {
@@ -17,13 +19,15 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-std::int64_t most_head_rows(std::int64_t classes) { return std::max<std::int64_t>(64, (std::int64_t{20} << 20) / (4 * classes)); }
+std::int64_t most_head_rows(std::int64_t classes, bool on_gpu) {
+    return std::max<std::int64_t>(64, (std::int64_t{on_gpu ? 160 : 20} << 20) / (4 * classes));
+}
 
 namespace {
 
 // Rows of logits at a time, all chunks alike.
-std::int64_t chunk_of(std::int64_t rows, std::int64_t classes) {
-    const std::int64_t most = most_head_rows(classes);
+std::int64_t chunk_of(const Tensor& x, std::int64_t classes) {
+    const std::int64_t rows = x.size(0), most = most_head_rows(classes, x.is_cuda());
     const std::int64_t chunks = std::max<std::int64_t>(1, (rows + most - 1) / most);
     return std::max<std::int64_t>(1, (rows + chunks - 1) / chunks);
 }
@@ -31,6 +35,12 @@ std::int64_t chunk_of(std::int64_t rows, std::int64_t classes) {
 // The sum of -log softmax(logits)[target] over rows; with `gradients` logits become their own gradients.
 double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
     const std::int64_t rows = logits.size(0), classes = logits.size(1);
+    if (gpu::takes(logits)) {
+        Tensor losses = torch::empty({rows}, logits.options().dtype(torch::kFloat64));
+        kernels::cuda::cross_entropy(gpu::runner(logits), logits.data_ptr<float>(), rows, classes, targets.const_data_ptr<std::int64_t>(), gradients,
+                                     losses.data_ptr<double>());
+        return losses.sum().item<double>();
+    }
     std::vector<double> losses(static_cast<std::size_t>(rows));
     float* from = logits.data_ptr<float>();
     const std::int64_t* target = targets.const_data_ptr<std::int64_t>();
@@ -50,7 +60,7 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
         Tensor db = wanted && low_rank ? torch::zeros_like(b) : Tensor();
         double total = 0;
         memory::TagScope scratch(MemoryTag::scratch);
-        const std::int64_t chunk_tokens = chunk_of(x.size(0), weight->rows());
+        const std::int64_t chunk_tokens = chunk_of(x, weight->rows());
         for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
             poll();
             const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
@@ -103,8 +113,8 @@ Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bia
 }
 
 Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, double softcap) {
-    Tensor total = torch::zeros({}, torch::kFloat32);
-    const std::int64_t chunk_tokens = chunk_of(x.size(0), head.weight.size(0));
+    Tensor total = torch::zeros({}, x.options().dtype(torch::kFloat32));
+    const std::int64_t chunk_tokens = chunk_of(x, head.weight.size(0));
     for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
         poll();
         const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);

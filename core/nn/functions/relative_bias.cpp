@@ -33,7 +33,7 @@ const Tensor& RelativeBias::at(std::int64_t asked, std::int64_t length, torch::S
     Tensor of_distance = torch::empty({farthest + length - first_query}, torch::kInt64);
     auto* buckets = of_distance.data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < of_distance.numel(); ++i) buckets[i] = bucket(i - farthest);
-    Tensor values = table_.index_select(0, of_distance).t().contiguous();  // [heads, distances]
+    Tensor values = table_.index_select(0, of_distance.to(table_.device())).t().contiguous();  // [heads, distances]
     if (causal_) values.narrow(1, length, values.size(1) - length).fill_(-INFINITY);
     // The row of query i starts at distance -(first_query + i): the windows of the row of distances, last one first.
     bias = values.unfold(1, length, 1).flip({1}).unsqueeze(0).to(type);
