@@ -83,6 +83,7 @@ class Model {
     torch::Tensor rope_divisors;            // of the frequencies; undefined: none
     Arithmetic arithmetic = Arithmetic::fp32;
     bool gradient_checkpointing = false;
+    double label_smoothing = 0;  // of targets and classes (head.h), in passes whose key is training
     double neftune_alpha = 0;   // of the noise on what a decoder embeds (Jain et al. 2023), in passes whose key is training
     bool base_dropout = false;  // config.dropout, in passes whose key is training
 
@@ -97,7 +98,7 @@ class Model {
     torch::Tensor loss_sum(const data::Batch& batch, const DropoutKey& key = {}) const;
     // Of a classifier, fp32 [S, labels]; and loss_sum's part behind them.
     torch::Tensor class_logits(const data::Batch& batch, const DropoutKey& key = {}) const;
-    torch::Tensor class_loss_sum(const torch::Tensor& logits, const data::Batch& batch) const;
+    torch::Tensor class_loss_sum(const torch::Tensor& logits, const data::Batch& batch, const DropoutKey& key = {}) const;
     // For one row: fp32 [T, vocabulary], [U, vocabulary] of an encoder-decoder, [labels] of a classifier, on the CPU. No
     // gradients.
     torch::Tensor logits(const Input& input) const;

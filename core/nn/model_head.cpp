@@ -69,7 +69,7 @@ Tensor Model::class_logits(const data::Batch& batch, const DropoutKey& key) cons
     return head(x, key, arithmetic).to(torch::kFloat32);
 }
 
-Tensor Model::class_loss_sum(const Tensor& logits, const data::Batch& batch) const {
+Tensor Model::class_loss_sum(const Tensor& logits, const data::Batch& batch, const DropoutKey& key) const {
     const auto rows = static_cast<std::int64_t>(batch.rows.size()), given = static_cast<std::int64_t>(batch.labels.size());
     const bool single = config.head.problem == recipe::ProblemType::single_label;
     if (given != rows * (single ? 1 : logits.size(1)))
@@ -82,11 +82,11 @@ Tensor Model::class_loss_sum(const Tensor& logits, const data::Batch& batch) con
             return at::binary_cross_entropy_with_logits(logits, labels, {}, {}, at::Reduction::None).mean(1).sum();
         default: break;
     }
-    return at::cross_entropy_loss(logits, labels.view({-1}).to(torch::kInt64), {}, at::Reduction::Sum);
+    return at::cross_entropy_loss(logits, labels.view({-1}).to(torch::kInt64), {}, at::Reduction::Sum, -100, key.training ? label_smoothing : 0);
 }
 
 Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
-    if (config.head.kind == Kind::classifier) return class_loss_sum(class_logits(batch, key), batch);
+    if (config.head.kind == Kind::classifier) return class_loss_sum(class_logits(batch, key), batch, key);
     if (config.head.kind == Kind::none) no_head("head to train with");
     std::vector<std::int64_t> rows, targets;
     for (std::size_t i = 0; i < batch.targets.size(); ++i) {
@@ -101,9 +101,9 @@ Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     memory::TagScope scope(MemoryTag::activations);
     Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64).to(device())), key);
     const Tensor wanted = torch::tensor(targets, torch::kInt64).to(device());
-    if (head.trained && head.trained->enabled) return trained_head_loss(asked, wanted, *head.trained, config.logit_softcap);
-    return head_loss(asked, head.weight, head.bias, wanted, head.branch.get(),
-                     config.logit_softcap, arithmetic);
+    const LossRule rule{config.logit_softcap, key.training ? label_smoothing : 0};
+    if (head.trained && head.trained->enabled) return trained_head_loss(asked, wanted, *head.trained, rule);
+    return head_loss(asked, head.weight, head.bias, wanted, head.branch.get(), rule, arithmetic);
 }
 
 Tensor Model::logits(const Input& input) const {

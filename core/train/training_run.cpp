@@ -138,6 +138,11 @@ void TrainingRun::load() {
     evaluate::load_weights(*model_, load, evaluate::head_wish(recipe_, data_), control_, progress);
     model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
     model_->network.base_dropout = recipe_.train.base_dropout;
+    model_->network.label_smoothing = recipe_.train.label_smoothing;
+    if (const auto& head = model_->network.config.head;
+        recipe_.train.label_smoothing > 0 && head.kind == nn::HeadConfig::Kind::classifier && head.problem != recipe::ProblemType::single_label)
+        throw input_error("recipe.invalid", "train.label_smoothing", "expected 0 for labels that are not one class of many, got " + Json(recipe_.train.label_smoothing).dump(),
+                          "Set train.label_smoothing to 0.");
     model_->network.neftune_alpha = recipe_.train.neftune_alpha;
     if (recipe_.train.base_dropout && !model_->network.config.dropout.any())
         notice("model.dropout", "The model's files ask for no dropout inside it, so none is done.");

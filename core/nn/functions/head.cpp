@@ -33,7 +33,7 @@ std::int64_t chunk_of(const Tensor& x, std::int64_t classes) {
 }
 
 // The sum of -log softmax(logits)[target] over rows; with `gradients` logits become their own gradients.
-double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
+double plain_cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
     const std::int64_t rows = logits.size(0), classes = logits.size(1);
     if (gpu::takes(logits)) {
         Tensor losses = torch::empty({rows}, logits.options().dtype(torch::kFloat64));
@@ -50,10 +50,20 @@ double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
     return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
+// The same with smoothing, which adds s * (logits[target] - mean of the logits) to each row's loss.
+double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients, double smoothing) {
+    if (smoothing == 0) return plain_cross_entropy(logits, targets, gradients);
+    const Tensor places = targets.unsqueeze(1);
+    const double added = (logits.gather(1, places).sum(torch::kFloat64) - logits.mean(1).sum(torch::kFloat64)).item<double>();
+    const double total = plain_cross_entropy(logits, targets, gradients);
+    if (gradients) logits.sub_(smoothing / static_cast<double>(logits.size(1))).scatter_add_(1, places, torch::full_like(places, smoothing, logits.options()));
+    return total + smoothing * added;
+}
+
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& targets,
-                          const quant::Weight* weight, const Tensor& bias, double scale, double softcap, bool wanted, Arithmetic arithmetic) {
+                          const quant::Weight* weight, const Tensor& bias, double scale, LossRule rule, bool wanted, Arithmetic arithmetic) {
         const bool low_rank = a.numel() > 0;
         Tensor dx = wanted ? torch::empty_like(x) : Tensor();
         Tensor da = wanted && low_rank ? torch::zeros_like(a) : Tensor();
@@ -73,12 +83,12 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                 quant::add_matmul_transposed(logits, low, b, arithmetic);
             }
             Tensor slope;
-            if (softcap > 0) {
-                logits.div_(softcap).tanh_();
+            if (rule.softcap > 0) {
+                logits.div_(rule.softcap).tanh_();
                 if (wanted) slope = 1 - logits.square();
-                logits.mul_(softcap);
+                logits.mul_(rule.softcap);
             }
-            total += cross_entropy(logits, targets.narrow(0, begin, n), wanted);
+            total += cross_entropy(logits, targets.narrow(0, begin, n), wanted, rule.smoothing);
             if (!wanted) continue;
             Tensor& dlogits = logits;
             if (slope.defined()) dlogits.mul_(slope);
@@ -104,15 +114,15 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
 }  // namespace
 
 Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const Tensor& targets,
-                 const LowRank* branch, double softcap, Arithmetic arithmetic) {
+                 const LowRank* branch, const LossRule& rule, Arithmetic arithmetic) {
     const bool on = branch != nullptr && branch->enabled;
     // Function::apply takes no undefined tensors.
     const Tensor none = torch::empty({0}), a = on ? branch->a : none, b = on ? branch->b : none;
     const bool wanted = torch::GradMode::is_enabled() && (x.requires_grad() || a.requires_grad());
-    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, softcap, wanted, arithmetic);
+    return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, rule, wanted, arithmetic);
 }
 
-Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, double softcap) {
+Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, const LossRule& rule) {
     Tensor total = torch::zeros({}, x.options().dtype(torch::kFloat32));
     const std::int64_t chunk_tokens = chunk_of(x, head.weight.size(0));
     for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
@@ -121,8 +131,8 @@ Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLi
         const Tensor target = targets.narrow(0, begin, n);
         auto loss = [=, weight = head.weight, bias = head.bias](const Tensor& rows, const Tensor&) {
             Tensor logits = at::linear(rows.to(torch::kFloat32), weight, bias);
-            if (softcap > 0) logits = (logits / softcap).tanh() * softcap;
-            return at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum);
+            if (rule.softcap > 0) logits = (logits / rule.softcap).tanh() * rule.softcap;
+            return at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum, -100, rule.smoothing);
         };
         const Tensor rows = x.narrow(0, begin, n);
         total = total + (torch::GradMode::is_enabled() ? checkpoint(rows, {}, loss) : loss(rows, {}));

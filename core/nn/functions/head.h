@@ -9,12 +9,18 @@ namespace qlora::nn {
 // for.
 std::int64_t most_head_rows(std::int64_t classes, bool on_gpu = false);
 
+// How logits become a loss. A softcap c > 0 makes the logits c * tanh(logit / c) (Gemma 2). Smoothing s spreads a part of each
+// target's probability over all classes (Szegedy et al. 2016): (1 - s) -log p(target) + s * mean over classes of -log p.
+struct LossRule {
+    double softcap = 0, smoothing = 0;
+};
+
 // The sum over rows of -log softmax(x W^T [+ branch])[target], a scalar in fp32 (nats), on the CPU. x [N, in]; targets int64 [N] on x's device, in
-// [0, rows of W); a softcap c > 0 makes the logits c * tanh(logit / c) (Gemma 2). Gradients for x and the branch are computed in the same pass, chunk by chunk, where needed.
+// [0, rows of W). Gradients for x and the branch are computed in the same pass, chunk by chunk, where needed.
 torch::Tensor head_loss(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
-                        const torch::Tensor& targets, const LowRank* branch, double softcap = 0, Arithmetic arithmetic = Arithmetic::fp32);
+                        const torch::Tensor& targets, const LowRank* branch, const LossRule& rule = {}, Arithmetic arithmetic = Arithmetic::fp32);
 
 // The same for a head that is trained whole: its gradient is added up chunk by chunk too.
-torch::Tensor trained_head_loss(const torch::Tensor& x, const torch::Tensor& targets, const TrainedLinear& head, double softcap = 0);
+torch::Tensor trained_head_loss(const torch::Tensor& x, const torch::Tensor& targets, const TrainedLinear& head, const LossRule& rule = {});
 
 }  // namespace qlora::nn

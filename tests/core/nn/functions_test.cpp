@@ -309,7 +309,7 @@ class FunctionsTest : public QObject {
 
         const Tensor x = torch::randn({30, 128}), targets = torch::randint(96, {30}, torch::kInt64);
         const auto head_in = [&](Arithmetic arithmetic) -> Function {
-            return [&, arithmetic](const auto& v) { return head_loss(v[0], weight, {}, targets, nullptr, 0, arithmetic); };
+            return [&, arithmetic](const auto& v) { return head_loss(v[0], weight, {}, targets, nullptr, {}, arithmetic); };
         };
         QVERIFY(compare(head_in(Arithmetic::bf16), head_in(Arithmetic::fp32), {x}) < 1e-2);
     }
@@ -410,7 +410,17 @@ class FunctionsTest : public QObject {
         QVERIFY(relative_difference(cached_attention(q, k, v, rule), whole) < 1e-5);
     }
 
+    void the_head_in_chunks_is_cross_entropy_data() {
+        QTest::addColumn<double>("softcap");
+        QTest::addColumn<double>("smoothing");
+        QTest::newRow("plain") << 0.0 << 0.0;
+        QTest::newRow("smoothed") << 0.0 << 0.1;
+        QTest::newRow("capped and smoothed") << 2.0 << 0.2;
+    }
     void the_head_in_chunks_is_cross_entropy() {
+        QFETCH(double, softcap);
+        QFETCH(double, smoothing);
+        const LossRule rule{softcap, smoothing};
         auto weight = quant::Weight::quantized(torch::randn({300, 32}), recipe::Precision::int8);
         Tensor dense = weight.dequantized(), targets = torch::randint(0, 300, {600});
         LowRank branch;
@@ -418,11 +428,13 @@ class FunctionsTest : public QObject {
         Function ours = [&](const auto& v) {
             branch.a = v[1];
             branch.b = v[2];
-            return head_loss(v[0], weight, {}, targets, &branch);
+            return head_loss(v[0], weight, {}, targets, &branch, rule);
         };
         Function plain = [&](const auto& v) {
             Tensor logits = v[0].mm(dense.t()) + 0.5 * v[0].mm(v[1].t()).mm(v[2].t());
-            return -logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).sum();
+            if (softcap > 0) logits = (logits / softcap).tanh() * softcap;
+            const Tensor logs = logits.log_softmax(-1);
+            return -(1 - smoothing) * logs.gather(1, targets.unsqueeze(1)).sum() - smoothing * logs.mean(-1).sum();
         };
         std::vector<Tensor> at = {torch::randn({600, 32}) * 0.3, torch::randn({4, 32}) * 0.3, torch::randn({300, 4}) * 0.3};
         QVERIFY(compare(ours, plain, at) < 2e-5);
