@@ -37,7 +37,7 @@ struct Words {
     explicit Words(std::string_view from) {
         const auto in_word = [&](std::size_t i) {
             const auto c = static_cast<unsigned char>(from[i]);
-            const auto letter = [](unsigned char x) { return x >= 0x80 || (x | 32) - 'a' < 26u || x - '0' < 10u; };
+            const auto letter = [](unsigned char x) { return x >= 0x80 || static_cast<unsigned>((x | 32) - 'a') < 26 || static_cast<unsigned>(x - '0') < 10; };
             return letter(c) || ((c == '\'' || c == '-') && i > 0 && i + 1 < from.size() && letter(static_cast<unsigned char>(from[i - 1])) &&
                                  letter(static_cast<unsigned char>(from[i + 1])));
         };

@@ -62,6 +62,29 @@ double weight_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
     return (linears * linear_bits + rest * rest_bits) / 8;
 }
 
+namespace {
+
+// What an optimizer keeps for every parameter: two moments in fp32, or a byte each with a scale for every 256; one; or, by Adafactor,
+// a number for each row and column of A and B.
+double optimizer_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
+    const auto parameters = static_cast<double>(adapter_parameters(recipe, model));
+    switch (recipe.train.optimizer) {
+        case recipe::Optimizer::adamw: return 2 * parameters * fp32_bytes;
+        case recipe::Optimizer::adamw_8bit: return 2 * parameters * (1 + fp32_bytes / 256.0);
+        case recipe::Optimizer::sgd:
+        case recipe::Optimizer::lion: return parameters * fp32_bytes;
+        case recipe::Optimizer::adafactor: break;
+    }
+    const auto targets = targets_of(recipe, model);
+    double numbers = 0;
+    for (const auto& linear : model.linears)
+        if (std::find(targets.begin(), targets.end(), linear.name) != targets.end())
+            numbers += static_cast<double>(2 * recipe.method.rank + linear.in + linear.out);
+    return numbers * fp32_bytes;
+}
+
+}  // namespace
+
 std::int64_t adapter_parameters(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
     const auto targets = targets_of(recipe, model);
     std::int64_t total = 0;
@@ -77,9 +100,7 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
     bytes[MemoryTag::weights] = static_cast<std::int64_t>(weight_bytes(recipe, model));
     bytes[MemoryTag::adapters] = static_cast<std::int64_t>(adapters);
     bytes[MemoryTag::gradients] = static_cast<std::int64_t>(adapters);
-    // Two moments a parameter: in fp32, or a byte with a scale for every 256.
-    const bool eight_bit = recipe.train.optimizer == recipe::Optimizer::adamw_8bit;
-    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(2 * adapters * (eight_bit ? 0.25 + 1.0 / 256 : 1));
+    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(optimizer_bytes(recipe, model));
 
     // Kept for backward, a token and block: what both norms read, q, k (turned), v and attention's output, gate and up, and a
     // rank-wide vector for each target; norms and activations are made again. Of attention a logarithm for each head, in fp32.

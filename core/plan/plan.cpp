@@ -47,7 +47,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
         plan.notices.push_back("No data yet: every row is taken to be as long as the limit.");
     }
     const auto limit = static_cast<double>(recipe.data.max_length), batch = static_cast<double>(recipe.train.batch_size);
-    const double rows = std::max<double>(1, static_cast<double>(facts.train_rows));
+    const double rows = std::max<double>(1, static_cast<double>(facts.train_rows)) * static_cast<double>(1 + recipe.data.augment.copies);
     // The peak is met in the fullest micro-batch; packed rows fill up to the limit.
     StepShape peak, mean;
     mean.tokens = batch * facts.mean_tokens;

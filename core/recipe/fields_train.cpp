@@ -111,7 +111,7 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .unit = "cycles",
          .low = 1,
          .high = 1000,
-         .help = "How often the rate falls, with cosine_with_restarts.",
+         .help = "How often the rate falls, in a cosine with restarts.",
          .details = "Each cycle begins at the full rate, which can lead out of a narrow valley; each end is a settled model.",
          .typical = "2 to 4"},
         [](auto& r) -> auto& { return r.train.schedule_cycles; }));

@@ -103,7 +103,8 @@ class Adafactor : public Optimizer {
     std::vector<Named> state() const override {
         std::vector<Named> named;
         for (std::size_t i = 0; i < parts_.size(); ++i) {
-            const std::string number = "." + std::to_string(i);
+            std::string number(".");
+            number += std::to_string(i);
             if (parts_[i].cols > 1) named.insert(named.end(), {{"exp_avg_sq_row" + number, rows_[i]}, {"exp_avg_sq_col" + number, columns_[i]}});
             else named.push_back({"exp_avg_sq" + number, whole_[i]});
         }

@@ -78,6 +78,12 @@ class PlanTest : public QObject {
         const Plan base = plan();
         QVERIFY(plan([](auto& r) { r.method.rank = 32; }).bytes[MemoryTag::optimizer] == 2 * base.bytes[MemoryTag::optimizer]);
         QVERIFY(plan([](auto& r) { r.train.optimizer = recipe::Optimizer::adamw_8bit; }).bytes[MemoryTag::optimizer] < 0.26 * base.bytes[MemoryTag::optimizer]);
+        QCOMPARE(2 * plan([](auto& r) { r.train.optimizer = recipe::Optimizer::lion; }).bytes[MemoryTag::optimizer], base.bytes[MemoryTag::optimizer]);
+        QCOMPARE(plan([](auto& r) {
+                     r.train.optimizer = recipe::Optimizer::adafactor;
+                     r.method.target_modules = {"q_proj"};
+                 }).bytes[MemoryTag::optimizer], std::int64_t{4} * 2 * (2 * 16 + 32 + 64));
+        QCOMPARE(plan([](auto& r) { r.data.augment.copies = 2; }).steps, 3 * base.steps);
         QVERIFY(plan([](auto& r) { r.train.batch_size = 16; }).bytes[MemoryTag::activations] > 1.6 * base.bytes[MemoryTag::activations]);
         QVERIFY(plan([](auto& r) { r.train.gradient_checkpointing = true; }).bytes[MemoryTag::activations] < base.bytes[MemoryTag::activations]);
         QVERIFY(plan([](auto& r) { r.train.gradient_checkpointing = true; }).step_seconds > base.step_seconds);
