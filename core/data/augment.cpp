@@ -1,11 +1,11 @@
 #include "core/data/augment.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 
 #include "core/base/error.h"
+#include "core/tokenizer/tokenizer.h"
 
 namespace qlora::data {
 
@@ -109,6 +109,12 @@ void replace_by_synonyms(Words& text, double fraction, const Thesaurus& thesauru
 
 }  // namespace
 
+std::vector<Variant> as_they_are(std::span<const RowIndex> rows) {
+    std::vector<Variant> all;
+    for (const RowIndex row : rows) all.push_back({row, 0});
+    return all;
+}
+
 Augmenter::Augmenter(const recipe::Augment& options, std::uint64_t seed, const ColumnRoles& roles) : options_(options), seed_(seed) {
     if (roles.layout == ColumnRoles::Layout::text)
         throw input_error("data.augment", "data.augment", "expected rows of which a part is read and a part is learned, got plain text, all of which is learned",
@@ -122,8 +128,7 @@ Augmenter::Augmenter(const recipe::Augment& options, std::uint64_t seed, const C
 }
 
 std::vector<Variant> Augmenter::plan(std::span<const RowIndex> rows, std::span<const std::int64_t> classes) const {
-    std::vector<Variant> all;
-    for (const RowIndex row : rows) all.push_back({row, 0});
+    std::vector<Variant> all = as_they_are(rows);
     const auto copies = static_cast<std::uint32_t>(options_.copies);
     for (std::uint32_t copy = 1; copy <= copies; ++copy)
         for (const RowIndex row : rows) all.push_back({row, copy});
@@ -167,12 +172,13 @@ Example Augmenter::vary(const Example& example, Variant variant) const {
     return varied;
 }
 
-void Augmenter::mask(Sample& sample, Variant variant, std::int32_t mask, const std::function<bool(std::int32_t)>& special) const {
+void Augmenter::mask(Sample& sample, Variant variant, const tokenizer::Tokenizer& tokenizer) const {
     if (variant.copy == 0 || !masks()) return;
+    const std::int32_t mask = tokenizer.find("[MASK]").value_or(tokenizer.find("<mask>").value_or(-1));
     RandomStream random = stream(variant, "augment/mask");
     std::size_t kept = 0;
     for (std::size_t i = 0; i < sample.ids.size(); ++i) {
-        const bool masked = sample.trained[i] == 0 && !special(sample.ids[i]) && random.uniform() < options_.mask;
+        const bool masked = sample.trained[i] == 0 && !tokenizer.is_special(sample.ids[i]) && random.uniform() < options_.mask;
         if (masked && mask < 0) continue;
         sample.ids[kept] = masked ? mask : sample.ids[i];
         sample.trained[kept++] = sample.trained[i];

@@ -4,7 +4,6 @@
 // to learn from. A variant is a function of the seed, the row and its number.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +24,8 @@ struct Variant {
     bool operator==(const Variant&) const = default;
 };
 
+std::vector<Variant> as_they_are(std::span<const RowIndex> rows);
+
 // Any thread may ask; keeps no reference to the table.
 class Augmenter {
   public:
@@ -39,8 +40,8 @@ class Augmenter {
     // What is read, changed: the text, or what the user says. The same text where nothing in it can be changed.
     Example vary(const Example& example, Variant variant) const;
     std::string vary(std::string_view text, Variant variant, std::size_t part = 0) const;
-    // Tokens that are read, masked: `mask` in their place, or left out where that is negative. `special` says which must stay.
-    void mask(Sample& sample, Variant variant, std::int32_t mask, const std::function<bool(std::int32_t)>& special) const;
+    // Tokens that are read, masked: the tokenizer's mask in their place, or left out where it has none. Special ones stay.
+    void mask(Sample& sample, Variant variant, const tokenizer::Tokenizer& tokenizer) const;
     bool masks() const { return options_.mask > 0; }
     // A variant for variety's sake, as against one for balance.
     bool spare(Variant variant) const { return variant.copy <= static_cast<std::uint32_t>(options_.copies); }

@@ -4,7 +4,6 @@
 #include "core/data/augment.h"
 #include "core/data/parallel.h"
 #include "core/data/tokenized_builder.h"
-#include "core/tokenizer/tokenizer.h"
 
 namespace qlora::data {
 
@@ -13,14 +12,8 @@ namespace {
 struct Outcome {
     Sample sample;
     EmptyReason empty{};
-    bool same = false;  // a variant that is the row itself
+    bool spared = false;  // a variant for variety that came out as the row itself
 };
-
-std::vector<Variant> as_they_are(std::span<const RowIndex> rows) {
-    std::vector<Variant> all;
-    for (const RowIndex row : rows) all.push_back({row, 0});
-    return all;
-}
 
 // The class of each row where a text is one of several; nothing otherwise.
 std::vector<std::int64_t> classes_of(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer) {
@@ -47,9 +40,6 @@ TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, con
                          const Control* control, const Progress& progress, int threads, const Augmenter* augmenter) {
     require_roles(table, renderer.roles());
     const std::vector<Variant> variants = augmenter != nullptr ? augmenter->plan(rows, classes_of(table, rows, renderer)) : as_they_are(rows);
-    const tokenizer::Tokenizer& tokenizer = renderer.tokenizer();
-    const std::int32_t mask = tokenizer.find("[MASK]").value_or(tokenizer.find("<mask>").value_or(-1));
-    const auto special = [&](std::int32_t id) { return tokenizer.is_special(id); };
     // In blocks, so that the samples of only one are in memory beside the result.
     constexpr std::size_t block = 16384;
     TokenizedBuilder builder;
@@ -67,21 +57,15 @@ TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, con
             }
             outcome.sample = renderer.render(table, part[i].row, &outcome.empty, [&](const Example& example) {
                 Example varied = augmenter->vary(example, part[i]);
-                outcome.same = varied == example;
+                outcome.spared = varied == example && !augmenter->masks() && augmenter->spare(part[i]);
                 return varied;
             });
-            const std::size_t before = outcome.sample.ids.size();
-            augmenter->mask(outcome.sample, part[i], mask, special);
-            outcome.same = outcome.same && !augmenter->masks() && before > 0;
+            augmenter->mask(outcome.sample, part[i], renderer.tokenizer());
         });
         for (std::size_t i = 0; i < part.size(); ++i) {
-            if (part[i].copy > 0) {  // of a row that is dropped there is nothing more to say
-                if (outcomes[i].sample.targets() > 0 && !(outcomes[i].same && augmenter->spare(part[i]))) builder.add(outcomes[i].sample, part[i].row);
-            } else if (outcomes[i].sample.targets() > 0) {
-                builder.add(outcomes[i].sample, part[i].row);
-            } else {
-                builder.drop(reason_of(outcomes[i], renderer.options().max_length), part[i].row);
-            }
+            if (outcomes[i].spared) continue;
+            if (outcomes[i].sample.targets() > 0) builder.add(outcomes[i].sample, part[i].row);
+            else if (part[i].copy == 0) builder.drop(reason_of(outcomes[i], renderer.options().max_length), part[i].row);  // once a row
         }
     }
     if (builder.empty())
