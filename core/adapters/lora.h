@@ -3,12 +3,13 @@
 // adapter_config.json and adapter_model.safetensors.
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/adapters/adapter.h"
 #include "core/adapters/targets.h"
-#include "core/nn/model.h"
 
 namespace qlora::adapters {
 
@@ -29,9 +30,7 @@ struct LoraConfig {
     double scale() const { return scale(rank, alpha); }
 };
 
-// The trainable part: one flat fp32 buffer each for parameters and gradients, of which every A and B, and every module that
-// is trained whole, is a view, so that clipping and the optimizer run over single tensors. Attached to a Model, whose base stays as it is.
-class Lora {
+class Lora : public Adapter {
   public:
     // A from Kaiming's uniform distribution as PEFT has it, from `seed`; B zero, magnitudes the base's and modules trained
     // whole a copy of it, so that the model is unchanged.
@@ -40,61 +39,40 @@ class Lora {
     // From a PEFT folder. Throws input_error naming missing, unexpected or misshapen tensors, and settings that are not
     // supported (trained biases, other variants of LoRA, modules_to_save that are neither linear layers nor the embedding).
     static std::unique_ptr<Lora> load(nn::Model& model, const std::filesystem::path& folder, double dropout = 0);
-    ~Lora();
-    Lora(const Lora&) = delete;
-    Lora& operator=(const Lora&) = delete;
 
     const LoraConfig& config() const { return config_; }
-    std::int64_t parameters() const { return values_.numel(); }
-    void set_enabled(bool enabled);  // off: the model is its base, exactly. Not while merged
-
-    // Works the adapter into the weights: every adapted matrix is replaced by dequantized(W) + scale B A in fp32 (with DoRA
-    // its rows take the trained lengths), every module trained whole by its own values. The base that is added to is the
-    // one that training saw, so outputs are those with the adapter on, to rounding; onto the weights before quantization
-    // they would not be. Takes 4 bytes an element. Again: nothing happens. Throws input_error "adapter.not_finite" naming
-    // the first module whose result would hold NaN or infinite numbers; the model is then as it was.
-    void merge(nn::Model& model);
-    // The base's own weights again, to the bit, with the adapter beside them.
-    void unmerge(nn::Model& model);
-    bool merged() const { return !originals_.empty() || trained_embedding_; }
-
-    // Flat fp32 tensors; the gradient is accumulated into by backward.
-    torch::Tensor& values() { return values_; }
-    torch::Tensor& gradients() { return gradients_; }
-
-    // Writes adapter_config.json and adapter_model.safetensors into an existing folder, as PEFT reads them.
-    void save(const std::filesystem::path& folder) const;
-    // Replaces the values by those of a saved adapter of the same layout.
-    void restore(const std::filesystem::path& folder);
+    void set_enabled(bool enabled) override;
+    void restore(const std::filesystem::path& folder) override;
 
     struct Layer {
         std::string module;
         std::shared_ptr<nn::LowRank> branch;
+        const quant::Weight* weight;  // of the base
     };
     const std::vector<Layer>& layers() const { return layers_; }
 
-    // Every trained tensor under the name that PEFT's file gives it: a view of values().
-    struct Named {
-        std::string name;
-        torch::Tensor tensor;
-        bool transposed = false;  // in the file (GPT-2's Conv1D)
-    };
-    const std::vector<Named>& tensors() const { return tensors_; }
+    // Other beginnings than the default, of a fresh adapter without DoRA (lora_start.cpp).
+    // PiSSA (Meng et al. 2024): A and B are the base's principal part, B A scale = U S V^T cut at the rank, which is taken off the
+    // base beside them: the model is unchanged, and its largest directions are what is trained. The file, PEFT's conversion of
+    // PiSSA, holds the difference to the beginning as LoRA of twice the rank.
+    void start_from_principal_parts();
+    // LoftQ (Li et al. 2024) over a base that stays as it is: B A scale = the best approximation of what quantizing took from
+    // each matrix. `original` gives the matrix of a module in fp32 as the file has it.
+    void start_from_errors(const std::function<torch::Tensor(const std::string& module)>& original);
+
+  protected:
+    OrderedJson config_json() const override;
+    std::vector<Named> written() const override;
 
   private:
     Lora() = default;
     void build(nn::Model& model);
     std::vector<std::string> written_targets() const;
+    bool starts() const { return !layers_.empty() && layers_[0].branch->start_a.defined(); }
 
     LoraConfig config_;
     bool fan_in_fan_out_ = false;  // the base keeps its weights as [in, out] (GPT-2): recorded for PEFT
     std::vector<Layer> layers_;
-    std::vector<std::shared_ptr<nn::TrainedLinear>> trained_;
-    std::vector<nn::Linear> originals_;  // while merged, by name
-    std::shared_ptr<nn::TrainedLinear> trained_embedding_;
-    quant::Weight embedding_;
-    std::vector<Named> tensors_;
-    torch::Tensor values_, gradients_;
 };
 
 // Reads adapter_config.json. Throws input_error naming the field.

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "core/adapters/lora.h"
+#include "core/adapters/adapter.h"
 #include "core/base/error.h"
 #include "core/memory/meters.h"
 #include "core/nn/functions/dora.h"
@@ -21,6 +21,7 @@ Tensor merged_matrix(const quant::Weight& weight, const nn::LowRank& branch) {
     Tensor merged = weight.dense_fp32().defined() ? weight.dense_fp32().clone() : weight.dequantized();
     Tensor scaled = branch.b.detach() * branch.scale;
     quant::add_matmul(merged, scaled, branch.a.detach());
+    if (branch.start_a.defined()) quant::add_matmul(merged, branch.start_b * -branch.scale, branch.start_a);
     if (branch.magnitude.defined())
         merged.mul_((branch.magnitude.detach() / nn::adapted_row_norms(weight, branch)).unsqueeze(1));
     return merged;
@@ -35,45 +36,63 @@ Tensor expect_finite(Tensor values, const std::string& module) {
 
 }  // namespace
 
-void Lora::merge(nn::Model& model) {
+// What the model held in the places of merged tensors.
+struct Adapter::Originals {
+    std::vector<std::pair<nn::Linear*, nn::Linear>> layers;
+    std::vector<std::pair<nn::Parameter*, nn::Parameter>> parameters;
+    quant::Weight embedding;
+    std::shared_ptr<nn::Trained> trained_embedding;
+};
+
+void Adapter::merge(nn::Model& model) {
     if (merged()) return;
+    if (!mergeable())
+        throw input_error("adapter.merge", "adapter", "expected an adapter that changes weights, got one that adds layers or tokens to the model",
+                          "Use it beside its base.");
     torch::NoGradGuard no_grad;
     memory::TagScope scope(MemoryTag::weights);
-    std::vector<nn::Linear> originals, replacements;
+    auto originals = std::make_shared<Originals>();
+    std::vector<nn::Linear> replacements;
+    const auto whole = [](const nn::Trained& trained, const std::string& name) { return expect_finite(trained.values.detach().clone(), name); };
     model.for_each_linear([&](nn::Linear& layer) {
         if (!layer.branch && !layer.trained) return;
-        nn::Linear replacement{layer.name, {}, layer.bias, nullptr};
-        if (layer.trained) {
-            replacement.weight = quant::Weight::dense(expect_finite(layer.trained->weight.detach().clone(), layer.name));
-            if (layer.trained->bias.defined()) replacement.bias = layer.trained->bias.detach().clone();
-        } else {
-            replacement.weight = quant::Weight::dense(expect_finite(merged_matrix(layer.weight, *layer.branch), layer.name));
-        }
-        originals.push_back(layer);
+        nn::Linear replacement = layer;
+        replacement.branch = nullptr;
+        replacement.trained = nullptr;
+        replacement.weight = quant::Weight::dense(layer.trained ? whole(*layer.trained, layer.name)
+                                                                : expect_finite(merged_matrix(layer.weight, *layer.branch), layer.name));
+        originals->layers.emplace_back(&layer, layer);
         replacements.push_back(std::move(replacement));
     });
-    if (model.trained_embedding) {
-        auto values = quant::Weight::dense(expect_finite(model.trained_embedding->weight.detach().clone(), model.embedding_name));
-        embedding_ = std::exchange(model.embedding, std::move(values));
-        trained_embedding_ = std::exchange(model.trained_embedding, nullptr);
-    }
-    auto replacement = replacements.begin();
-    model.for_each_linear([&](nn::Linear& layer) {
-        if (layer.branch || layer.trained) layer = std::move(*replacement++);
+    std::vector<nn::Parameter> parameters;
+    model.for_each_parameter([&](nn::Parameter& parameter) {
+        if (!parameter.trained) return;
+        parameters.push_back({parameter.name, whole(*parameter.trained, parameter.name)});
+        originals->parameters.emplace_back(&parameter, parameter);
     });
+    quant::Weight embedding;
+    if (model.trained_embedding) embedding = quant::Weight::dense(whole(*model.trained_embedding, model.embedding_name));
+    // From here on nothing fails.
+    for (std::size_t i = 0; i < replacements.size(); ++i) *originals->layers[i].first = std::move(replacements[i]);
+    for (std::size_t i = 0; i < parameters.size(); ++i) *originals->parameters[i].first = std::move(parameters[i]);
+    if (embedding.defined()) {
+        originals->embedding = std::exchange(model.embedding, embedding);
+        originals->trained_embedding = std::exchange(model.trained_embedding, nullptr);
+    }
     originals_ = std::move(originals);
+    merged_ = true;
 }
 
-void Lora::unmerge(nn::Model& model) {
-    model.for_each_linear([&](nn::Linear& layer) {
-        const auto original = std::ranges::find(originals_, layer.name, &nn::Linear::name);
-        if (original != originals_.end()) layer = std::move(*original);
-    });
-    originals_.clear();
-    if (trained_embedding_) {
-        model.embedding = std::exchange(embedding_, {});
-        model.trained_embedding = std::exchange(trained_embedding_, nullptr);
+void Adapter::unmerge(nn::Model& model) {
+    if (!merged()) return;
+    for (auto& [layer, original] : originals_->layers) *layer = std::move(original);
+    for (auto& [parameter, original] : originals_->parameters) *parameter = std::move(original);
+    if (originals_->trained_embedding) {
+        model.embedding = std::move(originals_->embedding);
+        model.trained_embedding = std::move(originals_->trained_embedding);
     }
+    originals_.reset();
+    merged_ = false;
 }
 
 }  // namespace qlora::adapters

@@ -5,7 +5,6 @@
 #include <torch/torch.h>
 
 #include <cmath>
-#include <cstring>
 #include <optional>
 #include <set>
 
@@ -22,22 +21,7 @@ using torch::Tensor;
 
 namespace {
 
-constexpr const char* weights_file = "adapter_model.safetensors";
 constexpr const char* config_file = "adapter_config.json";
-
-Tensor read_tensor(const formats::TensorView& view, const std::string& where) {
-    torch::ScalarType type = torch::kFloat32;
-    switch (view.dtype) {
-        case formats::DType::f32: break;
-        case formats::DType::f16: type = torch::kFloat16; break;
-        case formats::DType::bf16: type = torch::kBFloat16; break;
-        case formats::DType::f64: type = torch::kFloat64; break;
-        default: formats::expect_dtype(view, formats::DType::f32, where);
-    }
-    Tensor tensor = torch::empty(view.shape, type);
-    std::memcpy(tensor.data_ptr(), view.data.data(), view.data.size());
-    return tensor.to(torch::kFloat32);
-}
 
 // Settings that change what the adapter computes and that this program does not know must not be passed over.
 void refuse_unsupported(const JsonObject& config) {
@@ -105,10 +89,7 @@ std::optional<std::vector<std::int64_t>> read_layers(const JsonObject& object) {
 
 LoraConfig read_config(const fs::path& folder) {
     const fs::path path = folder / config_file;
-    if (!fs::exists(path))
-        throw input_error("adapter.config", path.string(), "no adapter here: adapter_config.json is missing",
-                          "Choose a folder written by PEFT or by this program.");
-    const Json json = read_json_file(path);
+    const Json json = read_adapter_json(folder);
     const MappedFile file(path);  // once more, for the order of patterns
     const auto* text = reinterpret_cast<const char*>(file.bytes().data());
     const OrderedJson ordered = OrderedJson::parse(text, text + file.bytes().size());
@@ -140,31 +121,42 @@ LoraConfig read_config(const fs::path& folder) {
     return config;
 }
 
+// Of PiSSA a file holds [A; A0] and [B, -B0].
+std::vector<Adapter::Named> Lora::written() const {
+    if (!starts()) return tensors();
+    std::vector<Named> all = tensors();
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const nn::LowRank& branch = *layers_[i].branch;
+        all[2 * i].tensor = at::cat({branch.a.detach(), branch.start_a});
+        all[2 * i + 1].tensor = at::cat({branch.b.detach(), -branch.start_b}, 1);
+    }
+    return all;
+}
+
 void Lora::restore(const fs::path& folder) {
+    if (!starts()) return Adapter::restore(folder);
     torch::NoGradGuard no_grad;
     const formats::ShardedTensors file(folder, "adapter_model");
-    const std::string where = (folder / weights_file).string();
-    std::string missing, unexpected;
-    std::set<std::string> known;
-    for (const Named& named : tensors_) {
-        known.insert(named.name);
-        const auto* view = file.find(named.name);
-        if (view == nullptr) {
-            missing += "\n  missing: " + named.name;
+    const std::string where = (folder / "adapter_model.safetensors").string();
+    const auto all = written();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const auto* view = file.find(all[i].name);
+        if (view == nullptr) throw input_error("adapter.tensors", where, "the tensor \"" + all[i].name + "\" is missing", "Use it with the base model it was trained on.");
+        formats::expect_shape(*view, all[i].tensor.sizes(), where);
+        formats::expect_finite(*view, where);
+        const Tensor values = read_tensor(*view, where);
+        Tensor target = tensors()[i].tensor.detach();
+        if (i >= 2 * layers_.size()) {
+            target.copy_(values);
             continue;
         }
-        const Tensor target = named.transposed ? named.tensor.detach().t() : named.tensor.detach();
-        formats::expect_shape(*view, target.sizes(), where);
-        formats::expect_finite(*view, where);
-        target.copy_(read_tensor(*view, where));
+        nn::LowRank& branch = *layers_[i / 2].branch;
+        const std::int64_t dim = i % 2, rank = branch.a.size(0);
+        target.copy_(values.narrow(dim, 0, rank));
+        if (dim == 0) branch.start_a.copy_(values.narrow(0, rank, rank));
+        else branch.start_b.copy_(-values.narrow(1, rank, rank));
     }
-    for (const auto* view : file.tensors())
-        // Of an adapted head PEFT writes the base's weight too.
-        if (!known.contains(view->name) && !view->name.ends_with(".base_layer.weight")) unexpected += "\n  unexpected: " + view->name;
     file.check();
-    if (!missing.empty() || !unexpected.empty())
-        throw input_error("adapter.tensors", where, "the adapter does not fit this model:" + missing + unexpected,
-                          "Use it with the base model it was trained on.");
 }
 
 // PEFT matches list entries as whole names or last parts: plain entries stay as they are, all-linear becomes the last
@@ -183,11 +175,6 @@ std::vector<std::string> Lora::written_targets() const {
 
 namespace {
 
-OrderedJson whole_if_possible(double number) {
-    if (number == std::floor(number)) return static_cast<std::int64_t>(number);
-    return number;
-}
-
 // An expression stands as a string, names in a list.
 OrderedJson as_read(const std::vector<std::string>& entries) {
     if (entries.size() == 1 && is_target_pattern(entries[0])) return entries[0];
@@ -196,12 +183,14 @@ OrderedJson as_read(const std::vector<std::string>& entries) {
 
 }  // namespace
 
-void Lora::save(const fs::path& folder) const {
+OrderedJson Lora::config_json() const {
+    const std::int64_t times = starts() ? 2 : 1;  // with the same scale
+    const double alpha = config_.alpha * (times == 1 ? 1 : config_.rslora ? std::sqrt(2.0) : 2);
     OrderedJson config = {{"peft_type", "LORA"},
                           {"task_type", config_.task_type.empty() ? OrderedJson() : OrderedJson(config_.task_type)},
                           {"base_model_name_or_path", config_.base_model},
-                          {"r", config_.rank},
-                          {"lora_alpha", config_.alpha},
+                          {"r", times * config_.rank},
+                          {"lora_alpha", whole_if_possible(alpha)},
                           {"lora_dropout", config_.dropout},
                           {"use_rslora", config_.rslora},
                           {"use_dora", config_.dora},
@@ -212,7 +201,6 @@ void Lora::save(const fs::path& folder) const {
                           {"modules_to_save", nullptr},
                           {"rank_pattern", OrderedJson::object()},
                           {"alpha_pattern", OrderedJson::object()}};
-    config["lora_alpha"] = whole_if_possible(config_.alpha);
     config["target_modules"] = written_targets();
     const TargetOptions& options = config_.target_options;
     if (!options.saved.empty()) config["modules_to_save"] = options.saved;
@@ -220,17 +208,8 @@ void Lora::save(const fs::path& folder) const {
     if (options.layers) config["layers_to_transform"] = *options.layers;
     if (!options.layers_pattern.empty()) config["layers_pattern"] = options.layers_pattern;
     for (const auto& [name, rank] : config_.rank_pattern) config["rank_pattern"][name] = rank;
-    for (const auto& [name, alpha] : config_.alpha_pattern) config["alpha_pattern"][name] = whole_if_possible(alpha);
-    std::vector<formats::TensorView> tensors;
-    std::vector<Tensor> turned;  // alive until they are written
-    for (const auto& [name, tensor, transposed] : tensors_) {
-        turned.push_back((transposed ? tensor.detach().t().contiguous() : tensor).cpu());
-        const Tensor& stored = turned.back();
-        tensors.push_back({name, formats::DType::f32, stored.sizes().vec(),
-                           {static_cast<const std::byte*>(stored.const_data_ptr()), stored.nbytes()}});
-    }
-    formats::write_safetensors(folder / weights_file, tensors, {{"format", "pt"}});
-    write_atomically(folder / config_file, config.dump(2) + "\n");
+    for (const auto& [name, alpha_of] : config_.alpha_pattern) config["alpha_pattern"][name] = whole_if_possible(alpha_of);
+    return config;
 }
 
 }  // namespace qlora::adapters

@@ -78,7 +78,7 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options, Control& con
         if (task.task == recipe::Task::classification) head = {task.task, task.labels, task.problem, 0};
     }
     load_weights(*model, options, head, control, progress);
-    if (!options.adapter.empty()) model->adapter = adapters::Lora::load(model->network, options.adapter);
+    if (!options.adapter.empty()) model->adapter = adapters::load(model->network, options.adapter);
     return model;
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/adapters/lora.h"
+#include "core/adapters/attach.h"
 #include "core/evaluate/chat.h"
 #include "core/evaluate/run_data.h"
 #include "core/nn/generate.h"
@@ -18,7 +18,7 @@ struct LoadedModel {
     std::unique_ptr<const nn::ModelFiles> files;  // until the weights are loaded
     nn::Model network;
     std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-    std::unique_ptr<adapters::Lora> adapter;  // null without one
+    std::unique_ptr<adapters::Adapter> adapter;  // null without one
     std::vector<std::int32_t> stop_ids;
     std::string device;
     int gpu = -1;  // device.h
@@ -37,7 +37,7 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options, Control& con
 // Turns the adapter off while it lives: the model is its base, exactly.
 class BaseScope {
   public:
-    explicit BaseScope(adapters::Lora* adapter) : adapter_(adapter) {
+    explicit BaseScope(adapters::Adapter* adapter) : adapter_(adapter) {
         if (adapter_ != nullptr) adapter_->set_enabled(false);
     }
     ~BaseScope() {
@@ -47,7 +47,7 @@ class BaseScope {
     BaseScope& operator=(const BaseScope&) = delete;
 
   private:
-    adapters::Lora* adapter_;
+    adapters::Adapter* adapter_;
 };
 
 }  // namespace qlora::evaluate

@@ -76,7 +76,7 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
     if (!adapter.empty()) labels = adapters::read_task(adapter).labels;
     RunData data = open_data(used, model->tokenizer, labels, control, progress);
     load_weights(*model, load, head_wish(recipe, data), control, progress);
-    if (!adapter.empty()) model->adapter = adapters::Lora::load(model->network, adapter);
+    if (!adapter.empty()) model->adapter = adapters::load(model->network, adapter);
     Report report;
     report.task = recipe.task;
     report.labels = model->network.config.head.labels;

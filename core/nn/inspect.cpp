@@ -118,8 +118,14 @@ ModelInfo inspect(const std::string& model) {
     auto add = [&](const StackNames& names, std::int64_t layers, bool crosses) {
         const auto linears = plan_linears(names, c, crosses);
         for (std::int64_t i = 0; i < layers; ++i)
-            for (const LinearPlan& plan : linears) info.linears.push_back({with_block(plan.name.module, i), plan.in, plan.out});
+            for (const LinearPlan& plan : linears) {
+                info.linears.push_back({with_block(plan.name.module, i), plan.in, plan.out});
+                if (plan.bias) info.biases += plan.out;
+            }
+        if (c.norm == ModelConfig::Norm::layer) info.biases += (layers * (crosses ? 3 : 2) + (c.norm_first ? 1 : 0)) * c.hidden;
     };
+    info.embedding = family.embedding.hugging_face.substr(0, family.embedding.hugging_face.rfind('.'));
+    if (c.embedding_norm) info.biases += c.hidden;
     if (c.encoder_decoder()) add(family.encoder, c.encoder_layers, false);
     add(family.stack, c.layers, c.encoder_decoder());
     if (const auto& dense = family.classifier.dense; family.classifier.dense_in_base && files.find(weight_of(dense)))

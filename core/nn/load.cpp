@@ -59,8 +59,8 @@ class Loader {
         model.config = c;
         model.embedding = stored_weight(files_.at(family.embedding, {{c.vocabulary, c.hidden}}));
         model.embedding_name = transformers_name(family.embedding.hugging_face.substr(0, family.embedding.hugging_face.rfind('.')));
-        if (c.positions > 0) model.positions = to_float(files_.at(family.positions, {{c.positions, c.hidden}}));
-        if (c.token_types > 0) model.token_types = to_float(files_.at(family.token_types, {{c.token_types, c.hidden}}));
+        if (c.positions > 0) model.positions = parameter(family.positions, {c.positions, c.hidden});
+        if (c.token_types > 0) model.token_types = parameter(family.token_types, {c.token_types, c.hidden});
         if (c.embedding_norm) model.embedding_norm = norm(family.embedding_norm, c.hidden, 0);
         // llama.cpp stores Llama 3's scaling as one divisor a frequency.
         if (files_.gguf() != nullptr && !c.ropes.empty() && files_.gguf()->find("rope_freqs.weight") != nullptr)
@@ -71,6 +71,26 @@ class Loader {
         model.to(precision_.device);
         files_.check();
         return model;
+    }
+
+    Tensor original(const std::string& module) const {
+        const auto among = [&](const StackNames& names, std::int64_t layers, bool crosses) -> Tensor {
+            for (const LinearPlan& plan : plan_linears(names, config_, crosses))
+                for (std::int64_t i = 0; i < layers; ++i) {
+                    if (with_block(plan.name.module, i) != module && transformers_name(with_block(plan.name.module, i)) != module) continue;
+                    const auto stored = files_.find(weight_of(plan.name), i);
+                    const auto* type = stored ? std::get_if<formats::DType>(&stored->type) : nullptr;
+                    if (!bitsandbytes_form(files_).empty() || (stored && type == nullptr && kernels::block_elements(std::get<kernels::BlockFormat>(stored->type)) > 1))
+                        throw input_error("model.original", files_.path().string(), "expected a model in a float precision, got one that is quantized already",
+                                          "LoftQ corrects what quantizing takes, and needs the weights before it.");
+                    return linear(plan, i).weight.dequantized();
+                }
+            return {};
+        };
+        Tensor found = config_.encoder_decoder() ? among(files_.family().encoder, config_.encoder_layers, false) : Tensor();
+        if (!found.defined()) found = among(files_.family().stack, config_.layers, config_.encoder_decoder());
+        if (!found.defined()) throw input_error("model.original", module, "this layer lies in no block", "Leave it out of method.target_modules.");
+        return found;
     }
 
   private:
@@ -179,10 +199,14 @@ class Loader {
         auto part = [&](const char* which, const char* old) {
             const TensorName today{name.module + which, name.gguf + which}, then{name.module + old, ""};
             const bool is_old = files_.gguf() == nullptr && !files_.find(today, block) && files_.find(then, block);
-            return to_float(files_.at(is_old ? then : today, {{size}}, block));
+            return Parameter{transformers_name(with_block(today.hugging_face, block)), to_float(files_.at(is_old ? then : today, {{size}}, block))};
         };
         const bool bias = config_.norm == ModelConfig::Norm::layer;
-        return {part(".weight", ".gamma"), bias ? part(".bias", ".beta") : Tensor()};
+        return {part(".weight", ".gamma"), bias ? part(".bias", ".beta") : Parameter()};
+    }
+
+    Parameter parameter(const TensorName& name, std::vector<std::int64_t> shape) const {
+        return {transformers_name(name.hugging_face), to_float(files_.at(name, shape))};
     }
 
     // llama.cpp stores the rows of q and k with the two halves of each rotary pair side by side; row (head, half, i) of
@@ -225,7 +249,7 @@ class Loader {
             const StoredTensor stored = fetch(weight_of(plan.name), {plan.out, plan.in});
             layer.weight = precision_.precision == Precision::native ? as_stored(stored) : quantized(stored, precision_.precision);
         }
-        if (plan.bias) layer.bias = to_float(fetch(bias_of(plan.name), {plan.out}));
+        if (plan.bias) layer.bias = {layer.name + ".bias", to_float(fetch(bias_of(plan.name), {plan.out}))};
         return layer;
     }
 
@@ -233,7 +257,7 @@ class Loader {
         const ModelConfig& c = config_;
         Stack stack;
         if (c.norm_first) stack.final_norm = norm(names.final_norm, c.hidden, 0);
-        if (c.relative_buckets > 0) stack.relative_bias = to_float(files_.at(names.relative_bias, {{c.relative_buckets, c.heads}}));
+        if (c.relative_buckets > 0) stack.relative_bias = parameter(names.relative_bias, {c.relative_buckets, c.heads});
         const auto linears = plan_linears(names, c, crosses);
         for (std::int64_t i = 0; i < layers; ++i) {
             control_.check();
@@ -270,7 +294,7 @@ class Loader {
             return;
         }
         model.config.head.kind = HeadConfig::Kind::language_model;
-        model.head = {family.head.module, model.embedding, {}, nullptr};
+        model.head = {family.head.module, model.embedding};
         if (c.tied_embeddings) return;
         const TensorName name = weight_of(family.head);
         const auto packed = prequantized(name, c.vocabulary, c.hidden, 0, float_precision() ? precision_.precision : Precision::native);
@@ -314,7 +338,7 @@ class Loader {
         layer.name = name.module;
         const auto packed = prequantized(weight_of(name), out, in, 0, Precision::fp32);
         layer.weight = packed ? *packed : quant::Weight::dense(to_float(files_.at(weight_of(name), {{out, in}})));
-        if (bias) layer.bias = to_float(files_.at(bias_of(name), {{out}}));
+        if (bias) layer.bias = {layer.name + ".bias", to_float(files_.at(bias_of(name), {{out}}))};
         return layer;
     }
 
@@ -330,7 +354,7 @@ class Loader {
         Linear layer;
         layer.name = module;
         layer.weight = quant::Weight::dense(weight);
-        if (bias) layer.bias = torch::zeros({out}, torch::kFloat32);
+        if (bias) layer.bias = {layer.name + ".bias", torch::zeros({out}, torch::kFloat32)};
         return layer;
     }
 
@@ -359,6 +383,14 @@ class Loader {
 Model load(const ModelFiles& files, const LoadPrecision& precision, Control& control, const Progress& progress, const HeadWish& wish) {
     torch::NoGradGuard no_grad;
     return Loader(files, precision, control, progress).load(wish);
+}
+
+std::function<Tensor(const std::string& module)> original_matrices(const std::filesystem::path& model) {
+    auto files = std::make_shared<const ModelFiles>(ModelFiles::open(model));
+    return [files](const std::string& module) {
+        static Control never;
+        return Loader(*files, {Precision::fp32, {}, torch::kCPU}, never, {}).original(module);
+    };
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& files) {

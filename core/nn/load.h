@@ -36,6 +36,10 @@ Model load(const ModelFiles& files, const LoadPrecision& precision, Control& con
            const HeadWish& wish = {});
 
 // The tokenizer that lies with the model. An id without an embedding row is refused when a text uses it.
+// The blocks' matrices as the files have them, fp32 [out, in], by module; read anew at each call. Throws input_error "model.original"
+// where the files hold them quantized.
+std::function<torch::Tensor(const std::string& module)> original_matrices(const std::filesystem::path& model);
+
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& files);
 
 }  // namespace qlora::nn

@@ -53,24 +53,26 @@ void ModelConfig::set_layers(std::int64_t window) {
 }
 
 std::vector<Tensor> read(const Source& source, std::initializer_list<const Linear*> layers, const DropoutKey& key) {
-    std::vector<FrozenLinear> group;
+    std::vector<LinearParts> group;
     for (const Linear* layer : layers) {
-        const LowRank* branch = layer->branch && layer->branch->enabled ? layer->branch.get() : nullptr;
-        if ((layer->trained && layer->trained->enabled) || (branch != nullptr && branch->magnitude.defined())) {  // on their own
+        const LinearParts parts = layer->parts();
+        if (parts.branch != nullptr && parts.branch->magnitude.defined()) {  // on their own
             const Tensor x = differentiable(source);
             std::vector<Tensor> results;
             for (const Linear* each : layers) results.push_back((*each)(x, key, source.arithmetic));
             return results;
         }
-        group.push_back({&layer->weight, layer->bias, branch});
+        group.push_back(parts);
     }
     return linears(source, group, key);
 }
 
-Tensor Linear::operator()(const Tensor& x, const DropoutKey& key, Arithmetic arithmetic) const {
-    if (trained && trained->enabled) return at::linear(x.to(torch::kFloat32), trained->weight, trained->bias).to(x.scalar_type());
-    return linear(x, weight, bias, branch.get(), key, arithmetic);
+LinearParts Linear::parts() const {
+    return {&weight, bias.now(), branch && branch->enabled ? branch.get() : nullptr, trained && trained->enabled ? trained.get() : nullptr,
+            quantizer.get()};
 }
+
+Tensor Linear::operator()(const Tensor& x, const DropoutKey& key, Arithmetic arithmetic) const { return linear(x, parts(), key, arithmetic); }
 
 std::vector<Linear*> Block::linears() {
     std::vector<Linear*> used;
@@ -78,6 +80,25 @@ std::vector<Linear*> Block::linears() {
         if (layer->defined()) used.push_back(layer);
     return used;
 }
+
+std::vector<Norm*> Block::norms() {
+    std::vector<Norm*> used;
+    for (Norm* norm : {&attention_norm, &cross_norm, &mlp_norm, &attention_post_norm, &mlp_post_norm, &query_norm, &key_norm})
+        if (norm->defined()) used.push_back(norm);
+    return used;
+}
+
+Tensor Bottleneck::operator()(const Tensor& x) const { return at::linear(at::linear(x.to(torch::kFloat32), down, down_bias).relu(), up, up_bias); }
+
+namespace {
+
+// What a part of a block gives, with its bottleneck adapter.
+Tensor adapted(const Tensor& y, const std::shared_ptr<Bottleneck>& adapter, const Source& read) {
+    if (!adapter || !adapter->enabled) return y;
+    return y + (*adapter)(adapter->parallel ? differentiable(read) : y).to(y.scalar_type());
+}
+
+}  // namespace
 
 Tensor Model::base_dropped(const Tensor& x, double p, const DropoutKey& key, DropoutSite site) const {
     return base_dropout ? dropped(x, p, key, base_streams + 16 * key.block + static_cast<std::uint64_t>(site)) : x;
@@ -107,8 +128,8 @@ AttentionDropout Model::attention_dropout(const DropoutKey& key, DropoutSite sit
     return {config.dropout.attention, key, base_streams + 16 * key.block + static_cast<std::uint64_t>(site)};
 }
 
-Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& types,
-                    const std::vector<std::int32_t>& at) const {
+Tensor Model::embed(const std::vector<std::int32_t>& ids, const Placed& placed) const {
+    const std::vector<std::int32_t> &at = placed.positions, &types = placed.types;
     for (std::int32_t id : ids)
         if (id < 0 || id >= config.vocabulary)
             throw input_error("model.token", "token " + std::to_string(id),
@@ -117,22 +138,23 @@ Tensor Model::embed(const std::vector<std::int32_t>& ids, const std::vector<std:
                               "The tokenizer does not belong to this model.");
     const bool trained = trained_embedding && trained_embedding->enabled;
     const Tensor index = index_tensor(ids, device());
-    Tensor x = trained ? at::embedding(trained_embedding->weight, index) : embedding.gather(index);
+    Tensor x = trained ? at::embedding(trained_embedding->values, index) : embedding.gather(index);
     if (config.embedding_scale != 1) x = x * config.embedding_scale;
+    if (!placed.prompted.empty()) x = at::cat({prompt->values, x}).index_select(0, torch::tensor(placed.prompted, torch::kInt64).to(device()));
     if (config.positions > 0) {
         const std::int64_t room = config.positions - config.position_offset;
         if (const auto last = *std::max_element(at.begin(), at.end()); last >= room)
             throw input_error("model.context", "position " + std::to_string(last),
                               "expected at most " + std::to_string(room) + " tokens, the model's positions, got " + std::to_string(last + 1),
                               "Use shorter rows (data.max_length).");
-        x = x + positions.index_select(0, index_tensor(at, device()) + config.position_offset);
+        x = x + positions.now().index_select(0, index_tensor(at, device()) + config.position_offset);
     }
     if (config.token_types > 0) {
         for (std::int32_t type : types)
             if (type < 0 || type >= config.token_types)
                 throw input_error("model.token_type", "token type " + std::to_string(type),
                                   "expected a token type below " + std::to_string(config.token_types) + ", got " + std::to_string(type));
-        x = x + (types.empty() ? token_types[0] : token_types.index_select(0, index_tensor(types, device())));
+        x = x + (types.empty() ? token_types.now()[0] : token_types.now().index_select(0, index_tensor(types, device())));
     }
     return config.embedding_norm ? normed(x, embedding_norm) : x;
 }
@@ -148,14 +170,15 @@ std::vector<RopeTables> Model::tables(const std::vector<std::int32_t>& at, const
 
 std::shared_ptr<RelativeBias> Model::bias(const Stack& of, bool causal) const {
     if (!of.relative_bias.defined()) return nullptr;
-    return std::make_shared<RelativeBias>(of.relative_bias, causal, config.relative_distance);
+    return std::make_shared<RelativeBias>(of.relative_bias.now(), causal, config.relative_distance);
 }
 
 Source Model::norm_of(const Tensor& x, const Norm& norm) const {
-    if (!norm.weight.defined()) return plain(x, arithmetic);
+    if (!norm.defined()) return plain(x, arithmetic);
     const bool centred = config.norm == ModelConfig::Norm::layer;
+    const Tensor& weight = norm.weight.now();
     return {.kind = Source::Kind::norm, .x = x,
-            .norm = {centred || config.norm_offset == 0 ? norm.weight : norm.weight + config.norm_offset, norm.bias, config.norm_eps, centred}, .arithmetic = arithmetic};
+            .norm = {centred || config.norm_offset == 0 ? weight : weight + config.norm_offset, norm.bias.now(), config.norm_eps, centred}, .arithmetic = arithmetic};
 }
 
 Tensor Model::normed(const Tensor& x, const Norm& norm) const { return differentiable(norm_of(x, norm)); }
@@ -199,7 +222,7 @@ Tensor Model::attend(const Block& block, const Tensor& x, const DropoutKey& key,
     }
     Tensor y = output(block.output, attention(q, k, in_heads(v, config.kv_heads)), key);
     y = base_dropped(y, config.dropout.attention_output, key, DropoutSite::attention_output);
-    return summed(x, y, block.attention_norm, block.attention_post_norm);
+    return summed(x, adapted(y, block.attention_adapter, input), block.attention_norm, block.attention_post_norm);
 }
 
 Tensor Model::attend_across(const Block& block, const Tensor& x, const DropoutKey& key, const CrossAttention& attention) const {
@@ -222,17 +245,17 @@ Tensor Model::feed_forward(const Block& block, const Tensor& x, const DropoutKey
     if (base_dropout && key.training && config.dropout.mlp_inner > 0)
         active = plain(base_dropped(differentiable(active), config.dropout.mlp_inner, key, DropoutSite::mlp_inner), arithmetic);
     const Tensor y = base_dropped(read(active, {&block.down}, key)[0], config.dropout.mlp_output, key, DropoutSite::mlp_output);
-    return summed(x, y, block.mlp_norm, block.mlp_post_norm);
+    return summed(x, adapted(y, block.mlp_adapter, input), block.mlp_norm, block.mlp_post_norm);
 }
 
-Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>& at, const std::vector<std::int32_t>& starts,
-                      const Tensor& memory, const std::vector<std::int32_t>& memory_starts, const DropoutKey& given,
-                      std::vector<Tensor>* received) const {
+Tensor Model::through(const Stack& of, Tensor x, const Placed& placed, const Tensor& memory,
+                      const std::vector<std::int32_t>& memory_starts, const DropoutKey& given, std::vector<Tensor>* received) const {
     const bool encodes = &of == &encoder;
     DropoutKey key = given;
     key.block = encodes ? 0 : encoder.blocks.size();
     x = base_dropped(x, config.dropout.embedding, key, DropoutSite::embedding);
-    const auto angles = std::make_shared<const std::vector<RopeTables>>(tables(at, starts));
+    const auto angles = std::make_shared<const std::vector<RopeTables>>(tables(placed.positions, placed.starts));
+    const Tensor keyed = placed.keyed.empty() ? Tensor() : torch::tensor(placed.keyed, torch::kInt64).to(device());
     const auto relative = bias(of, !encodes && config.causal);
     for (std::size_t layer = 0; layer < of.blocks.size(); ++layer, ++key.block) {
         if (received != nullptr) received->push_back(x);
@@ -241,14 +264,15 @@ Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>
         rule.arithmetic = arithmetic;
         rule.dropout = attention_dropout(key, DropoutSite::attention);
         // By value: a checkpointed block runs again during backward, when this call's locals are gone.
-        auto run = [this, &block = of.blocks[layer], layer, rule, angles, relative, key, starts, memory_starts](const Tensor& input,
-                                                                                                               const Tensor& source) {
+        auto run = [this, &block = of.blocks[layer], layer, rule, angles, relative, key, starts = placed.starts, key_starts = placed.key_starts,
+                    keyed, memory_starts](const Tensor& input, const Tensor& source) {
             Tensor attended = attend(block, input, key, [&](const Tensor& q, const Tensor& k, const Tensor& v) {
-                return packed_attention(turned(q, layer, *angles), turned(k, layer, *angles), v, starts, rule, relative);
+                return packed_attention(turned(q, layer, *angles), with_prefix(turned(k, layer, *angles), layer, 0, keyed),
+                                        with_prefix(v, layer, 1, keyed), starts, key_starts, rule, relative);
             });
             if (source.defined())
                 attended = attend_across(block, attended, key, [&](const Tensor& q) {
-                    return cross_attention(q, in_heads(block.cross_key(source, key, arithmetic), config.kv_heads),
+                    return packed_attention(q, in_heads(block.cross_key(source, key, arithmetic), config.kv_heads),
                                            in_heads(block.cross_value(source, key, arithmetic), config.kv_heads), starts, memory_starts,
                                            {rule.scale, 0, 0, false, arithmetic, attention_dropout(key, DropoutSite::cross_attention)});
                 });
@@ -259,8 +283,8 @@ Tensor Model::through(const Stack& of, Tensor x, const std::vector<std::int32_t>
     return x;
 }
 
-Tensor Model::encoded(const data::Batch& batch, const DropoutKey& key, std::vector<Tensor>* received) const {
-    Tensor x = through(encoder, embed(batch.ids, batch.types, batch.positions), batch.positions, batch.starts, {}, {}, key, received);
+Tensor Model::encoded(const data::Batch& batch, const Placed& where, const DropoutKey& key, std::vector<Tensor>* received) const {
+    Tensor x = through(encoder, embed(batch.ids, where), where, {}, {}, key, received);
     x = base_dropped(normed(x, encoder.final_norm), config.dropout.final_norm, key, DropoutSite::final_norm);
     if (received != nullptr) received->push_back(x);
     return x;
@@ -269,11 +293,12 @@ Tensor Model::encoded(const data::Batch& batch, const DropoutKey& key, std::vect
 Tensor Model::hidden(const data::Batch& batch, const DropoutKey& key, States* states) const {
     memory::TagScope scope(MemoryTag::activations);
     auto* received = states == nullptr ? nullptr : &states->stack;
+    const Placed where = placed(batch.positions, batch.starts, batch.types, true, true);
     if (!config.encoder_decoder())
-        return through(stack, noised(embed(batch.ids, batch.types, batch.positions), batch.starts, key), batch.positions, batch.starts, {}, {}, key, received);
-    const Tensor source = encoded(batch, key, states == nullptr ? nullptr : &states->encoder);
-    const auto at = counted(batch.answer_starts);
-    return through(stack, embed(shifted_right(batch, config), {}, at), at, batch.answer_starts, source, batch.starts, key, received);
+        return without_virtual(through(stack, noised(embed(batch.ids, where), where.starts, key), where, {}, {}, key, received), where);
+    const Tensor source = encoded(batch, where, key, states == nullptr ? nullptr : &states->encoder);
+    const Placed answers = placed(counted(batch.answer_starts), batch.answer_starts, {}, false, false);
+    return through(stack, embed(shifted_right(batch, config), answers), answers, source, where.starts, key, received);
 }
 
 void Model::for_each_linear(const std::function<void(Linear&)>& f) {
@@ -288,28 +313,36 @@ void Model::for_each_linear(const std::function<void(const Linear&)>& f) const {
     const_cast<Model*>(this)->for_each_linear([&](Linear& layer) { f(layer); });
 }
 
-std::vector<Tensor> Model::vectors() const {
-    std::vector<Tensor> all;
-    auto take = [&](const Norm& norm) {
-        for (const Tensor& tensor : {norm.weight, norm.bias})
-            if (tensor.defined()) all.push_back(tensor);
+void Model::for_each_parameter(const std::function<void(Parameter&)>& given) {
+    const auto f = [&](Parameter& parameter) {
+        if (parameter.defined()) given(parameter);
     };
-    take({positions, token_types});
-    take(embedding_norm);
-    for (const Stack* of : {&encoder, &stack}) {
-        for (const Block& b : of->blocks)
-            for (const Norm* norm : {&b.attention_norm, &b.cross_norm, &b.mlp_norm, &b.attention_post_norm, &b.mlp_post_norm, &b.query_norm, &b.key_norm})
-                take(*norm);
-        take(of->final_norm);
-        take({of->relative_bias, {}});
+    const auto of_norm = [&](Norm& norm) {
+        f(norm.weight);
+        f(norm.bias);
+    };
+    f(positions);
+    f(token_types);
+    of_norm(embedding_norm);
+    for (Stack* of : {&encoder, &stack}) {
+        f(of->relative_bias);
+        for (Block& block : of->blocks) {
+            for (Norm* norm : block.norms()) of_norm(*norm);
+            for (Linear* layer : block.linears()) f(layer->bias);
+        }
+        of_norm(of->final_norm);
     }
-    for_each_linear([&](const Linear& layer) { take({layer.bias, {}}); });
-    return all;
+    for (Linear* layer : {&head_dense, &head}) f(layer->bias);
+}
+
+std::int64_t Model::small_parameters() const {
+    std::int64_t total = 0;
+    const_cast<Model*>(this)->for_each_parameter([&](const Parameter& parameter) { total += parameter.base.numel(); });
+    return total;
 }
 
 std::int64_t Model::parameters() const {
-    std::int64_t total = embedding.rows() * embedding.cols();
-    for (const Tensor& tensor : vectors()) total += tensor.numel();
+    std::int64_t total = embedding.rows() * embedding.cols() + small_parameters();
     for_each_linear([&](const Linear& layer) {
         if (&layer != &head || !config.head_is_embedding()) total += layer.weight.rows() * layer.weight.cols();
     });
@@ -317,8 +350,7 @@ std::int64_t Model::parameters() const {
 }
 
 std::int64_t Model::weight_bytes() const {
-    std::int64_t total = embedding.bytes();
-    for (const Tensor& tensor : vectors()) total += static_cast<std::int64_t>(tensor.nbytes());
+    std::int64_t total = embedding.bytes() + 4 * small_parameters();
     for_each_linear([&](const Linear& layer) {
         if (&layer != &head || !config.head_is_embedding()) total += layer.weight.bytes();
     });

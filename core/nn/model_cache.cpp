@@ -32,7 +32,7 @@ void Model::read_source(const std::vector<std::int32_t>& source, KeyValueCache& 
     batch.positions.resize(source.size());
     std::iota(batch.positions.begin(), batch.positions.end(), 0);
     batch.starts = {0, static_cast<std::int32_t>(source.size())};
-    const Tensor states = encoded(batch, {}, nullptr);
+    const Tensor states = encoded(batch, placed(batch.positions, batch.starts, {}, true, false), {}, nullptr);
     cache.cross_keys.clear();
     cache.cross_values.clear();
     for (const Block& block : stack.blocks) {
@@ -44,24 +44,30 @@ void Model::read_source(const std::vector<std::int32_t>& source, KeyValueCache& 
 Tensor Model::next_logits(const std::vector<std::int32_t>& ids, KeyValueCache& cache) const {
     torch::NoGradGuard no_grad;
     memory::TagScope scope(MemoryTag::activations);
-    const auto total = cache.length + static_cast<std::int64_t>(ids.size());
+    begin(cache);
+    const bool first = cache.ids.empty();
+    const std::int64_t prompted = config.encoder_decoder() ? 0 : length(prompt);
+    const auto total = cache.length + static_cast<std::int64_t>(ids.size()) + (first ? prompted : 0);
     // All that is in the cache follows from the angles it was computed with.
     const bool anew = cache.length > 0 && std::ranges::any_of(config.ropes, [&](const RopeConfig& rope) {
         return rope.changes(cache.length, total);
     });
     std::vector<std::int32_t> sequence = cache.ids;
     sequence.insert(sequence.end(), ids.begin(), ids.end());
-    const std::int64_t past = anew ? 0 : cache.length, added = total - past;
+    const std::int64_t past = anew ? length(prefix) : cache.length, added = total - past;
     cache.reserve(config, total, device());
-    if (anew) {  // an interrupted call leaves an empty cache
-        cache.length = 0;
+    if (anew) {  // an interrupted call leaves a cache of virtual tokens alone
+        cache.length = past;
         cache.ids.clear();
     }
-    std::vector<std::int32_t> at(static_cast<std::size_t>(added));
-    std::iota(at.begin(), at.end(), static_cast<std::int32_t>(past));
-    const auto angles = tables(at, {0, static_cast<std::int32_t>(added)});
+    const bool whole = first || anew;
+    const std::int64_t own = added - (whole ? prompted : 0);
+    std::vector<std::int32_t> at(static_cast<std::size_t>(own));
+    std::iota(at.begin(), at.end(), static_cast<std::int32_t>(whole ? 0 : past));
+    const Placed where = placed(at, {0, static_cast<std::int32_t>(own)}, {}, whole && prompted > 0, whole);
+    const auto angles = tables(where.positions, where.starts);
     const auto relative = bias(stack, true);
-    Tensor x = embed({sequence.end() - added, sequence.end()}, {}, at);
+    Tensor x = embed({sequence.end() - own, sequence.end()}, where);
     for (std::size_t layer = 0; layer < stack.blocks.size(); ++layer) {
         const Block& block = stack.blocks[layer];
         const AttentionRule& rule = config.per_layer[layer].attention;

@@ -102,8 +102,9 @@ Tensor Model::loss_sum(const data::Batch& batch, const DropoutKey& key) const {
     Tensor asked = head_input(states.index_select(0, torch::tensor(rows, torch::kInt64).to(device())), key);
     const Tensor wanted = torch::tensor(targets, torch::kInt64).to(device());
     const LossRule rule{config.logit_softcap, key.training ? label_smoothing : 0};
-    if (head.trained && head.trained->enabled) return trained_head_loss(asked, wanted, *head.trained, rule);
-    return head_loss(asked, head.weight, head.bias, wanted, head.branch.get(), rule, arithmetic);
+    const LinearParts parts = head.parts();
+    if (parts.trained != nullptr || (parts.bias.defined() && parts.bias.requires_grad())) return trained_head_loss(asked, wanted, parts, rule);
+    return head_loss(asked, head.weight, parts.bias, wanted, head.branch.get(), rule, arithmetic);
 }
 
 Tensor Model::logits(const Input& input) const {

@@ -31,6 +31,8 @@ struct ModelInfo {
     std::int64_t file_bytes = 0;
     double rest_bits = 0;        // stored bits a parameter of all that LoRA may not target (embedding, norms, head)
     double linear_bits = 0;      // the same of the blocks' matrices, scales included
+    std::string embedding;                    // the token embedding's module: "model.embed_tokens"
+    std::int64_t biases = 0;                  // numbers in biases, of layers and norms
     std::vector<LinearInfo> linears;          // those that LoRA may target, in order
     std::vector<std::string> notices;         // what was ignored or is worth knowing
     std::map<std::string, std::int64_t> tensor_types;  // stored type -> tensors

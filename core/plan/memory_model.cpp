@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/adapters/freeze.h"
 #include "core/adapters/targets.h"
 #include "core/base/error.h"
 #include "core/nn/bitsandbytes.h"
@@ -64,10 +65,65 @@ double weight_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
 
 namespace {
 
+using recipe::MethodKind;
+
+// Rows and columns of everything that is trained, a vector being one row: what Adafactor keeps a number for each of.
+struct Trained {
+    std::int64_t parameters = 0, edges = 0;
+    void add(std::int64_t rows, std::int64_t cols, std::int64_t times = 1) {
+        parameters += times * rows * cols;
+        edges += times * (rows > 1 && cols > 1 ? rows + cols : rows * cols);
+    }
+};
+
+void add_lora(const recipe::Recipe& recipe, const nn::ModelInfo& model, Trained& trained) {
+    const auto targets = targets_of(recipe, model);
+    const std::int64_t rank = recipe.method.rank;
+    for (const auto& linear : model.linears) {
+        if (std::find(targets.begin(), targets.end(), linear.name) == targets.end()) continue;
+        trained.add(rank, linear.in);
+        trained.add(linear.out, rank);
+        if (recipe.method.dora) trained.add(1, linear.out);
+    }
+}
+
+void add_full(const recipe::Recipe& recipe, const nn::ModelInfo& model, Trained& trained) {
+    const auto trains = [&](const std::string& module) { return !adapters::is_frozen(module + ".weight", model.embedding, recipe.method.freeze); };
+    std::int64_t known = 0;
+    const auto add = [&](const std::string& module, std::int64_t rows, std::int64_t cols) {
+        known += rows * cols;
+        if (trains(module)) trained.add(rows, cols);
+    };
+    for (const auto& linear : model.linears) add(linear.name, linear.out, linear.in);
+    add(model.embedding, model.vocabulary, model.hidden);
+    if (!model.tied_embeddings && known + model.vocabulary * model.hidden <= model.parameters) add("lm_head", model.vocabulary, model.hidden);
+    trained.add(1, std::max<std::int64_t>(0, model.parameters - known));  // norms, biases, positions
+}
+
+Trained trained_by(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
+    Trained trained;
+    const recipe::Method& method = recipe.method;
+    const std::int64_t hidden = model.hidden, width = std::max<std::int64_t>(1, hidden / method.reduction_factor);
+    switch (method.kind) {
+        case MethodKind::lora: add_lora(recipe, model, trained); break;
+        case MethodKind::full: add_full(recipe, model, trained); break;
+        case MethodKind::bitfit: trained.add(1, model.biases); break;
+        case MethodKind::prompt_tuning: trained.add(method.virtual_tokens, hidden); break;
+        case MethodKind::prefix_tuning: trained.add(method.virtual_tokens, model.layers * 2 * model.kv_heads * model.head_dim); break;
+        case MethodKind::adapter: {
+            const std::int64_t layers = (model.layers + model.encoder_layers) * (method.placement == recipe::Placement::houlsby ? 2 : 1);
+            trained.add(width, hidden, layers);
+            trained.add(hidden, width, layers);
+            trained.add(1, hidden + width, layers);
+        }
+    }
+    return trained;
+}
+
 // What an optimizer keeps for every parameter: two moments in fp32, or a byte each with a scale for every 256; one; or, by Adafactor,
-// a number for each row and column of A and B.
-double optimizer_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
-    const auto parameters = static_cast<double>(adapter_parameters(recipe, model));
+// a number for each row and column.
+double optimizer_bytes(const recipe::Recipe& recipe, const Trained& trained) {
+    const auto parameters = static_cast<double>(trained.parameters);
     switch (recipe.train.optimizer) {
         case recipe::Optimizer::adamw: return 2 * parameters * fp32_bytes;
         case recipe::Optimizer::adamw_8bit: return 2 * parameters * (1 + fp32_bytes / 256.0);
@@ -75,38 +131,28 @@ double optimizer_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model)
         case recipe::Optimizer::lion: return parameters * fp32_bytes;
         case recipe::Optimizer::adafactor: break;
     }
-    const auto targets = targets_of(recipe, model);
-    double numbers = 0;
-    for (const auto& linear : model.linears)
-        if (std::find(targets.begin(), targets.end(), linear.name) != targets.end())
-            numbers += static_cast<double>(2 * recipe.method.rank + linear.in + linear.out);
-    return numbers * fp32_bytes;
+    return static_cast<double>(trained.edges) * fp32_bytes;
 }
 
 }  // namespace
 
-std::int64_t adapter_parameters(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
-    const auto targets = targets_of(recipe, model);
-    std::int64_t total = 0;
-    for (const auto& linear : model.linears)
-        if (std::find(targets.begin(), targets.end(), linear.name) != targets.end())
-            total += recipe.method.rank * (linear.in + linear.out);
-    return total;
-}
+std::int64_t adapter_parameters(const recipe::Recipe& recipe, const nn::ModelInfo& model) { return trained_by(recipe, model).parameters; }
 
 MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model, const StepShape& shape) {
     MemoryBytes bytes;
-    const double adapters = static_cast<double>(adapter_parameters(recipe, model)) * fp32_bytes;
+    const Trained trained = trained_by(recipe, model);
+    const double adapters = static_cast<double>(trained.parameters) * fp32_bytes;
     bytes[MemoryTag::weights] = static_cast<std::int64_t>(weight_bytes(recipe, model));
     bytes[MemoryTag::adapters] = static_cast<std::int64_t>(adapters);
     bytes[MemoryTag::gradients] = static_cast<std::int64_t>(adapters);
-    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(optimizer_bytes(recipe, model));
+    bytes[MemoryTag::optimizer] = static_cast<std::int64_t>(optimizer_bytes(recipe, trained));
 
     // Kept for backward, a token and block: what both norms read, q, k (turned), v and attention's output, gate and up, and a
     // rank-wide vector for each target; norms and activations are made again. Of attention a logarithm for each head, in fp32.
     const auto hidden = static_cast<double>(model.hidden), mlp = static_cast<double>(model.intermediate),
                heads = static_cast<double>(model.heads * model.head_dim), kv = static_cast<double>(model.kv_heads * model.head_dim);
-    const double block = shape.kept_bytes * (2 * hidden + 2 * heads + 2 * kv + 2 * mlp + 7 * static_cast<double>(recipe.method.rank)) +
+    const double between = recipe.method.kind == MethodKind::lora ? 7 * static_cast<double>(recipe.method.rank) : 0;
+    const double block = shape.kept_bytes * (2 * hidden + 2 * heads + 2 * kv + 2 * mlp + between) +
                          fp32_bytes * static_cast<double>(model.heads);
     const auto layers = static_cast<double>(model.layers + model.encoder_layers);
     const double kept = recipe.train.gradient_checkpointing ? layers * hidden * fp32_bytes + block : layers * block;
@@ -116,13 +162,18 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
     const double logits = chunk * vocabulary * fp32_bytes, in_flight = (6 * mlp + 3 * hidden) * fp32_bytes * shape.tokens;
     bytes[MemoryTag::activations] = static_cast<std::int64_t>(kept * shape.tokens + std::max(0.0, in_flight - logits) +
                                                               3 * hidden * shape.trained_tokens * fp32_bytes);
+    // An embedding that is trained gets its gradient in a tensor of its size, and as a head once more.
+    const bool embeds = recipe.method.kind == MethodKind::full && !adapters::is_frozen(model.embedding + ".weight", model.embedding, recipe.method.freeze);
     // And the kernels' workspaces.
-    bytes[MemoryTag::scratch] = static_cast<std::int64_t>(logits + 4.0 * 1048576);
+    bytes[MemoryTag::scratch] = static_cast<std::int64_t>(logits + (embeds ? 2 * vocabulary * hidden * fp32_bytes : 0) + 4.0 * 1048576);
     return bytes;
 }
 
 double step_flops(const recipe::Recipe& recipe, const nn::ModelInfo& model, const StepShape& shape) {
-    const double base = linear_parameters(model), adapters = static_cast<double>(adapter_parameters(recipe, model));
+    const double base = linear_parameters(model), trained = static_cast<double>(adapter_parameters(recipe, model));
+    // What is trained of the base itself is multiplied with anyway.
+    const bool whole = recipe.method.kind == MethodKind::full, tokens = recipe.method.kind == MethodKind::prompt_tuning || recipe.method.kind == MethodKind::prefix_tuning;
+    const double adapters = whole ? std::min(trained, base) / 3 : tokens ? 0 : trained;
     const double head = static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden);
     // Forward and the gradient of the input: 2 + 2 a weight and token; adapters need the weight's gradient as well.
     double flops = 4 * base * shape.tokens + 6 * adapters * shape.tokens + 4 * head * shape.trained_tokens;

@@ -46,6 +46,10 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
         facts.longest_tokens = recipe.data.max_length;
         plan.notices.push_back("No data yet: every row is taken to be as long as the limit.");
     }
+    if (recipe.method.kind == recipe::MethodKind::prompt_tuning) {
+        facts.mean_tokens += static_cast<double>(recipe.method.virtual_tokens);
+        facts.longest_tokens += recipe.method.virtual_tokens;
+    }
     const auto limit = static_cast<double>(recipe.data.max_length), batch = static_cast<double>(recipe.train.batch_size);
     const double rows = std::max<double>(1, static_cast<double>(facts.train_rows)) * static_cast<double>(1 + recipe.data.augment.copies);
     // The peak is met in the fullest micro-batch; packed rows fill up to the limit.
@@ -87,7 +91,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
 
     plan.sentence = "Teach " + model.name + " in " +
                     (recipe.precision == recipe::Precision::native ? model.dtype : upper(recipe::name(recipe.precision))) +
-                    " with LoRA r " + std::to_string(recipe.method.rank);
+                    (recipe.method.kind == recipe::MethodKind::lora ? " with " : " by ") + recipe::method_title(recipe.method);
     if (facts.train_rows > 0) plan.sentence += " on " + plural(facts.train_rows, "row", "rows");
     plan.sentence += ", " + epochs_text(recipe) + ".";
     return plan;

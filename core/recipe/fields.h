@@ -30,6 +30,9 @@ struct Field {
     // Sets from JSON of the right type and range; false leaves the recipe as it was.
     std::function<bool(Recipe&, const Json&)> set{};
     Json default_value() const { return get(Recipe{}); }
+    // Whether it has an effect in a recipe; the form hides it where not. Empty: always.
+    std::function<bool(const Recipe&)> matters{};
+    bool has_effect(const Recipe& recipe) const { return !matters || matters(recipe); }
     std::string expected() const;  // for messages: "an integer from 1 to 1024"
 };
 

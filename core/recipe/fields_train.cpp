@@ -113,7 +113,8 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .high = 1000,
          .help = "How often the rate falls, in a cosine with restarts.",
          .details = "Each cycle begins at the full rate, which can lead out of a narrow valley; each end is a settled model.",
-         .typical = "2 to 4"},
+         .typical = "2 to 4",
+         .matters = [](const Recipe& r) { return r.train.schedule == Schedule::cosine_with_restarts; }},
         [](auto& r) -> auto& { return r.train.schedule_cycles; }));
     table.push_back(real(
         {.key = "train.schedule_power",
@@ -124,7 +125,8 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .high = 10,
          .help = "The bend of the polynomial schedule.",
          .details = "1 is a straight line; above it the rate falls quickly at first, below it at the end.",
-         .typical = "1 or 2"},
+         .typical = "1 or 2",
+         .matters = [](const Recipe& r) { return r.train.schedule == Schedule::polynomial; }},
         [](auto& r) -> auto& { return r.train.schedule_power; }));
     table.push_back(real(
         {.key = "train.warmup",
@@ -160,7 +162,8 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .help = "How much of the last step SGD goes on with.",
          .details = "Evens out noisy gradients; at 0.9 a step is about ten times as long as without. Other optimizers have "
                     "betas instead.",
-         .typical = "0.9"},
+         .typical = "0.9",
+         .matters = [](const Recipe& r) { return r.train.optimizer == Optimizer::sgd; }},
         [](auto& r) -> auto& { return r.train.momentum; }));
     table.push_back(real(
         {.key = "train.beta1",
@@ -171,7 +174,8 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .high = 0.9999,
          .help = "How long past gradients' direction counts.",
          .details = "Higher is smoother and slower to turn. Rarely worth changing.",
-         .typical = "0.9"},
+         .typical = "0.9",
+         .matters = [](const Recipe& r) { return r.train.optimizer != Optimizer::sgd && r.train.optimizer != Optimizer::adafactor; }},
         [](auto& r) -> auto& { return r.train.beta1; }));
     table.push_back(real(
         {.key = "train.beta2",
@@ -183,7 +187,8 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .help = "How long past gradients' size counts.",
          .details = "Lower adapts faster to gradients that change their size, as in short runs. Rarely worth "
                     "changing.",
-         .typical = "0.999; 0.95 to 0.99 for large batches"},
+         .typical = "0.999; 0.95 to 0.99 for large batches",
+         .matters = [](const Recipe& r) { return r.train.optimizer != Optimizer::sgd && r.train.optimizer != Optimizer::adafactor; }},
         [](auto& r) -> auto& { return r.train.beta2; }));
     table.push_back(real(
         {.key = "train.epsilon",
@@ -194,7 +199,8 @@ void add_optimizer_fields(std::vector<Field>& table) {
          .high = 0.1,
          .help = "Keeps AdamW from dividing by zero.",
          .details = "Larger damps the steps of weights with tiny gradients. Rarely worth changing.",
-         .typical = "1e-8"},
+         .typical = "1e-8",
+         .matters = [](const Recipe& r) { return r.train.optimizer == Optimizer::adamw || r.train.optimizer == Optimizer::adamw_8bit; }},
         [](auto& r) -> auto& { return r.train.epsilon; }));
     table.push_back(real(
         {.key = "train.max_grad_norm",

@@ -44,8 +44,18 @@ std::string_view name(Optimizer optimizer) {
 }
 
 std::string_view name(MethodKind kind) {
-    static constexpr std::array<std::string_view, 1> words = {"lora"};
+    static constexpr std::array<std::string_view, 6> words = {"lora", "full", "adapter", "prompt-tuning", "prefix-tuning", "bitfit"};
     return word(words, kind);
+}
+
+std::string_view name(Start start) {
+    static constexpr std::array<std::string_view, 3> words = {"default", "pissa", "loftq"};
+    return word(words, start);
+}
+
+std::string_view name(Placement placement) {
+    static constexpr std::array<std::string_view, 2> words = {"pfeiffer", "houlsby"};
+    return word(words, placement);
 }
 
 std::string_view name(Task task) {
@@ -101,8 +111,21 @@ std::string title(const Recipe& recipe) {
     std::string text = recipe.model.empty() ? "no model" : stem(recipe.model);
     if (!recipe.data.train.empty()) text += " on " + stem(recipe.data.train);
     if (recipe.task != Task::causal_lm) text += ", " + std::string(name(recipe.task));
-    return text + ", " + std::string(name(recipe.precision)) + (recipe.method.dora ? " DoRA r " : " LoRA r ") +
-           std::to_string(recipe.method.rank);
+    return text + ", " + std::string(name(recipe.precision)) + " " + method_title(recipe.method);
+}
+
+std::string method_title(const Method& method) {
+    switch (method.kind) {
+        case MethodKind::lora: break;
+        case MethodKind::full: return method.freeze.empty() ? "full fine-tuning" : "full fine-tuning, partly frozen";
+        case MethodKind::adapter:
+            return std::string(method.placement == Placement::houlsby ? "Houlsby" : "Pfeiffer") + " adapters, 1/" + std::to_string(method.reduction_factor);
+        case MethodKind::prompt_tuning: return "prompt of " + std::to_string(method.virtual_tokens);
+        case MethodKind::prefix_tuning: return "prefix of " + std::to_string(method.virtual_tokens);
+        case MethodKind::bitfit: return "BitFit";
+    }
+    return (method.dora ? "DoRA r " : method.start == Start::pissa ? "PiSSA r " : method.start == Start::loftq ? "LoftQ r " : "LoRA r ") +
+           std::to_string(method.rank);
 }
 
 std::vector<std::string> differences(const Recipe& a, const Recipe& b) {

@@ -17,7 +17,11 @@ enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native };
 enum class Task { causal_lm, classification, seq2seq };
 // What a label says: one class of many, any number of labels, or numbers. `automatic`: by the label column.
 enum class ProblemType { automatic, single_label, multi_label, regression };
-enum class MethodKind { lora };
+// What is trained: adapters beside the base, all of the base, its biases, or virtual tokens in front of it.
+enum class MethodKind { lora, full, adapter, prompt_tuning, prefix_tuning, bitfit };
+// How LoRA begins: unchanged; with the base's principal parts; with what quantizing took.
+enum class Start { unchanged, pissa, loftq };
+enum class Placement { pfeiffer, houlsby };  // of bottleneck adapters: behind the MLP; behind attention too
 enum class Schedule { linear, cosine, constant, cosine_with_restarts, inverse_sqrt, polynomial };
 enum class Optimizer { adamw, adamw_8bit, sgd, adafactor, lion };
 
@@ -57,7 +61,14 @@ struct Method {
     bool rslora = false;  // scale alpha / sqrt(rank) instead of alpha / rank
     bool dora = false;    // weight-decomposed (DoRA): the length of each output's weights is trained too
     double lora_plus_ratio = 1;  // LoRA+: B's learning rate over A's
-    std::string adapter;  // a PEFT folder to start from; empty: fresh
+    Start start = Start::unchanged;
+    std::vector<std::string> freeze;         // full: what stays as it is (core/adapters/freeze.h)
+    Placement placement = Placement::pfeiffer;
+    std::int64_t reduction_factor = 16;      // of bottleneck adapters: hidden size over their width
+    bool parallel = false;                   // of bottleneck adapters: beside a part of a block rather than behind it
+    std::int64_t virtual_tokens = 20;        // of prompt and prefix tuning
+    std::string prompt_text;                 // what virtual tokens begin as; empty: random tokens
+    std::string adapter;  // a folder to go on from; empty: fresh
     bool operator==(const Method&) const = default;
 };
 
@@ -142,6 +153,7 @@ void set(Recipe& recipe, const std::string& assignment);
 // The recipe's name, or one made from model, data and method: "smollm2-135m on banking-support, nf4 LoRA r
 // 16".
 std::string title(const Recipe& recipe);
+std::string method_title(const Method& method);  // "LoRA r 16", "full fine-tuning", "prompt of 20"
 // The keys of the fields in which two recipes differ, in the order of the table.
 std::vector<std::string> differences(const Recipe& a, const Recipe& b);
 
@@ -149,6 +161,8 @@ std::string_view name(Precision precision);
 std::string_view name(Schedule schedule);
 std::string_view name(Optimizer optimizer);
 std::string_view name(MethodKind kind);
+std::string_view name(Start start);
+std::string_view name(Placement placement);
 std::string_view name(Task task);
 std::string_view name(ProblemType type);
 

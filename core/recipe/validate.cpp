@@ -37,6 +37,36 @@ void check_task(const Recipe& recipe, std::vector<Problem>& problems) {
                             "rows are laid end to end without padding already; packing would only change how many make a step"});
 }
 
+// What belongs to one method and means nothing, or something wrong, beside another.
+void check_method(const Recipe& recipe, std::vector<Problem>& problems) {
+    const Method& method = recipe.method;
+    const std::string kind(name(method.kind)), precision(name(recipe.precision));
+    const bool lora = method.kind == MethodKind::lora;
+    const bool floats = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 || recipe.precision == Precision::bf16;
+    auto refuse = [&](const char* key, const std::string& expected, const std::string& got, const char* hint) { problems.push_back({key, expected, got, hint}); };
+    auto only_lora = [&](const char* key, bool set, const std::string& got) {
+        if (!lora && set) refuse(key, "nothing beside the method " + kind, got, "it is a variant of LoRA; set method.kind to lora, or leave it out");
+    };
+    only_lora("method.dora", method.dora, "true");
+    only_lora("method.rslora", method.rslora, "true");
+    only_lora("method.lora_plus_ratio", method.lora_plus_ratio != 1, Json(method.lora_plus_ratio).dump());
+    only_lora("method.start", method.start != Start::unchanged, std::string(name(method.start)));
+    if (method.kind != MethodKind::full && !method.freeze.empty())
+        refuse("method.freeze", "nothing beside the method " + kind, std::to_string(method.freeze.size()) + " entries",
+               "the base is frozen already; choose layers with method.target_modules");
+    if (method.kind == MethodKind::full && !floats && recipe.precision != Precision::native)
+        refuse("precision", "fp32, fp16, bf16 or native with the method full", precision,
+               "full fine-tuning changes the weights themselves, which a quantized base rounds away; train LoRA over it instead (QLoRA)");
+    if (lora && method.start == Start::loftq && (floats || recipe.precision == Precision::native))
+        refuse("method.start", "default or pissa over a base in " + precision, "loftq", "LoftQ corrects what quantizing takes: choose int8, nf4, fp4 or int4");
+    if (lora && method.start != Start::unchanged && method.dora)
+        refuse("method.start", "default with DoRA", std::string(name(method.start)), "choose one of the two");
+    if (lora && method.start != Start::unchanged && !method.adapter.empty())
+        refuse("method.start", "default when method.adapter is named", std::string(name(method.start)), "an adapter that goes on begins as it was saved");
+    if (method.kind == MethodKind::prefix_tuning && recipe.task == Task::seq2seq)
+        refuse("method.kind", "lora, full, adapter, prompt-tuning or bitfit in the task seq2seq", kind, "a prefix of two stacks is not supported");
+}
+
 void check_columns(const Columns& columns, std::vector<Problem>& problems) {
     bool pair = !columns.prompt.empty() || !columns.completion.empty();
     int layouts = !columns.text.empty() + pair + !columns.messages.empty();
@@ -80,6 +110,7 @@ std::vector<Problem> validate(const Recipe& recipe) {
             {"model", "a folder, a .gguf file or a catalogue name", "nothing", "choose a base model"});
     check_data(recipe.data, problems);
     check_task(recipe, problems);
+    check_method(recipe, problems);
     check_ranges(recipe, problems);
     const Train& train = recipe.train;
     if (train.max_steps > 0 && train.warmup >= 1 && train.warmup >= static_cast<double>(train.max_steps))

@@ -97,7 +97,7 @@ std::optional<Run> read_run_folder(const fs::path& folder) {
         run.model = recipe.model;
         run.data = recipe.data.train;
         run.precision = name(recipe.precision);
-        run.method = name(recipe.method.kind);
+        run.method = method_title(recipe.method);
         for (const train::Event& event : train::read_events(folder / "events.jsonl")) outcome.follow(event);
     } catch (const Error& error) {
         if (run.model.empty()) return std::nullopt;

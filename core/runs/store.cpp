@@ -93,7 +93,7 @@ fs::path Store::new_folder(const std::string& name) const {
 
 std::int64_t Store::begin(const recipe::Recipe& recipe, const fs::path& folder) {
     std::string place = canonical_folder(folder);
-    std::string method(name(recipe.method.kind)), precision(name(recipe.precision));
+    std::string method = method_title(recipe.method), precision(name(recipe.precision));
     std::int64_t id = 0;
     database_->transaction([&] {
         auto known =

@@ -121,7 +121,7 @@ RunState state_from_json(const JsonObject& o) {
     return s;
 }
 
-fs::path write_checkpoint(const fs::path& run, const RunState& state, const adapters::Lora& adapter, Optimizer& optimizer,
+fs::path write_checkpoint(const fs::path& run, const RunState& state, const adapters::Adapter& adapter, Optimizer& optimizer,
                           std::int64_t keep) {
     const fs::path all = run / "checkpoints", folder = all / ("step-" + std::to_string(state.step));
     create_folders(all);
@@ -159,7 +159,7 @@ std::vector<fs::path> list_checkpoints(const fs::path& run, std::vector<std::str
     return found;
 }
 
-RunState read_checkpoint(const fs::path& checkpoint, adapters::Lora& adapter, Optimizer& optimizer) {
+RunState read_checkpoint(const fs::path& checkpoint, adapters::Adapter& adapter, Optimizer& optimizer) {
     const Json json = checked_state(checkpoint);
     const std::string where = (checkpoint / "state.json").string();
     JsonObject object(json, where);

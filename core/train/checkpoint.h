@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/adapters/lora.h"
+#include "core/adapters/adapter.h"
 #include "core/data/batches.h"
 #include "core/train/optimizer.h"
 
@@ -37,14 +37,14 @@ OrderedJson to_json(const RunState& state);
 RunState state_from_json(const JsonObject& object);
 
 // Writes checkpoints/step-N under `run` and removes the oldest beyond `keep`. Returns its folder.
-std::filesystem::path write_checkpoint(const std::filesystem::path& run, const RunState& state, const adapters::Lora& adapter,
+std::filesystem::path write_checkpoint(const std::filesystem::path& run, const RunState& state, const adapters::Adapter& adapter,
                                        Optimizer& optimizer, std::int64_t keep);
 
 // The folders of whole checkpoints, oldest first. Those that are damaged (wrong hash, unreadable) are named in `damaged`.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run, std::vector<std::string>* damaged = nullptr);
 
 // Reads a checkpoint into adapter and optimizer. Throws input_error naming the file.
-RunState read_checkpoint(const std::filesystem::path& checkpoint, adapters::Lora& adapter, Optimizer& optimizer);
+RunState read_checkpoint(const std::filesystem::path& checkpoint, adapters::Adapter& adapter, Optimizer& optimizer);
 
 // Removes what interrupted writes left behind.
 void remove_leftovers(const std::filesystem::path& run);

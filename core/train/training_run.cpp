@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/adapters/attach.h"
 #include "core/adapters/task_file.h"
 #include "core/base/error.h"
 #include "core/data/augment.h"
@@ -36,10 +37,11 @@ std::vector<std::string> classifier_modules(const nn::Model& model) {
 }
 
 // LoRA+ (Hayou et al. 2024): B learns at a multiple of A's rate.
-std::vector<Part> parts_of(const adapters::Lora& adapter, const recipe::Method& method) {
+std::vector<Part> parts_of(const adapters::Adapter& adapter, const recipe::Method& method) {
     std::vector<Part> parts;
     for (const auto& named : adapter.tensors()) {
         const auto& tensor = named.tensor;
+        // As the peers do by default, weight decay pulls at everything that is trained, biases and norms included.
         parts.push_back({tensor.size(0), tensor.dim() > 1 ? tensor.size(1) : 1, named.name.ends_with("lora_B.weight") ? method.lora_plus_ratio : 1});
     }
     return parts;
@@ -169,21 +171,7 @@ void TrainingRun::load() {
                                      std::to_string(recipe_.data.max_length) + " tokens.",
                "Raise the length limit to keep them whole.");
 
-    if (recipe_.method.adapter.empty()) {
-        adapters::LoraConfig config;
-        config.rank = recipe_.method.rank;
-        config.alpha = recipe_.method.alpha;
-        config.dropout = recipe_.method.dropout;
-        config.rslora = recipe_.method.rslora;
-        config.target_modules = recipe_.method.target_modules;
-        config.dora = recipe_.method.dora;
-        config.base_model = recipe_.model;
-        config.task_type = adapters::peft_name(recipe_.task);
-        if (recipe_.task == recipe::Task::classification) config.target_options.saved = classifier_modules(model_->network);
-        adapter_ = adapters::Lora::attach(model_->network, config, recipe_.train.seed);
-    } else {
-        adapter_ = adapters::Lora::load(model_->network, recipe_.method.adapter, recipe_.method.dropout);
-    }
+    attach_adapter();
     data::BatchOptions batches;
     batches.batch_size = recipe_.train.batch_size;
     batches.bin_tokens = recipe_.data.packing ? recipe_.data.max_length : 0;
@@ -199,6 +187,27 @@ void TrainingRun::load() {
     state_.processes = group_->size();
     if (options_.resume && group_->first()) resume_from_checkpoint();
     load_seconds_ = std::chrono::duration<double>(Clock::now() - begun).count();
+}
+
+void TrainingRun::attach_adapter() {
+    const recipe::Method& method = recipe_.method;
+    if (method.adapter.empty()) {
+        adapters::Beginning beginning;
+        if (recipe_.task == recipe::Task::classification) beginning.saved = classifier_modules(model_->network);
+        if (!method.prompt_text.empty()) beginning.text_ids = model_->tokenizer->encode(method.prompt_text, {.add_special = false}).ids;
+        if (method.start == recipe::Start::loftq) beginning.original = nn::original_matrices(hub::resolve_model(recipe_.model));
+        adapter_ = adapters::attach(model_->network, recipe_, beginning);
+    } else {
+        if (const auto kind = adapters::kind_of(method.adapter); kind != method.kind)
+            throw input_error("recipe.invalid", "method.adapter", "expected what the method " + std::string(recipe::name(method.kind)) + " has trained, got " +
+                              std::string(recipe::name(kind)), "Set method.kind to " + std::string(recipe::name(kind)) + ".");
+        adapter_ = adapters::load(model_->network, method.adapter, method.dropout);
+    }
+    const auto virtual_tokens = model_->network.virtual_tokens(), limit = model_->network.config.token_limit();
+    if (virtual_tokens + recipe_.data.max_length > limit)
+        throw input_error("recipe.invalid", "data.max_length", "expected at most " + std::to_string(limit - virtual_tokens) + " tokens beside " +
+                              std::to_string(virtual_tokens) + " virtual ones in the model's context of " + std::to_string(limit) + ", got " +
+                              std::to_string(recipe_.data.max_length), "Lower data.max_length.");
 }
 
 void TrainingRun::announce() {

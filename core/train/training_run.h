@@ -34,6 +34,7 @@ class TrainingRun {
     double seconds() const;  // of this run, earlier sittings included
 
     void load();
+    void attach_adapter();
     void announce();  // that everything is loaded
     void resume_from_checkpoint();
     void share_state();  // every process takes rank 0's adapter, moments and state
@@ -67,7 +68,7 @@ class TrainingRun {
     data::TokenizedDataset train_, validation_;
     std::vector<data::RowIndex> questions_;
     std::vector<std::string> base_answers_;
-    std::unique_ptr<adapters::Lora> adapter_;
+    std::unique_ptr<adapters::Adapter> adapter_;
     std::unique_ptr<Optimizer> optimizer_;
     std::optional<data::BatchSampler> sampler_;
     std::optional<LearningRate> learning_rate_;

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
         Control control;
         const bool nf4 = std::string(argv[5]) == "nf4";
         auto model = nn::load(nn::ModelFiles::open(argv[1]), {nf4 ? recipe::Precision::nf4 : recipe::Precision::fp32, {}}, control);
-        auto adapter = adapters::Lora::load(model, argv[2]);
+        auto adapter = adapters::load(model, argv[2]);
         const auto losses = tests::train_on(model, *adapter, read_json_file(argv[3]), std::stod(argv[6]), 0, 1);
         const std::filesystem::path out = argv[4];
         create_folders(out / "adapter");

@@ -25,7 +25,7 @@ std::string run_name(const recipe::Recipe& recipe) {
     if (!recipe.name.empty()) return recipe.name;
     const auto stem = [](const std::string& path) { return std::filesystem::path(path).stem().string(); };
     return stem(recipe.data.train) + " " + stem(recipe.model) + " " +
-           std::string(recipe::name(recipe.precision)) + " r" + std::to_string(recipe.method.rank);
+           std::string(recipe::name(recipe.precision)) + " " + recipe::method_title(recipe.method);
 }
 
 Catalogue catalogue_on_disk() {

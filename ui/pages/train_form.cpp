@@ -75,6 +75,7 @@ void TrainForm::refresh() {
                 text = problem.hint.empty() ? tr("Expected %1").arg(QString::fromStdString(problem.expected))
                                             : QString::fromStdString(problem.hint);
         editor->set_problem(text);
+        editor->setVisible(editor->field().has_effect(draft_.recipe()));
     }
 }
 

@@ -128,10 +128,9 @@ QWidget* TrainPage::make_cards() {
         const recipe::Recipe& recipe = draft_.recipe();
         method->set_summary(
             method->unfolded()
-                ? tr("LoRA adapters over a frozen base")
-                : tr("LoRA r %1, alpha %2, base in %3")
-                      .arg(recipe.method.rank)
-                      .arg(recipe.method.alpha)
+                ? QString()
+                : tr("%1, base in %2")
+                      .arg(QString::fromStdString(recipe::method_title(recipe.method)))
                       .arg(choice_text("precision", std::string(recipe::name(recipe.precision)))));
         training->set_summary(training->unfolded() ? QString()
                                                    : tr("%1 epochs, learning rate %2, batch %3")

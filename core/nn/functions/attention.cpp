@@ -98,7 +98,7 @@ struct Layout {
     std::optional<Tensor> mask(std::size_t i, const AttentionRule& rule, const torch::TensorOptions& options) const {
         const std::int64_t asked = length(i), all = keys(i);
         if (bias) return bias->at(asked, all, c10::typeMetaToScalarType(options.dtype()));
-        if (!rule.causal || rule.window == 0 || all <= rule.window) return {};
+        if (!rule.causal || (asked == all && (rule.window == 0 || all <= rule.window))) return {};
         return visible(asked, all, rule.window, options);
     }
 };
@@ -287,14 +287,16 @@ std::vector<std::int64_t> wide(const std::vector<std::int32_t>& starts) { return
 }  // namespace
 
 std::pair<Tensor, Tensor> packed_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
-                        const AttentionRule& rule, const std::shared_ptr<RelativeBias>& bias) {
-    const auto results = PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), Layout{wide(starts), wide(starts), bias}, rule);
-    return {results[0], results[1]};
-}
-
-std::pair<Tensor, Tensor> cross_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
-                       const std::vector<std::int32_t>& key_starts, const AttentionRule& rule) {
-    const auto results = PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), Layout{wide(starts), wide(key_starts), nullptr}, rule);
+                                           const std::vector<std::int32_t>& key_starts, const AttentionRule& rule, const std::shared_ptr<RelativeBias>& bias) {
+    Layout layout{wide(starts), wide(key_starts), bias};
+    if (bias && bias->trained() && torch::GradMode::is_enabled()) {
+        std::vector<Tensor> parts;
+        for (std::size_t i = 0; i < layout.segments(); ++i)
+            parts.push_back(plain_attention(layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule, layout.bias_of(i, q), layout.factors(i, q, rule))
+                                .squeeze(0).transpose(0, 1));
+        return {at::cat(parts), Tensor()};
+    }
+    const auto results = PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), std::move(layout), rule);
     return {results[0], results[1]};
 }
 

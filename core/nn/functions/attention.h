@@ -23,18 +23,20 @@ struct AttentionRule {
     AttentionDropout dropout{};
 };
 
-// q [T, heads, D], k and v [T, kv_heads, D] (heads a multiple of kv_heads) -> [T, heads, D]. Tokens attend within their
-// own segment: `starts` holds each segment's first token and, last, T. `bias`, where given, decides by itself what is seen;
-// then the rule has no window and no soft-cap. The second tensor is the result as it is kept for backward (elementwise.h),
-// without a gradient.
+// q [T, heads, D], k and v [L, kv_heads, D] (heads a multiple of kv_heads) -> [T, heads, D]. Segment i of q, which begins at
+// starts[i] (behind the last one stands T), attends to segment i of k and v, which begins at key_starts[i]. Where the rule is
+// causal its tokens are the last of those it attends to. `bias`, where given, decides by itself what is seen; then the rule has
+// no window and no soft-cap. The second tensor is the result as it is kept for backward (elementwise.h), without a gradient;
+// undefined where the bias is trained, whose gradient takes attention by its definition.
 std::pair<torch::Tensor, torch::Tensor> packed_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                               const std::vector<std::int32_t>& starts, const AttentionRule& rule,
+                               const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& key_starts, const AttentionRule& rule,
                                const std::shared_ptr<RelativeBias>& bias = nullptr);
-
-// Each segment of q [T, heads, D] attends to the whole of its counterpart in k and v [L, kv_heads, D], whose segments start
-// at `key_starts`. The rule is not causal.
-std::pair<torch::Tensor, torch::Tensor> cross_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                              const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& key_starts, const AttentionRule& rule);
+// Within their own segments: key_starts = starts.
+inline std::pair<torch::Tensor, torch::Tensor> packed_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                               const std::vector<std::int32_t>& starts, const AttentionRule& rule,
+                               const std::shared_ptr<RelativeBias>& bias = nullptr) {
+    return packed_attention(q, k, v, starts, starts, rule, bias);
+}
 
 // The last T of the L tokens in k, v [L, kv_heads, D] ask, q [T, heads, D]; where the rule is not causal, all ask all.
 // No gradients.

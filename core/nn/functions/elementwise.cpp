@@ -163,11 +163,13 @@ struct Held : torch::CustomClassHolder {
 
 class Made : public torch::autograd::Function<Made> {
   public:
-    // Function::apply takes no undefined tensors: no `up` is an empty one.
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, Source source) {
+    // Function::apply takes no undefined tensors: no `up` is an empty one, and a norm that is not trained has two.
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, const Tensor& norm_weight, const Tensor& norm_bias, Source source) {
         ctx->save_for_backward({kept(x, source.arithmetic), kept(up, source.arithmetic)});
         Tensor y = made(source);
         source.x = source.up = Tensor();
+        if (source.norm.weight.defined()) source.norm.weight = source.norm.weight.detach();
+        ctx->saved_data["trained"] = norm_weight.numel() + norm_bias.numel() > 0;
         ctx->saved_data["source"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(std::move(source)));
         return y;
     }
@@ -176,8 +178,8 @@ class Made : public torch::autograd::Function<Made> {
         const auto saved = ctx->get_saved_variables();
         source.x = restored(saved[0], source.arithmetic);
         if (saved[1].numel() > 0) source.up = restored(saved[1], source.arithmetic);
-        auto [x, up] = made_backward(source, gradients[0]);
-        return {x, up, Tensor()};
+        auto [x, up, norm_weight, norm_bias] = made_backward(source, gradients[0], ctx->saved_data["trained"].toBool());
+        return {x, up, norm_weight, norm_bias, Tensor()};
     }
 };
 
@@ -239,11 +241,19 @@ Tensor made(const Source& source) {
     return gated(source);
 }
 
-SourceGradients made_backward(const Source& source, const Tensor& gradient) {
+SourceGradients made_backward(const Source& source, const Tensor& gradient, bool of_norm) {
     torch::NoGradGuard no_grad;
     switch (source.kind) {
         case Kind::plain: return {gradient, {}};
-        case Kind::norm: return {normed_backward(source.x, source.norm, gradient), {}};
+        case Kind::norm: {
+            SourceGradients found{normed_backward(source.x, source.norm, gradient), {}};
+            if (!of_norm) return found;
+            NormRule bare{torch::ones_like(source.norm.weight), {}, source.norm.eps, source.norm.centred};
+            const std::int64_t width = gradient.size(-1);
+            found.norm_weight = (gradient * normed(source.x, bare)).reshape({-1, width}).sum(0).to(torch::kFloat32);
+            if (source.norm.bias.defined()) found.norm_bias = gradient.reshape({-1, width}).sum(0).to(torch::kFloat32);
+            return found;
+        }
         case Kind::activation: return {activated_backward(gradient, source.x, source.activation), {}};
         case Kind::gate: break;
     }
@@ -252,7 +262,10 @@ SourceGradients made_backward(const Source& source, const Tensor& gradient) {
 
 Tensor differentiable(const Source& source) {
     if (source.kind == Kind::plain) return source.x;
-    return Made::apply(source.x, source.up.defined() ? source.up : torch::empty({0}), source);
+    const Tensor none = torch::empty({0});
+    const bool trained = source.kind == Kind::norm && is_trained(source.norm);
+    return Made::apply(source.x, source.up.defined() ? source.up : none, trained ? source.norm.weight : none,
+                       trained && source.norm.bias.defined() ? source.norm.bias : none, source);
 }
 
 Tensor rotate(const Tensor& x, const Tensor& cosine, const Tensor& sine) { return Rotate::apply(x, cosine, sine); }

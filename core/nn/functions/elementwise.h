@@ -13,12 +13,13 @@ namespace qlora::nn {
 enum class Activation { silu, gelu, gelu_tanh, relu, tanh };
 
 // RMSNorm (Zhang & Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight; centred, LayerNorm (Ba et al. 2016), with a bias or
-// none. Weight and bias [H]: frozen, fp32.
+// none. Weight and bias [H], fp32; leaves where they are trained.
 struct NormRule {
     torch::Tensor weight, bias;
     double eps = 1e-6;
     bool centred = false;
 };
+inline bool is_trained(const NormRule& rule) { return rule.weight.requires_grad() || (rule.bias.defined() && rule.bias.requires_grad()); }
 
 // fp32 numbers as they are kept for backward, and back.
 torch::Tensor kept(const torch::Tensor& x, Arithmetic arithmetic);
@@ -41,13 +42,14 @@ struct Source {
 };
 inline Source plain(torch::Tensor x, Arithmetic arithmetic = Arithmetic::fp32) { return {.x = std::move(x), .arithmetic = arithmetic}; }
 
-// The numbers, without and with a gradient; and the gradients of x and up (undefined where there is none) from theirs.
+// The numbers, without and with a gradient; and the gradients of x and up (undefined where there is none) from theirs, and,
+// where asked for, of a norm's weight and bias.
 torch::Tensor made(const Source& source);
 torch::Tensor differentiable(const Source& source);
 struct SourceGradients {
-    torch::Tensor x, up;
+    torch::Tensor x, up, norm_weight{}, norm_bias{};
 };
-SourceGradients made_backward(const Source& source, const torch::Tensor& gradient);
+SourceGradients made_backward(const Source& source, const torch::Tensor& gradient, bool of_norm = false);
 
 // Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: x [T, heads, D];
 // cosine, sine [T, R/2] with R <= D the rotated part. Saves nothing of x.

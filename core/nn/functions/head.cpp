@@ -122,15 +122,15 @@ Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bia
     return HeadLoss::apply(x, a, b, targets, &weight, bias.defined() ? bias : none, on ? branch->scale : 0.0, rule, wanted, arithmetic);
 }
 
-Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const TrainedLinear& head, const LossRule& rule) {
+Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const LinearParts& head, const LossRule& rule) {
     Tensor total = torch::zeros({}, x.options().dtype(torch::kFloat32));
-    const std::int64_t chunk_tokens = chunk_of(x, head.weight.size(0));
+    const std::int64_t chunk_tokens = chunk_of(x, head.weight->rows());
     for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
         poll();
         const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
         const Tensor target = targets.narrow(0, begin, n);
-        auto loss = [=, weight = head.weight, bias = head.bias](const Tensor& rows, const Tensor&) {
-            Tensor logits = at::linear(rows.to(torch::kFloat32), weight, bias);
+        auto loss = [=](const Tensor& rows, const Tensor&) {
+            Tensor logits = linear(rows, head, {}).to(torch::kFloat32);
             if (rule.softcap > 0) logits = (logits / rule.softcap).tanh() * rule.softcap;
             return at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum, -100, rule.smoothing);
         };

@@ -20,7 +20,7 @@ struct LossRule {
 torch::Tensor head_loss(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
                         const torch::Tensor& targets, const LowRank* branch, const LossRule& rule = {}, Arithmetic arithmetic = Arithmetic::fp32);
 
-// The same for a head that is trained whole: its gradient is added up chunk by chunk too.
-torch::Tensor trained_head_loss(const torch::Tensor& x, const torch::Tensor& targets, const TrainedLinear& head, const LossRule& rule = {});
+// The same for a head whose weight or bias is trained: their gradients are added up chunk by chunk too.
+torch::Tensor trained_head_loss(const torch::Tensor& x, const torch::Tensor& targets, const LinearParts& head, const LossRule& rule = {});
 
 }  // namespace qlora::nn

@@ -16,19 +16,30 @@ using torch::autograd::variable_list;
 
 namespace {
 
+// Where the tensors of a layer lie among the inputs of its function; -1: it has none.
+struct Places {
+    std::int64_t bias = -1, whole = -1, a = -1, b = -1;
+};
+
 // A group of layers, as its backward pass needs it.
 struct Group : torch::CustomClassHolder {
     struct Layer {
         const quant::Weight* weight;
-        bool branched = false, drops = false;
+        quant::Weight made{};  // what products are made with, where that is not the base's
+        Places places{};
+        bool branched = false, drops = false, merged = false;  // merged: the branch is a part of `made`
         double scale = 0, dropout = 0;
         std::uint64_t stream = 0;
-        Tensor a_gradient{}, b_gradient{};
+        Tensor a_gradient{}, b_gradient{}, whole_gradient{};
+        Tensor start_a{}, start_b{};
+        bool starts() const { return start_a.defined() && !merged; }
+        const quant::Weight& used() const { return made.defined() ? made : *weight; }
     };
     Source source;  // without its x and up, which autograd keeps
     std::vector<Layer> layers;
     DropoutKey key;
-    bool branched = false;
+    std::int64_t norm_weight = -1, norm_bias = -1;  // places
+    bool reads = false;  // whether a gradient needs what the layers read
 };
 
 // Adds a gradient to its place, or hands it over.
@@ -38,48 +49,73 @@ Tensor delivered(Tensor gradient, Tensor& place) {
     return {};
 }
 
+// W, with a branch W + scale B A, in fp32, as the quantizer gets it.
+quant::Weight quantized(const LinearParts& parts) {
+    torch::NoGradGuard no_grad;
+    const Tensor& values = parts.trained != nullptr ? parts.trained->values : parts.weight->dense_fp32();
+    Tensor whole = values.defined() ? values.detach() : parts.weight->dequantized();
+    if (parts.branch != nullptr) {
+        if (values.defined()) whole = whole.clone();
+        quant::add_matmul(whole, parts.branch->b.detach() * parts.branch->scale, parts.branch->a.detach());
+        if (parts.branch->start_a.defined()) quant::add_matmul(whole, parts.branch->start_b * -parts.branch->scale, parts.branch->start_a);
+    }
+    return (*parts.quantizer)(whole);
+}
+
 class Linears : public torch::autograd::Function<Linears> {
   public:
-    // parameters: a and b of every layer that has a branch, in order. Function::apply takes no undefined tensors: no `up` is an
-    // empty one. Saved: x, up, and of every branch what is between its factors, scale d(x) A^T, and its factors.
-    static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, at::TensorList parameters,
-                                 Source source, std::span<const FrozenLinear> layers, DropoutKey key) {
+    // inputs: x, up, and the leaves that `group` has places for, from 2 on. Function::apply takes no undefined tensors: no `up`
+    // is an empty one. Saved: x, up, and of every branch what is between its factors, scale d(x) A^T, and its factors.
+    static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& up, at::TensorList leaves, Source source,
+                                 std::span<const LinearParts> layers, c10::intrusive_ptr<Group> group) {
         poll();
-        auto group = c10::make_intrusive<Group>();
-        group->key = key;
+        const DropoutKey& key = group->key;
         const Tensor input = made(source);
         const auto type = input.scalar_type();
         const Arithmetic arithmetic = source.arithmetic;
-        variable_list results, lows;
-        std::size_t next = 0;
-        for (const auto& [weight, bias, branch] : layers) {
-            Group::Layer own{.weight = weight};
-            Tensor y = quant::matmul_transposed(input, *weight, arithmetic);
-            if (bias.defined()) y.add_(bias);
+        variable_list results, lows, factors;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            const auto& [weight, bias, branch, trained, quantizer] = layers[i];
+            Group::Layer& own = group->layers[i];
+            if (quantizer != nullptr) own.made = quantized(layers[i]);
+            else if (trained != nullptr) own.made = quant::Weight::dense(trained->values.detach());
+            own.merged = quantizer != nullptr;
+            Tensor y = quant::matmul_transposed(input, own.used(), arithmetic);
+            if (bias.defined()) y.add_(bias.detach());
             if (branch != nullptr) {
-                own = {weight, true, key.training && branch->dropout > 0, branch->scale, branch->dropout, branch->stream,
-                        branch->a_gradient, branch->b_gradient};
-                const Tensor &a = parameters[next++], &b = parameters[next++];
+                own.branched = true;
+                own.drops = key.training && branch->dropout > 0;
+                own.scale = branch->scale;
+                own.dropout = branch->dropout;
+                own.stream = branch->stream;
+                own.a_gradient = branch->a_gradient;
+                own.b_gradient = branch->b_gradient;
+                const Tensor &a = leaves[static_cast<std::size_t>(own.places.a)], &b = leaves[static_cast<std::size_t>(own.places.b)];
                 const Tensor given = own.drops ? apply_dropout(input, branch->dropout, key, branch->stream) : input;
                 Tensor low = quant::matmul_transposed(given, a.to(type), arithmetic).mul_(branch->scale);
-                quant::add_matmul_transposed(y, low, b.to(type), arithmetic);
+                if (!own.merged) quant::add_matmul_transposed(y, low, b.to(type), arithmetic);
+                own.start_a = branch->start_a;
+                own.start_b = branch->start_b;
+                if (own.starts()) quant::add_matmul_transposed(y, quant::matmul_transposed(input, own.start_a.to(type), arithmetic).mul_(-own.scale), own.start_b.to(type), arithmetic);
                 lows.push_back(kept(low, arithmetic));
-                group->branched = true;
+                factors.insert(factors.end(), {a, b});
             }
-            group->layers.push_back(std::move(own));
+            if (trained != nullptr) own.whole_gradient = trained->gradient;
             results.push_back(std::move(y));
         }
-        // A plain source that no branch reads needs not be kept.
-        const bool keep = group->branched || source.kind != Source::Kind::plain;
+        // A plain source that nothing but frozen weights reads needs not be kept.
+        const bool keep = group->reads || source.kind != Source::Kind::plain;
         const Tensor none = torch::empty({0}, input.options());
         variable_list saved{!keep ? none : source.held.defined() ? source.held : kept(x, arithmetic), keep ? kept(up, arithmetic) : none};
         saved.insert(saved.end(), lows.begin(), lows.end());
-        saved.insert(saved.end(), parameters.begin(), parameters.end());
+        saved.insert(saved.end(), factors.begin(), factors.end());
         ctx->save_for_backward(std::move(saved));
         ctx->set_materialize_grads(false);
         source.x = source.up = source.held = Tensor();
+        source.norm.weight = source.norm.weight.defined() ? source.norm.weight.detach() : Tensor();
         group->source = std::move(source);
         ctx->saved_data["group"] = c10::IValue::make_capsule(group);
+        ctx->saved_data["leaves"] = static_cast<std::int64_t>(leaves.size());
         return results;
     }
 
@@ -92,9 +128,10 @@ class Linears : public torch::autograd::Function<Linears> {
         source.x = restored(saved[0], arithmetic);
         if (saved[1].numel() > 0) source.up = restored(saved[1], arithmetic);
         const std::size_t branches = (saved.size() - 2) / 3;
-        const bool wanted = ctx->needs_input_grad(0);
-        const Tensor input = group->branched ? made(source) : Tensor();
-        variable_list found(2 * branches);
+        const bool wanted = ctx->needs_input_grad(0) || group->norm_weight >= 0 || group->norm_bias >= 0;
+        const Tensor input = group->reads ? made(source) : Tensor();
+        variable_list found(static_cast<std::size_t>(ctx->saved_data["leaves"].toInt()));
+        const auto place = [&](std::int64_t index) -> Tensor& { return found[static_cast<std::size_t>(index)]; };
         Tensor dinput;
         std::size_t branch = 0;
         for (std::size_t i = 0; i < group->layers.size(); ++i) {
@@ -103,20 +140,29 @@ class Linears : public torch::autograd::Function<Linears> {
             if (layer.branched) ++branch;
             if (!gradients[i].defined()) continue;
             const Tensor dy = gradients[i].contiguous();
-            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, *layer.weight, arithmetic);
-            else if (wanted) quant::add_matmul(dinput, dy, *layer.weight, arithmetic);
+            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, layer.used(), arithmetic);
+            else if (wanted) quant::add_matmul(dinput, dy, layer.used(), arithmetic);
+            if (layer.places.bias >= 0) place(layer.places.bias) = dy.sum(0).to(torch::kFloat32);
+            if (layer.places.whole >= 0) {
+                if (layer.whole_gradient.defined() && dy.scalar_type() == torch::kFloat32) quant::add_matmul(layer.whole_gradient, dy.t(), input, arithmetic);
+                else place(layer.places.whole) = delivered(quant::matmul(dy.t(), input, arithmetic).to(torch::kFloat32), layer.whole_gradient);
+            }
             if (!layer.branched) continue;
             const Tensor low = restored(saved[2 + mine], arithmetic), &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
             const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type()), arithmetic).mul_(layer.scale);
             const Tensor given = layer.drops ? apply_dropout(input, layer.dropout, group->key, layer.stream) : input;
-            found[2 * mine] = delivered(quant::matmul(dlow.t(), given, arithmetic).to(a.scalar_type()), layer.a_gradient);
-            found[2 * mine + 1] = delivered(quant::matmul(low.t(), dy, arithmetic).t().to(b.scalar_type()), layer.b_gradient);
-            if (!wanted) continue;
+            place(layer.places.a) = delivered(quant::matmul(dlow.t(), given, arithmetic).to(a.scalar_type()), layer.a_gradient);
+            place(layer.places.b) = delivered(quant::matmul(low.t(), dy, arithmetic).t().to(b.scalar_type()), layer.b_gradient);
+            if (!wanted || layer.merged) continue;
+            if (layer.starts())
+                quant::add_matmul(dinput, quant::matmul(dy, layer.start_b.to(dy.scalar_type()), arithmetic).mul_(-layer.scale), layer.start_a.to(dy.scalar_type()), arithmetic);
             if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type()), arithmetic), layer.dropout, group->key, layer.stream));
             else quant::add_matmul(dinput, dlow, a.to(dy.scalar_type()), arithmetic);
         }
         SourceGradients from;
-        if (dinput.defined()) from = made_backward(source, dinput);
+        if (dinput.defined()) from = made_backward(source, dinput, group->norm_weight >= 0);
+        if (group->norm_weight >= 0) place(group->norm_weight) = from.norm_weight;
+        if (group->norm_bias >= 0) place(group->norm_bias) = from.norm_bias;
         variable_list all{from.x, from.up};
         all.insert(all.end(), found.begin(), found.end());
         all.resize(all.size() + 3);
@@ -126,19 +172,36 @@ class Linears : public torch::autograd::Function<Linears> {
 
 }  // namespace
 
-std::vector<Tensor> linears(const Source& source, std::span<const FrozenLinear> layers, const DropoutKey& dropout) {
-    variable_list parameters;
-    for (const auto& layer : layers)
-        if (layer.branch != nullptr) parameters.insert(parameters.end(), {layer.branch->a, layer.branch->b});
-    return Linears::apply(source.x, source.up.defined() ? source.up : torch::empty({0}), at::TensorList(parameters), source, layers, dropout);
+std::vector<Tensor> linears(const Source& source, std::span<const LinearParts> layers, const DropoutKey& dropout) {
+    auto group = c10::make_intrusive<Group>();
+    group->key = dropout;
+    variable_list leaves;
+    const auto add = [&](const Tensor& leaf) {
+        leaves.push_back(leaf);
+        return static_cast<std::int64_t>(leaves.size()) - 1;
+    };
+    if (source.kind == Source::Kind::norm && is_trained(source.norm)) {
+        group->norm_weight = add(source.norm.weight);
+        if (source.norm.bias.defined()) group->norm_bias = add(source.norm.bias);
+    }
+    for (const LinearParts& parts : layers) {
+        Group::Layer layer{.weight = parts.weight};
+        if (parts.bias.defined() && parts.bias.requires_grad()) layer.places.bias = add(parts.bias);
+        if (parts.trained != nullptr) layer.places.whole = add(parts.trained->values);
+        if (parts.branch != nullptr) {
+            layer.places.a = add(parts.branch->a);
+            layer.places.b = add(parts.branch->b);
+        }
+        group->reads = group->reads || parts.trained != nullptr || parts.branch != nullptr;
+        group->layers.push_back(std::move(layer));
+    }
+    return Linears::apply(source.x, source.up.defined() ? source.up : torch::empty({0}), at::TensorList(leaves), source, layers, group);
 }
 
-Tensor linear(const Tensor& x, const quant::Weight& weight, const Tensor& bias, const LowRank* branch,
-              const DropoutKey& dropout, Arithmetic arithmetic) {
-    const bool on = branch != nullptr && branch->enabled;
-    if (!on || !branch->magnitude.defined()) return linears(plain(x, arithmetic), std::array{FrozenLinear{&weight, bias, on ? branch : nullptr}}, dropout)[0];
-    Tensor y = dora_linear(x, weight, *branch, dropout);
-    return bias.defined() ? y + bias.to(y.scalar_type()) : y;
+Tensor linear(const Tensor& x, const LinearParts& layer, const DropoutKey& dropout, Arithmetic arithmetic) {
+    if (layer.branch == nullptr || !layer.branch->magnitude.defined()) return linears(plain(x, arithmetic), std::array{layer}, dropout)[0];
+    Tensor y = dora_linear(x, *layer.weight, *layer.branch, dropout);
+    return layer.bias.defined() ? y + layer.bias.to(y.scalar_type()) : y;
 }
 
 }  // namespace qlora::nn

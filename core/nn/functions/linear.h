@@ -1,11 +1,13 @@
 #pragma once
-// Linear layers of a frozen base, each with an optional low-rank branch (LoRA, Hu et al. 2021):
+// Linear layers, mostly of a frozen base, each with an optional low-rank branch (LoRA, Hu et al. 2021):
 //   y = x W^T + bias + scale * (dropout(x) A^T) B^T
+// and, where the branch has a start (PiSSA), less scale * (x A0^T) B0^T.
 // Those that read the same x are one function: x is made from its source once, kept as its source alone and made again for
 // backward, and its gradient is summed where it is computed. Of the base products nothing is saved.
 
 #include <torch/types.h>
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -24,29 +26,37 @@ struct LowRank {
     std::uint64_t stream = 0;  // tells this layer's dropout masks from the others'
     // DoRA (dora.h): the trained lengths of the rows, fp32 [out]; and those of the base's rows, squared. Undefined: plain LoRA.
     torch::Tensor magnitude{}, base_square_norms{};
+    // PiSSA (Meng et al. 2024): what a and b began as, frozen. It is taken off the base, so that the layer begins as it was.
+    torch::Tensor start_a{}, start_b{};
     // Where the gradients of a and b are added, of their shapes. Undefined: autograd gets them.
     torch::Tensor a_gradient{}, b_gradient{};
 };
 
-// A linear layer trained as a whole in place of the base's (PEFT's modules_to_save): weight [out, in], bias [out] or
-// undefined, fp32 leaves.
-struct TrainedLinear {
-    torch::Tensor weight, bias;
+// What is trained in place of a tensor of the base, whole: an fp32 leaf of its shape. `gradient`: where its gradient is added;
+// undefined: autograd gets it.
+struct Trained {
+    torch::Tensor values{}, gradient{};
     bool enabled = true;
 };
 
-// One layer: `bias` may be undefined; `branch` may be null, and is plain LoRA.
-struct FrozenLinear {
+// Quantization-aware training: from an fp32 matrix [out, in] the weight that its products are made with, in place of it. Its
+// gradient is taken for that of the matrix itself (the straight-through estimator, Bengio et al. 2013).
+using Quantizer = std::function<quant::Weight(const torch::Tensor&)>;
+
+// One layer: y = x W^T + bias + branch. W is `trained` where there is one, and with a quantizer what that makes of W and the
+// branch together. `bias`: fp32 [out], a leaf where it is trained; may be undefined; `branch` may be null, and is plain LoRA.
+struct LinearParts {
     const quant::Weight* weight;
-    torch::Tensor bias;
-    const LowRank* branch;
+    torch::Tensor bias{};
+    const LowRank* branch = nullptr;
+    const Trained* trained = nullptr;
+    const Quantizer* quantizer = nullptr;
 };
 
 // [T, in], as the source makes it -> [T, out] of each layer.
-std::vector<torch::Tensor> linears(const Source& source, std::span<const FrozenLinear> layers, const DropoutKey& dropout);
+std::vector<torch::Tensor> linears(const Source& source, std::span<const LinearParts> layers, const DropoutKey& dropout);
 
-// x [T, in] -> [T, out]. `bias` may be undefined; `branch` may be null.
-torch::Tensor linear(const torch::Tensor& x, const quant::Weight& weight, const torch::Tensor& bias,
-                     const LowRank* branch, const DropoutKey& dropout, Arithmetic arithmetic = Arithmetic::fp32);
+// x [T, in] -> [T, out]; the branch may be DoRA's.
+torch::Tensor linear(const torch::Tensor& x, const LinearParts& layer, const DropoutKey& dropout, Arithmetic arithmetic = Arithmetic::fp32);
 
 }  // namespace qlora::nn

@@ -25,18 +25,19 @@ std::int64_t RelativeBias::bucket(std::int64_t distance) const {
     return side + std::min(wide, all - 1);
 }
 
-const Tensor& RelativeBias::at(std::int64_t asked, std::int64_t length, torch::ScalarType type) {
-    Tensor& bias = known_[{asked, length, type}];
-    if (bias.defined()) return bias;
+Tensor RelativeBias::at(std::int64_t asked, std::int64_t length, torch::ScalarType type) {
+    const bool keep = !(trained() && torch::GradMode::is_enabled());  // a gradient goes its way once
+    if (const auto known = known_.find({asked, length, type}); keep && known != known_.end()) return known->second;
     // One row a distance, from the farthest key before the last query to the farthest behind the first one.
     const std::int64_t first_query = length - asked, farthest = length - 1;
     Tensor of_distance = torch::empty({farthest + length - first_query}, torch::kInt64);
     auto* buckets = of_distance.data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < of_distance.numel(); ++i) buckets[i] = bucket(i - farthest);
     Tensor values = table_.index_select(0, of_distance.to(table_.device())).t().contiguous();  // [heads, distances]
-    if (causal_) values.narrow(1, length, values.size(1) - length).fill_(-INFINITY);
+    if (causal_) values = at::cat({values.narrow(1, 0, length), torch::full({values.size(0), values.size(1) - length}, -INFINITY, values.options())}, 1);
     // The row of query i starts at distance -(first_query + i): the windows of the row of distances, last one first.
-    bias = values.unfold(1, length, 1).flip({1}).unsqueeze(0).to(type);
+    Tensor bias = values.unfold(1, length, 1).flip({1}).unsqueeze(0).to(type);
+    if (keep) known_[{asked, length, type}] = bias;
     return bias;
 }
 

@@ -479,7 +479,7 @@ class FunctionsTest : public QObject {
 
     void a_decoder_reads_the_counterpart_of_each_segment() {
         const std::vector<std::int32_t> starts = {0, 4, 5, 9}, key_starts = {0, 2, 9, 14};
-        Function ours = [&](const auto& v) { return cross_attention(v[0], v[1], v[2], starts, key_starts, {0.5, 0, 0, false}).first; };
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, key_starts, {0.5, 0, 0, false}).first; };
         Function plain = [&](const auto& v) { return attention_by_definition(v, starts, key_starts, 0.5, {}); };
         std::vector<Tensor> at = {torch::randn({9, 4, 8}), torch::randn({14, 4, 8}), torch::randn({14, 4, 8})};
         QVERIFY(compare(ours, plain, at) < 1e-5);

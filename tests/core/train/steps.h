@@ -41,7 +41,7 @@ inline data::Batch to_batch(const Json& json, const nn::ModelConfig& config) {
 }
 
 // The loss of each step.
-inline std::vector<double> train_on(nn::Model& model, adapters::Lora& adapter, const Json& batches, double learning_rate,
+inline std::vector<double> train_on(nn::Model& model, adapters::Adapter& adapter, const Json& batches, double learning_rate,
                                     double weight_decay, double limit) {
     recipe::Train options;
     options.weight_decay = weight_decay;
