@@ -13,7 +13,7 @@ namespace qlora::recipe {
 
 // How the frozen base weights are kept. `native` keeps a GGUF file's blocks packed as they lie in the file
 // (for a safetensors model: its stored type).
-enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native };
+enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native, int3 };
 enum class Task { causal_lm, classification, seq2seq };
 // What a label says: one class of many, any number of labels, or numbers. `automatic`: by the label column.
 enum class ProblemType { automatic, single_label, multi_label, regression };
@@ -105,7 +105,7 @@ struct Recipe {
     std::string model;  // folder, .gguf file or catalogue name
     Precision precision = Precision::nf4;
     bool double_quantization = true;  // 4-bit only: absmax in 8 bit
-    std::int64_t quantization_block = 64;
+    std::int64_t quantization_block = 64;  // elements; 0: a row
     std::string compute = "auto";  // auto, fp32, bf16, fp16
     Task task = Task::causal_lm;
     Data data;
