@@ -28,16 +28,6 @@ Tensor byte_tensor(std::int64_t n) { return torch::empty({n}, torch::kUInt8); }
 
 std::int64_t tensor_bytes(const Tensor& t) { return t.defined() ? static_cast<std::int64_t>(t.nbytes()) : 0; }
 
-kernels::Code code_of(Precision precision) {
-    switch (precision) {
-        case Precision::int8: return kernels::Code::int8;
-        case Precision::nf4: return kernels::Code::nf4;
-        case Precision::fp4: return kernels::Code::fp4;
-        case Precision::int3: return kernels::Code::int3;
-        default: return kernels::Code::int4;
-    }
-}
-
 std::string dense_name(torch::ScalarType type) {
     return type == torch::kFloat32 ? "fp32" : type == torch::kFloat16 ? "fp16" : "bf16";
 }
@@ -71,6 +61,16 @@ void for_each_row_tile(std::int64_t rows, std::int64_t cols, std::int64_t unit, 
 }
 
 }  // namespace
+
+kernels::Code code_of(Precision precision) {
+    switch (precision) {
+        case Precision::int8: return kernels::Code::int8;
+        case Precision::nf4: return kernels::Code::nf4;
+        case Precision::fp4: return kernels::Code::fp4;
+        case Precision::int3: return kernels::Code::int3;
+        default: return kernels::Code::int4;
+    }
+}
 
 Weight Weight::dense(Tensor values) {
     Weight weight;

@@ -20,6 +20,9 @@ namespace qlora::quant {
 // (kernels::search_scales).
 enum class ScaleChoice { absmax, search };
 
+// Of a precision that is quantized blockwise.
+kernels::Code code_of(recipe::Precision precision);
+
 struct BlockOptions {
     std::int64_t block = 64;  // elements; 0: a row, which for int8 it always is, as in bitsandbytes' LLM.int8
     bool double_quantization = true;  // 4-bit only: absmax in 8 bit with a nested absmax per 256

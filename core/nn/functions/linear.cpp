@@ -5,6 +5,7 @@
 #include <array>
 
 #include "core/nn/functions/dora.h"
+#include "core/nn/functions/observe.h"
 #include "core/nn/functions/poll.h"
 #include "core/quant/matmul.h"
 
@@ -47,7 +48,7 @@ class Linears : public torch::autograd::Function<Linears> {
         poll();
         auto group = c10::make_intrusive<Group>();
         group->key = key;
-        const Tensor input = made(source);
+        const Tensor input = observed(made(source), layers);
         const auto type = input.scalar_type();
         const Arithmetic arithmetic = source.arithmetic;
         variable_list results, lows;
