@@ -16,6 +16,7 @@
 #include "core/nn/generate.h"
 #include "core/nn/load.h"
 #include "core/nn/model_info.h"
+#include "core/nn/quantization/quantize_model.h"
 #include "core/nn/quantization/save_model.h"
 
 namespace qlora::evaluate {
@@ -25,7 +26,7 @@ using recipe::Precision;
 
 namespace {
 
-constexpr std::size_t tokens_a_batch = 1024;
+constexpr std::size_t tokens_a_pass = 1024;
 constexpr std::int64_t written_tokens = 24, asked_tokens = 32;
 
 class Stopwatch {
@@ -72,7 +73,7 @@ void check_out(const QuantizeOptions& options, const fs::path& model) {
 std::vector<data::Batch> batches_of(const std::vector<std::vector<std::int32_t>>& sequences) {
     std::vector<data::Batch> all;
     for (const auto& ids : sequences) {
-        if (all.empty() || all.back().ids.size() + ids.size() > tokens_a_batch) all.push_back({.starts = {0}});
+        if (all.empty() || all.back().ids.size() + ids.size() > tokens_a_pass) all.emplace_back().starts = {0};
         data::Batch& batch = all.back();
         for (std::size_t i = 0; i < ids.size(); ++i) {
             batch.ids.push_back(ids[i]);

@@ -8,7 +8,7 @@
 
 #include "core/base/control.h"
 #include "core/base/json.h"
-#include "core/nn/quantization/quantize_model.h"
+#include "core/nn/quantization/quantization.h"
 #include "core/recipe/recipe.h"
 #include "core/tokenizer/tokenizer.h"
 

@@ -6,12 +6,12 @@ namespace qlora::evaluate {
 
 namespace {
 
-OrderedJson number(double value) { return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr); }
+OrderedJson finite(double value) { return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr); }
 
 OrderedJson to_json(const nn::QuantizedMatrix& matrix) {
     OrderedJson json{{"name", matrix.name}, {"shape", {matrix.rows, matrix.cols}}, {"form", matrix.form}, {"block", matrix.block}, {"bytes", matrix.bytes},
-                     {"relative_squared_error", number(matrix.relative_squared_error)}, {"snr_db", number(matrix.signal_to_noise)}};
-    if (matrix.output_error) json["output_error"] = number(*matrix.output_error);
+                     {"relative_squared_error", finite(matrix.relative_squared_error)}, {"snr_db", finite(matrix.signal_to_noise)}};
+    if (matrix.output_error) json["output_error"] = finite(*matrix.output_error);
     if (matrix.channel_exponent) json["channel_exponent"] = *matrix.channel_exponent;
     return json;
 }
@@ -21,7 +21,7 @@ OrderedJson to_json(const LevelReport& level) {
     if (!level.method.empty()) json = {{"level", recipe::name(level.level)}, {"method", level.method}, {"folder", level.folder}};
     json["bytes"] = level.bytes;
     if (level.file_bytes > 0) json["file_bytes"] = level.file_bytes;
-    if (level.perplexity) json["perplexity"] = number(*level.perplexity);
+    if (level.perplexity) json["perplexity"] = finite(*level.perplexity);
     if (level.reading_tokens_per_second > 0) json["reading_tokens_per_second"] = level.reading_tokens_per_second;
     if (level.writing_tokens_per_second > 0) json["writing_tokens_per_second"] = level.writing_tokens_per_second;
     if (level.method.empty()) return json;
