@@ -53,7 +53,10 @@ class Quantizer {
         if (!four_bit(rule.precision)) rule_.method = QuantizationMethod::absmax;
         for (Stack* of : {&model.encoder, &model.stack})
             for (Block& block : of->blocks)
-                for (Linear* layer : block.linears()) places_[&layer->weight] = {&block, layer, places_.size()};
+                for (Linear* layer : block.linears()) {
+                    const std::size_t number = places_.size();
+                    places_[&layer->weight] = {&block, layer, number};
+                }
         results_.resize(places_.size());
     }
 

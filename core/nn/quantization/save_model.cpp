@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -46,7 +47,7 @@ bool in_bitsandbytes(const quant::Weight& weight) {
 // The tensors of a file, which this keeps while the file is written.
 class Tensors {
   public:
-    explicit Tensors(torch::ScalarType rest) : rest_(rest) {}
+    Tensors(torch::ScalarType rest, bool own_layout) : rest_(rest), own_layout_(own_layout) {}
 
     void add(const ModelPart& part) {
         if (part.weight == nullptr) return dense(part.name, in_rest(part.values));
@@ -65,7 +66,7 @@ class Tensors {
             quantized_ = weight;
             return;
         }
-        const bool nested = stored.contains("nested_absmax"), own = !in_bitsandbytes(weight);
+        const bool nested = stored.contains("nested_absmax");
         put(part.name, DType::u8, {stored["weight"].numel(), 1}, stored["weight"]);
         put(part.name + ".absmax", nested ? DType::u8 : DType::f32, {stored["absmax"].numel()}, stored["absmax"]);
         put(part.name + ".quant_map", DType::f32, {16}, numbers(kernels::levels(quant::code_of(precision))));
@@ -79,7 +80,7 @@ class Tensors {
         const std::string text = state.dump();
         Tensor bytes = torch::empty({static_cast<std::int64_t>(text.size())}, torch::kUInt8);
         std::memcpy(bytes.data_ptr(), text.data(), text.size());
-        put(part.name + quantization_state_name(precision, own), DType::u8, {bytes.numel()}, bytes);
+        put(part.name + quantization_state_name(precision, own_layout_), DType::u8, {bytes.numel()}, bytes);
         quantized_ = weight;
     }
     void copy(const StoredTensor& stored) { views_.push_back({stored.name, std::get<DType>(stored.type), stored.shape, stored.data}); }
@@ -89,7 +90,7 @@ class Tensors {
     Json quantization_config() const {
         if (!quantized_.defined()) return nullptr;
         const Precision precision = precision_of(quantized_.form());
-        if (!in_bitsandbytes(quantized_))
+        if (own_layout_)
             return {{"quant_method", own_quantization}, {"precision", recipe::name(precision)}, {"double_quantization", nested_}};
         const bool eight = precision == Precision::int8;
         return {{"quant_method", "bitsandbytes"}, {"load_in_8bit", eight}, {"load_in_4bit", !eight}, {"_load_in_8bit", eight}, {"_load_in_4bit", !eight},
@@ -113,6 +114,7 @@ class Tensors {
     }
 
     torch::ScalarType rest_;
+    bool own_layout_;
     quant::Weight quantized_;  // one of them
     bool nested_ = false;
     std::vector<Tensor> kept_;
@@ -153,7 +155,11 @@ void save_model(const ModelFiles& source, const Model& model, const tokenizer::T
     Json config = gguf ? config_json_of(source, model, tokenizer) : source.config_json();
     const torch::ScalarType rest = model.embedding.dense_values().defined() ? model.embedding.dense_values().scalar_type() : torch::kFloat32;
     const auto parts = model_parts(source, model);
-    Tensors tensors(rest);
+    // One layout for all: bitsandbytes would not find its way among the others.
+    const bool own_layout = std::ranges::any_of(parts, [](const ModelPart& part) {
+        return part.weight != nullptr && part.weight->block() > 0 && !in_bitsandbytes(*part.weight);
+    });
+    Tensors tensors(rest, own_layout);
     std::set<std::string> written;
     for (const ModelPart& part : parts) {
         control.check();
