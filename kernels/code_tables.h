@@ -35,6 +35,12 @@ const LevelPlanes& level_planes(Code four_bit_code);
 
 // No block is divided by less; a partial last block also stores no less (as bitsandbytes).
 inline constexpr float smallest_divisor = 1e-38f;
+// What elements are divided by where the scale is given.
+inline float divisor_of(float scale) { return std::abs(scale) < smallest_divisor ? smallest_divisor : scale; }
+
+// The grid that search_scales looks over, in parts of the absmax, and how often least squares follows it.
+inline constexpr int scale_candidates = 27, scale_refinements = 2;
+inline float scale_candidate(int k) { return 0.375f + static_cast<float>(k) / 32; }
 
 // x * (1 / absmax * 127) to the nearest whole number, ties to even; a NaN (a block of zeros) becomes 0.
 inline std::uint8_t int8_code_of(float scaled) {

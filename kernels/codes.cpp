@@ -40,6 +40,11 @@ constexpr std::array<float, 16> int4_levels = {
     0 / 7.0f,  1 / 7.0f,  2 / 7.0f,  3 / 7.0f,  4 / 7.0f,  5 / 7.0f,  6 / 7.0f,  7 / 7.0f,
 };
 
+constexpr std::array<float, 16> int3_levels = {
+    -3 / 3.0f, -3 / 3.0f, -2 / 3.0f, -1 / 3.0f, 0 / 3.0f, 1 / 3.0f, 2 / 3.0f, 3 / 3.0f,
+    1.0f,      1.0f,      1.0f,      1.0f,      1.0f,     1.0f,     1.0f,     1.0f,
+};
+
 constexpr std::array<float, 256> make_int8_levels() {
     std::array<float, 256> all{};
     for (int byte = 0; byte < 256; ++byte)
@@ -94,6 +99,15 @@ Thresholds make_int4_thresholds() {
     return result;
 }
 
+// Nothing ranks below code 1; and what ranks above code 7, a NaN alone, is code 7 as well.
+Thresholds make_int3_thresholds() {
+    Thresholds result = make_thresholds(int3_levels);
+    result.bounds[0] = -std::numeric_limits<float>::infinity();
+    std::fill(result.bounds.begin() + 7, result.bounds.end(), std::numeric_limits<float>::infinity());
+    for (auto& code : result.code_of_rank) code = std::clamp<std::uint8_t>(code, 1, 7);
+    return result;
+}
+
 constexpr LevelPlanes make_planes(const std::array<float, 16>& levels) {
     LevelPlanes planes{};
     for (std::size_t plane = 0; plane < 4; ++plane)
@@ -105,6 +119,7 @@ constexpr LevelPlanes make_planes(const std::array<float, 16>& levels) {
 constexpr LevelPlanes nf4_planes = make_planes(nf4_levels);
 constexpr LevelPlanes fp4_planes = make_planes(fp4_levels);
 constexpr LevelPlanes int4_planes = make_planes(int4_levels);
+constexpr LevelPlanes int3_planes = make_planes(int3_levels);
 
 }  // namespace
 
@@ -112,11 +127,30 @@ const Thresholds& thresholds(Code four_bit_code) {
     static const Thresholds nf4 = make_thresholds(nf4_levels);
     static const Thresholds fp4 = make_thresholds(fp4_levels);
     static const Thresholds int4 = make_int4_thresholds();
-    return four_bit_code == Code::nf4 ? nf4 : four_bit_code == Code::fp4 ? fp4 : int4;
+    static const Thresholds int3 = make_int3_thresholds();
+    switch (four_bit_code) {
+        case Code::nf4:
+            return nf4;
+        case Code::fp4:
+            return fp4;
+        case Code::int3:
+            return int3;
+        default:
+            return int4;
+    }
 }
 
 const LevelPlanes& level_planes(Code four_bit_code) {
-    return four_bit_code == Code::nf4 ? nf4_planes : four_bit_code == Code::fp4 ? fp4_planes : int4_planes;
+    switch (four_bit_code) {
+        case Code::nf4:
+            return nf4_planes;
+        case Code::fp4:
+            return fp4_planes;
+        case Code::int3:
+            return int3_planes;
+        default:
+            return int4_planes;
+    }
 }
 
 std::span<const float> levels(Code code) {
@@ -127,6 +161,8 @@ std::span<const float> levels(Code code) {
             return fp4_levels;
         case Code::int4:
             return int4_levels;
+        case Code::int3:
+            return int3_levels;
         case Code::int8:
             return int8_levels;
     }

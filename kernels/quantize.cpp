@@ -20,13 +20,16 @@ void quantize_array(Code code, const float* x, std::int64_t n, std::int64_t bloc
                     float* absmax) {
     reference::quantize(code, x, n, block, packed, absmax);
 }
+void encode_array(Code code, const float* x, std::int64_t n, std::int64_t block, const float* scales, std::uint8_t* packed) {
+    reference::encode(code, x, n, block, scales, packed);
+}
 
 #else
 
 using Integers = hn::RebindToSigned<Floats>;
 inline constexpr Integers integers;
 using Bytes = hn::Rebind<std::uint8_t, Floats>;
-inline constexpr std::int64_t largest_block = 4096;
+inline constexpr std::int64_t piece = 4096;  // elements ranked before they are packed; even
 
 // Magnitudes compare like their bits as whole numbers, and a NaN's are the largest.
 float largest_magnitude(const float* x, std::int64_t n) {
@@ -49,23 +52,35 @@ class FourBitQuantizer {
         for (int k = 0; k < 15; ++k) bounds_[k] = hn::Set(floats, thresholds.bounds[k]);
     }
 
-    // A block of n elements that begins at a whole byte.
-    void quantize(const float* x, std::int64_t n, bool partial, std::uint8_t* packed, float& absmax) const {
+    // A block of n elements. Its first code lies in the first byte's high nibble, or, where `inside` a byte, in the low one.
+    void quantize(const float* x, std::int64_t n, bool partial, bool inside, std::uint8_t* packed, float& absmax) const {
         absmax = largest_magnitude(x, n);
         const float divisor = absmax < smallest_divisor ? smallest_divisor : absmax;
-        std::uint8_t codes[largest_block];
-        std::int64_t i = 0;
-        if (partial) {
-            absmax = divisor;
-            for (; i + lanes <= n; i += lanes)
-                store_ranks(hn::Div(hn::LoadU(floats, x + i), hn::Set(floats, divisor)), codes + i);
-            for (; i < n; ++i) codes[i] = rank_of(thresholds_, x[i] / divisor);
-            if (n % 2 == 1) codes[n] = rank_of(thresholds_, 0);
-        } else {
-            const Vector reciprocal = hn::Set(floats, 1 / divisor);
-            for (; i < n; i += lanes) store_ranks(hn::Mul(hn::LoadU(floats, x + i), reciprocal), codes + i);
+        if (partial) absmax = divisor;
+        encode(x, n, partial ? divisor : 1 / divisor, partial, inside, packed);
+    }
+
+    // The codes of n elements that are each divided by the scale, or multiplied by it.
+    void encode(const float* x, std::int64_t n, float scale, bool divide, bool inside, std::uint8_t* packed) const {
+        if (inside && n > 0) {
+            *packed = static_cast<std::uint8_t>((*packed & 0xF0) | code_of(thresholds_, divide ? *x / scale : *x * scale));
+            ++packed, ++x, --n;
         }
-        pack(codes, n + n % 2, packed);
+        const Vector scales = hn::Set(floats, scale);
+        std::uint8_t ranks[piece + 1];
+        for (; n > 0; x += piece, packed += piece / 2, n -= piece) {
+            const std::int64_t count = std::min(n, piece);
+            std::int64_t i = 0;
+            if (divide) {
+                for (; i + lanes <= count; i += lanes) store_ranks(hn::Div(hn::LoadU(floats, x + i), scales), ranks + i);
+                for (; i < count; ++i) ranks[i] = rank_of(thresholds_, x[i] / scale);
+            } else {
+                for (; i + lanes <= count; i += lanes) store_ranks(hn::Mul(hn::LoadU(floats, x + i), scales), ranks + i);
+                for (; i < count; ++i) ranks[i] = rank_of(thresholds_, x[i] * scale);
+            }
+            if (count % 2 == 1) ranks[count] = rank_of(thresholds_, 0);
+            pack(ranks, count + count % 2, packed);
+        }
     }
 
   private:
@@ -123,9 +138,16 @@ void quantize_array(Code code, const float* x, std::int64_t n, std::int64_t bloc
     } else {
         const FourBitQuantizer quantizer(thresholds(code));
         for (std::int64_t begin = 0; begin < n; begin += block)
-            quantizer.quantize(x + begin, std::min(block, n - begin), n - begin < block, packed + begin / 2,
+            quantizer.quantize(x + begin, std::min(block, n - begin), n - begin < block, begin % 2 == 1, packed + begin / 2,
                                absmax[begin / block]);
     }
+}
+
+void encode_array(Code code, const float* x, std::int64_t n, std::int64_t block, const float* scales, std::uint8_t* packed) {
+    const FourBitQuantizer quantizer(thresholds(code));
+    for (std::int64_t begin = 0; begin < n; begin += block)
+        quantizer.encode(x + begin, std::min(block, n - begin), 1 / divisor_of(scales[begin / block]), false, begin % 2 == 1,
+                         packed + begin / 2);
 }
 
 #endif
@@ -136,10 +158,15 @@ HWY_AFTER_NAMESPACE();
 namespace qlora::kernels {
 
 HWY_EXPORT(quantize_array);
+HWY_EXPORT(encode_array);
 
 void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed,
               float* absmax) {
     HWY_DYNAMIC_DISPATCH(quantize_array)(code, x, n, block, packed, absmax);
+}
+
+void encode(Code code, const float* x, std::int64_t n, std::int64_t block, const float* scales, std::uint8_t* packed) {
+    HWY_DYNAMIC_DISPATCH(encode_array)(code, x, n, block, scales, packed);
 }
 
 }  // namespace qlora::kernels

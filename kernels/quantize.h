@@ -1,12 +1,13 @@
 #pragma once
-// Blockwise quantization of fp32 arrays. A block is `block` consecutive elements of the flattened array, the
+// Blockwise quantization of fp32 arrays. A block is `block` consecutive elements of the flattened array (a power of two, or,
+// where each row of a matrix has one scale, the length of its rows), the
 // last one perhaps shorter; its absmax, the largest magnitude in it, is its scale. Packed bytes, absmax and
 // dequantized values of nf4 and fp4, with and without double quantization, equal bitsandbytes 0.50.2 on a CPU
 // bit for bit; int8 with block = row length equals its vectorwise int8.
 //
 // All functions: pure, single-threaded over the range given, no allocation, no exceptions; any thread;
 // pointers need no alignment beyond their type's, ranges must not overlap. Preconditions (the caller's to
-// check): n >= 0; block a power of two in 32..4096 for four-bit codes, > 0 otherwise.
+// check): n >= 0; block > 0.
 //
 // Special values. A block of zeros has absmax 0 and dequantizes to zeros. A NaN in a block makes its absmax
 // NaN and with it every dequantized value; an Inf makes it Inf, and every value becomes Inf or NaN. In a
@@ -29,9 +30,18 @@ constexpr std::int64_t packed_bytes(Code code, std::int64_t n) {
 
 // x [n] -> packed [packed_bytes(code, n)], absmax [block_count(n, block)]. Of two four-bit elements in a byte
 // the first lies in the high nibble; an odd n leaves the last low nibble at the code of zero. To split over
-// threads, begin each part at a multiple of `block` elements.
+// threads, begin each part at a multiple of `block` elements that is even where codes have four bits.
 void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed,
               float* absmax);
+
+// The same for scales [block_count(n, block)] that are given; four-bit codes only.
+void encode(Code code, const float* x, std::int64_t n, std::int64_t block, const float* scales, std::uint8_t* packed);
+
+// In place of each block's absmax the scale, of those from 3/8 to 19/16 of it, at which the squared error of the block is
+// smallest: the best of a grid, which the absmax itself is on, and what least squares makes of its codes. Codes past the
+// ends of the book become its ends. Of scales that are equal but for rounding, which one is found depends on the CPU's
+// vectors. Four-bit codes only; a block of zeros, or with a NaN or Inf, keeps its absmax. scales [block_count(n, block)].
+void search_scales(Code code, const float* x, std::int64_t n, std::int64_t block, float* scales);
 
 // Elements [begin, begin + count) of the array -> out [count]. `packed` and `absmax` are those of the whole
 // array; begin may lie within a block and be odd.

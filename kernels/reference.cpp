@@ -43,6 +43,23 @@ void quantize_int8(const float* x, std::int64_t n, std::int64_t block, std::uint
     }
 }
 
+// Of x coded with this scale: the squared error, and the scale that least squares gives its codes.
+struct Fit {
+    double error = 0, scale = 0;
+};
+Fit fit(Code code, const float* x, std::int64_t n, float scale) {
+    Fit result;
+    double along = 0, square = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const double level = levels(code)[code_of(thresholds(code), x[i] * (1 / divisor_of(scale)))];
+        result.error += (x[i] - scale * level) * (x[i] - scale * level);
+        along += x[i] * level;
+        square += level * level;
+    }
+    result.scale = along / square;
+    return result;
+}
+
 float element(const PackedRows& matrix, std::int64_t i) {
     const std::int64_t b = i / matrix.block;
     float scale;
@@ -63,6 +80,33 @@ void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std
         quantize_int8(x, n, block, packed, absmax);
     else
         quantize_four_bit(thresholds(code), x, n, block, packed, absmax);
+}
+
+void encode(Code code, const float* x, std::int64_t n, std::int64_t block, const float* scales, std::uint8_t* packed) {
+    for (std::int64_t i = 0; i < n; ++i) {
+        const std::uint8_t nibble = code_of(thresholds(code), x[i] * (1 / divisor_of(scales[i / block])));
+        packed[i / 2] = i % 2 == 0 ? nibble << 4 : packed[i / 2] | nibble;
+    }
+    if (n % 2 == 1) packed[n / 2] |= code_of(thresholds(code), 0);
+}
+
+void search_scales(Code code, const float* x, std::int64_t n, std::int64_t block, float* scales) {
+    for (std::int64_t begin = 0; begin < n; begin += block) {
+        const std::int64_t count = std::min(block, n - begin);
+        const float absmax = largest_magnitude(x + begin, count);
+        float& best = scales[begin / block];
+        best = absmax;
+        if (!(absmax >= smallest_divisor) || !std::isfinite(absmax)) continue;
+        Fit least = fit(code, x + begin, count, absmax);
+        const auto consider = [&](float scale) {
+            const Fit one = fit(code, x + begin, count, scale);
+            if (one.error >= least.error) return;
+            least = one;
+            best = scale;
+        };
+        for (int k = 0; k < scale_candidates; ++k) consider(absmax * scale_candidate(k));
+        for (int k = 0; k < scale_refinements; ++k) consider(static_cast<float>(least.scale));
+    }
 }
 
 void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block,

@@ -10,6 +10,8 @@ namespace qlora::kernels::reference {
 
 void quantize(Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed,
               float* absmax);
+void encode(Code code, const float* x, std::int64_t n, std::int64_t block, const float* scales, std::uint8_t* packed);
+void search_scales(Code code, const float* x, std::int64_t n, std::int64_t block, float* scales);
 void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block,
                 std::int64_t begin, std::int64_t count, float* out);
 void quantize_dynamic(DynamicMap map, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* codes,

@@ -40,6 +40,7 @@ Run define_plan(CLI::App& command);
 Run define_augment(CLI::App& command);
 Run define_train(CLI::App& command);
 Run define_evaluate(CLI::App& command);
+Run define_quantize(CLI::App& command);
 Run define_runs(CLI::App& command);
 
 }  // namespace qlora::cli

@@ -22,6 +22,7 @@ std::span<const Command> commands() {
         Command{"augment", "What augmentation makes of a recipe's training rows", define_augment},
         Command{"train", "Run a recipe, or go on with a run", define_train},
         Command{"evaluate", "Held-out figures of a run or of a recipe", define_evaluate},
+        Command{"quantize", "A model at several precisions: errors, perplexity, bytes, speed", define_quantize},
 #endif
     };
     return all;

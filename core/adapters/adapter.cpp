@@ -74,6 +74,18 @@ void Adapter::plan_saved(nn::Model& model, const std::vector<std::string>& saved
 void Adapter::set_enabled(bool enabled) {
     if (merged()) throw input_error("adapter.merged", "adapter", "expected an adapter beside its base, got one merged into it", "Unmerge it first.");
     for (const auto& trained : whole_) trained->enabled = enabled;
+    enabled_ = enabled;
+    set_quantizing(quantizing_);
+}
+
+void Adapter::set_quantizers(std::vector<std::shared_ptr<nn::Quantizer>> quantizers, bool on) {
+    quantizers_ = std::move(quantizers);
+    set_quantizing(on);
+}
+
+void Adapter::set_quantizing(bool on) {
+    quantizing_ = on;
+    for (const auto& quantizer : quantizers_) quantizer->enabled = on && enabled_;
 }
 
 void Adapter::save(const fs::path& folder) const {

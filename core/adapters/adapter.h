@@ -38,6 +38,10 @@ class Adapter {
 
     virtual void set_enabled(bool enabled);  // off: the model is its base, exactly. Not while merged
 
+    // Quantization-aware training: what quantizes the model's matrices while it is on and the adapter is enabled (attach.h).
+    void set_quantizers(std::vector<std::shared_ptr<nn::Quantizer>> quantizers, bool on);
+    void set_quantizing(bool on);
+
     // Works the adapter into the weights: every adapted matrix is replaced by dequantized(W) + scale B A in fp32 (with DoRA
     // its rows take the trained lengths), everything trained whole by its own values. The base that is added to is the
     // one that training saw, so outputs are those with the adapter on, to rounding; onto the weights before quantization
@@ -82,6 +86,8 @@ class Adapter {
     torch::Tensor values_, gradients_;
     std::vector<Named> tensors_;
     std::vector<std::shared_ptr<nn::Trained>> whole_;
+    std::vector<std::shared_ptr<nn::Quantizer>> quantizers_;
+    bool quantizing_ = false, enabled_ = true;
     struct Originals;
     std::shared_ptr<Originals> originals_;  // while merged
     bool merged_ = false;

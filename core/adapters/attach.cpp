@@ -52,6 +52,26 @@ std::unique_ptr<Adapter> attach(nn::Model& model, const recipe::Recipe& recipe, 
     return fresh_lora(model, recipe, beginning, task);
 }
 
+void quantize_aware(nn::Model& model, Adapter& adapter, const recipe::QuantizationAware& rule, bool on) {
+    using recipe::Precision;
+    Precision precision = Precision::int8;
+    for (const Precision known : {Precision::int8, Precision::int4, Precision::int3, Precision::nf4})
+        if (rule.precision == recipe::name(known)) precision = known;
+    const quant::BlockOptions options{rule.block, false};
+    std::vector<std::shared_ptr<nn::Quantizer>> quantizers;
+    for (nn::Stack* stack : {&model.encoder, &model.stack})
+        for (nn::Block& block : stack->blocks)
+            for (nn::Linear* layer : block.linears()) {
+                if (!layer->weight.dense_values().defined())
+                    throw input_error("qat.base", "qat.precision", "expected none over a base that is quantized already (" + layer->name + " is " + layer->weight.form() + "), got " +
+                                      rule.precision, "Choose a model in a float precision: what the base has lost cannot be trained back.");
+                layer->quantizer = std::make_shared<nn::Quantizer>();
+                layer->quantizer->make = [precision, options](const torch::Tensor& values) { return quant::Weight::quantized(values, precision, options); };
+                quantizers.push_back(layer->quantizer);
+            }
+    adapter.set_quantizers(std::move(quantizers), on);
+}
+
 MethodKind kind_of(const std::filesystem::path& folder) {
     const Json json = read_adapter_json(folder);
     const JsonObject object(json, (folder / "adapter_config.json").string());

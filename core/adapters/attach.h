@@ -19,6 +19,9 @@ struct Beginning {
 std::unique_ptr<Adapter> attach(nn::Model& model, const recipe::Recipe& recipe, const Beginning& beginning);
 // From a folder of any kind; `dropout` is that of LoRA. Throws input_error.
 std::unique_ptr<Adapter> load(nn::Model& model, const std::filesystem::path& folder, double dropout = 0);
+// Makes the products of the blocks' matrices quantized as `rule` says, the adapter's part included; on whether it acts from now on
+// or when the adapter's quantizers are switched on. Throws input_error "qat.base" where the base is quantized already.
+void quantize_aware(nn::Model& model, Adapter& adapter, const recipe::QuantizationAware& rule, bool on);
 // The method that a folder's adapter_config.json is of.
 recipe::MethodKind kind_of(const std::filesystem::path& folder);
 

@@ -77,6 +77,7 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
     RunData data = open_data(used, model->tokenizer, labels, control, progress);
     load_weights(*model, load, head_wish(recipe, data), control, progress);
     if (!adapter.empty()) model->adapter = adapters::load(model->network, adapter);
+    if (model->adapter && recipe.qat.active()) adapters::quantize_aware(model->network, *model->adapter, recipe.qat, true);
     Report report;
     report.task = recipe.task;
     report.labels = model->network.config.head.labels;

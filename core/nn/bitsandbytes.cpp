@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -19,8 +20,8 @@ using torch::Tensor;
 namespace {
 
 constexpr std::int64_t largest_dimension = std::int64_t{1} << 31;
-const std::string form_prefix = "bitsandbytes ";
-constexpr const char* state_name = ".quant_state.bitsandbytes__";
+const std::string form_prefix = "bitsandbytes ", own_form_prefix = std::string(own_quantization) + " ";
+constexpr const char* state_name = ".quant_state.";
 constexpr const char* damaged = "The file is damaged or half converted; save the model again.";
 
 // A tensor beside a weight: its name is the weight's with `suffix` in place of its last `dropped` characters.
@@ -61,13 +62,12 @@ void expect_levels(const ModelFiles& files, const TensorName& name, std::int64_t
     }
 }
 
-BitsAndBytesLayer read_state(const ModelFiles& files, const StoredTensor& state, Precision precision) {
+BitsAndBytesLayer read_state(const ModelFiles& files, const StoredTensor& state, Precision precision, bool own_layout) {
     const std::string where = files.path().string() + ", tensor \"" + state.name + "\"";
     if (!is_dtype(state, formats::DType::u8)) refuse(files, state.name, "expected U8, got " + state.type_name());
     const Json json = parse_json({reinterpret_cast<const char*>(state.data.data()), state.data.size()}, where, {.bytes = 65536, .depth = 4});
     const JsonObject object(json, where);
-    BitsAndBytesLayer layer{precision, 0, 0, object.integer("blocksize", 32, 4096)};
-    if ((layer.block & (layer.block - 1)) != 0) object.fail("blocksize", "a power of two from 32 to 4096");
+    BitsAndBytesLayer layer{.precision = precision, .rows = 0, .cols = 0, .block = object.integer("blocksize", 1, largest_dimension), .own_layout = own_layout};
     if (const auto kind = object.string("quant_type"); kind != recipe::name(precision)) object.fail("quant_type", std::string(recipe::name(precision)));
     const Json& shape = object.value("shape");
     auto dimension = [&](std::size_t i) {
@@ -77,6 +77,9 @@ BitsAndBytesLayer read_state(const ModelFiles& files, const StoredTensor& state,
     };
     layer.rows = dimension(0);
     layer.cols = dimension(1);
+    const bool usual = layer.block >= 32 && layer.block <= 4096 && (layer.block & (layer.block - 1)) == 0;
+    if (!usual && !(own_layout && layer.block == layer.cols))
+        object.fail("blocksize", own_layout ? "a power of two from 32 to 4096, or the length of a row" : "a power of two from 32 to 4096");
     layer.double_quantization = object.has("nested_blocksize");
     if (layer.double_quantization) {
         if (object.integer("nested_blocksize", 1, 1 << 20) != kernels::nested_block)
@@ -96,13 +99,17 @@ void expect_row_order(const ModelFiles& files, const TensorName& weight, std::in
 
 }  // namespace
 
+std::string quantization_state_name(Precision precision, bool own_layout) {
+    return state_name + std::string(own_layout ? "qlora__" : "bitsandbytes__") + std::string(recipe::name(precision));
+}
+
 void expect_bitsandbytes(const JsonObject& config) {
     if (!config.has("quantization_config")) return;
     const JsonObject object(config.value("quantization_config"), config.where() + ", quantization_config");
     // Older files name no method.
     const bool unnamed = object.boolean("load_in_4bit", false) || object.boolean("load_in_8bit", false);
     const std::string method = unnamed ? object.string("quant_method", "bitsandbytes") : object.string("quant_method");
-    if (method == "bitsandbytes") return;
+    if (method == "bitsandbytes" || method == own_quantization) return;
     throw input_error("model.quantization", config.where(),
                       "the field \"quantization_config.quant_method\": expected bitsandbytes, got \"" + method +
                           "\"; the weights of this checkpoint are packed in a way that is not read",
@@ -111,9 +118,10 @@ void expect_bitsandbytes(const JsonObject& config) {
 
 std::optional<BitsAndBytesLayer> bitsandbytes_layer(const ModelFiles& files, const TensorName& name, std::int64_t block) {
     if (files.gguf() != nullptr) return {};
-    for (const Precision precision : {Precision::nf4, Precision::fp4})
-        if (const auto state = files.find(beside(name, state_name + std::string(recipe::name(precision))), block))
-            return read_state(files, *state, precision);
+    for (const bool own : {false, true})
+        for (const Precision precision : {Precision::nf4, Precision::fp4, Precision::int4, Precision::int3})
+            if (const auto state = files.find(beside(name, quantization_state_name(precision, own)), block))
+                return read_state(files, *state, precision, own);
     const auto weight = files.find(name, block);
     if (!weight) return {};
     if (files.find(scales_of_int8(name), block)) {
@@ -145,7 +153,7 @@ std::optional<quant::Weight> read_bitsandbytes(const ModelFiles& files, const Te
         parts.absmax = copied(part(files, scales_of_int8(name), block, DType::f32, blocks), torch::kFloat32);
     } else {
         expect_levels(files, beside(name, ".quant_map"), block,
-                      kernels::levels(layer->precision == Precision::nf4 ? kernels::Code::nf4 : kernels::Code::fp4));
+                      kernels::levels(quant::code_of(layer->precision)));
         const DType type = layer->double_quantization ? DType::u8 : DType::f32;
         const StoredTensor absmax = part(files, beside(name, ".absmax"), block, type, blocks);
         if (layer->double_quantization) {
@@ -173,19 +181,22 @@ std::string bitsandbytes_form(const ModelFiles& files) {
     for (const StoredTensor& tensor : files.all()) {
         if (!tensor.name.ends_with(".weight")) continue;
         if (const auto layer = bitsandbytes_layer(files, {tensor.name, ""}))
-            elements[std::string(recipe::name(layer->precision)) + (layer->double_quantization ? ", double quantization" : "")] +=
+            elements[(layer->own_layout ? own_form_prefix : form_prefix) + std::string(recipe::name(layer->precision)) + (layer->double_quantization ? ", double quantization" : "")] +=
                 static_cast<double>(layer->rows) * static_cast<double>(layer->cols);
     }
     const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
-    return most == elements.end() ? "" : form_prefix + most->first;
+    return most == elements.end() ? "" : most->first;
 }
 
 bool stays_as_stored(const std::string& form, Precision precision) {
-    return precision == Precision::native || (form + ",").starts_with(form_prefix + std::string(recipe::name(precision)) + ",");
+    if (precision == Precision::native) return true;
+    return std::ranges::any_of(std::array{form_prefix, own_form_prefix}, [&](const std::string& prefix) {
+        return (form + ",").starts_with(prefix + std::string(recipe::name(precision)) + ",");
+    });
 }
 
 std::string requantization_notice(const std::string& form, Precision precision) {
-    if (!form.starts_with(form_prefix) || stays_as_stored(form, precision)) return "";
+    if (!(form.starts_with(form_prefix) || form.starts_with(own_form_prefix)) || stays_as_stored(form, precision)) return "";
     return "The model is stored as " + form + " and loaded anew in " + std::string(recipe::name(precision)) +
            ": what it lost stays lost. Choose the precision native to keep it as it is.";
 }

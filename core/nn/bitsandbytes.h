@@ -3,7 +3,8 @@
 // "weight" with "weight.absmax", "weight.quant_map", a JSON text in "weight.quant_state.bitsandbytes__nf4" (or __fp4) and,
 // doubly quantized, "weight.nested_absmax" and "weight.nested_quant_map" (QuantState.as_dict of bitsandbytes 0.50); an
 // LLM.int8 layer is an int8 "weight" with "SCB", the absmax of its rows (Linear8bitLt). Which layers are quantized follows
-// from the tensors alone. All functions: any thread; input_error names file, tensor and field.
+// from the tensors alone. What bitsandbytes has no place for (int4, int3, blocks that are rows) lies in the same parts, its
+// state in "weight.quant_state.qlora__int4" and the like (docs/quantization.md). All functions: any thread; input_error names file, tensor and field.
 
 #include <optional>
 
@@ -14,13 +15,19 @@ namespace qlora::nn {
 
 // What the tensors beside a layer's weight say about it.
 struct BitsAndBytesLayer {
-    recipe::Precision precision;      // nf4, fp4 or int8
+    recipe::Precision precision;      // nf4, fp4, int4, int3 or int8
     std::int64_t rows, cols, block;   // elements; of int8 one block is one row
     bool double_quantization = false;
     float offset = 0;                 // of the absmax when doubly quantized
+    bool own_layout = false;          // ours, not bitsandbytes'
 };
 
-// Throws input_error "model.quantization" unless quantization_config (of config.json) names bitsandbytes.
+// The name of a 4-bit layer's state beside its weight: ".quant_state.bitsandbytes__nf4".
+std::string quantization_state_name(recipe::Precision precision, bool own_layout);
+// The quant_method of config.json where layers lie in our own layout.
+inline constexpr const char* own_quantization = "qlora-studio";
+
+// Throws input_error "model.quantization" unless quantization_config (of config.json) names bitsandbytes, or us.
 void expect_bitsandbytes(const JsonObject& config);
 
 // Nothing where the layer is stored plainly or the tensor is absent. `weight`: the name of its "weight" tensor in the
@@ -35,7 +42,7 @@ std::optional<quant::Weight> read_bitsandbytes(const ModelFiles& files, const Te
 // The module whose weight a tensor belongs to that is none itself ("....weight.absmax", "....SCB"); nothing for others.
 std::optional<std::string> module_of_bitsandbytes_part(const std::string& name);
 
-// "bitsandbytes nf4, double quantization" for people; empty for a plain model. The most frequent kind, by elements.
+// "bitsandbytes nf4, double quantization", "qlora-studio int4" for people; empty for a plain model. The most frequent kind, by elements.
 std::string bitsandbytes_form(const ModelFiles& files);
 
 // Whether a model of this form, loaded in `precision`, stays as it is stored: native, or the form it has. For a plain

@@ -206,7 +206,7 @@ class Loader {
     }
 
     Parameter parameter(const TensorName& name, std::vector<std::int64_t> shape) const {
-        return {transformers_name(name.hugging_face), to_float(files_.at(name, shape))};
+        return {transformers_name(with_block(name.hugging_face, 0)), to_float(files_.at(name, shape))};
     }
 
     // llama.cpp stores the rows of q and k with the two halves of each rotary pair side by side; row (head, half, i) of

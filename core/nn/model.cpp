@@ -69,7 +69,7 @@ std::vector<Tensor> read(const Source& source, std::initializer_list<const Linea
 
 LinearParts Linear::parts() const {
     return {&weight, bias.now(), branch && branch->enabled ? branch.get() : nullptr, trained && trained->enabled ? trained.get() : nullptr,
-            quantizer.get()};
+            quantizer && quantizer->enabled ? quantizer.get() : nullptr};
 }
 
 Tensor Linear::operator()(const Tensor& x, const DropoutKey& key, Arithmetic arithmetic) const { return linear(x, parts(), key, arithmetic); }

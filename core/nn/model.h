@@ -146,11 +146,14 @@ class Model {
     std::int64_t parameters() const;
     std::int64_t weight_bytes() const;
 
+    std::int64_t virtual_tokens() const { return length(prompt) + length(prefix); }  // in front of each row
+
     // Where the base lies and all is computed, and a move of all that is not there yet. Before an adapter is attached.
     torch::Device device() const { return embedding.device(); }
     void to(torch::Device device);
 
   private:
+    static std::int64_t length(const std::shared_ptr<Trained>& tokens) { return tokens && tokens->enabled ? tokens->values.size(0) : 0; }
     // What was attended to, [T, heads, D], and perhaps what is kept of it.
     using Attended = std::pair<torch::Tensor, torch::Tensor>;
     using Attention = std::function<Attended(torch::Tensor q, torch::Tensor k, torch::Tensor v)>;
@@ -164,8 +167,6 @@ class Model {
         std::vector<std::int64_t> keyed;     // where each key comes from in the prefix followed by the keys; empty: as it is
         std::vector<std::int32_t> key_starts;
     };
-    static std::int64_t length(const std::shared_ptr<Trained>& tokens) { return tokens && tokens->enabled ? tokens->values.size(0) : 0; }
-    std::int64_t virtual_tokens() const { return length(prompt) + length(prefix); }
     Placed placed(const std::vector<std::int32_t>& positions, const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& types,
                   bool prompted, bool prefixed) const;
     torch::Tensor with_prefix(const torch::Tensor& x, std::size_t layer, std::int64_t part, const torch::Tensor& keyed) const;

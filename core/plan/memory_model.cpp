@@ -16,9 +16,23 @@ namespace {
 
 constexpr double fp32_bytes = 4;
 
-double bits_a_weight(const recipe::Recipe& recipe, double stored_bits) {
+double linear_parameters(const nn::ModelInfo& model) {
+    double total = 0;
+    for (const auto& linear : model.linears) total += static_cast<double>(linear.in) * static_cast<double>(linear.out);
+    return total;
+}
+
+// Elements that share a scale: of blocks that are rows, as many as the model's rows have on average.
+double block_elements(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
+    if (recipe.quantization_block > 0) return static_cast<double>(recipe.quantization_block);
+    double rows = 0;
+    for (const auto& linear : model.linears) rows += static_cast<double>(linear.out);
+    return std::max(1.0, linear_parameters(model) / std::max(1.0, rows));
+}
+
+double bits_a_weight(const recipe::Recipe& recipe, const nn::ModelInfo& model, double stored_bits) {
     // A scale a block; doubly quantized, a byte a block and four bytes per 256 of those.
-    const auto block = static_cast<double>(recipe.quantization_block);
+    const double block = block_elements(recipe, model);
     switch (recipe.precision) {
         case Precision::fp32: return 32;
         case Precision::fp16:
@@ -26,16 +40,11 @@ double bits_a_weight(const recipe::Recipe& recipe, double stored_bits) {
         case Precision::int8: return 8;
         case Precision::nf4:
         case Precision::fp4:
-        case Precision::int4: return 4 + (recipe.double_quantization ? 8 + 32.0 / 256 : 32) / block;
+        case Precision::int4:
+        case Precision::int3: return 4 + (recipe.double_quantization ? 8 + 32.0 / 256 : 32) / block;
         case Precision::native: break;
     }
     return stored_bits;
-}
-
-double linear_parameters(const nn::ModelInfo& model) {
-    double total = 0;
-    for (const auto& linear : model.linears) total += static_cast<double>(linear.in) * static_cast<double>(linear.out);
-    return total;
 }
 
 std::vector<std::string> targets_of(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
@@ -58,8 +67,8 @@ double weight_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
     const bool as_stored = nn::stays_as_stored(model.quantization, recipe.precision);
     const bool as_float = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 ||
                           recipe.precision == Precision::bf16;
-    const double rest_bits = as_float ? bits_a_weight(recipe, stored_bits) : model.rest_bits > 0 ? model.rest_bits : stored_bits;
-    const double linear_bits = as_stored && model.linear_bits > 0 ? model.linear_bits : bits_a_weight(recipe, stored_bits);
+    const double rest_bits = as_float ? bits_a_weight(recipe, model, stored_bits) : model.rest_bits > 0 ? model.rest_bits : stored_bits;
+    const double linear_bits = as_stored && model.linear_bits > 0 ? model.linear_bits : bits_a_weight(recipe, model, stored_bits);
     return (linears * linear_bits + rest * rest_bits) / 8;
 }
 

@@ -28,15 +28,6 @@ Tensor byte_tensor(std::int64_t n) { return torch::empty({n}, torch::kUInt8); }
 
 std::int64_t tensor_bytes(const Tensor& t) { return t.defined() ? static_cast<std::int64_t>(t.nbytes()) : 0; }
 
-kernels::Code code_of(Precision precision) {
-    switch (precision) {
-        case Precision::int8: return kernels::Code::int8;
-        case Precision::nf4: return kernels::Code::nf4;
-        case Precision::fp4: return kernels::Code::fp4;
-        default: return kernels::Code::int4;
-    }
-}
-
 std::string dense_name(torch::ScalarType type) {
     return type == torch::kFloat32 ? "fp32" : type == torch::kFloat16 ? "fp16" : "bf16";
 }
@@ -70,6 +61,16 @@ void for_each_row_tile(std::int64_t rows, std::int64_t cols, std::int64_t unit, 
 }
 
 }  // namespace
+
+kernels::Code code_of(Precision precision) {
+    switch (precision) {
+        case Precision::int8: return kernels::Code::int8;
+        case Precision::nf4: return kernels::Code::nf4;
+        case Precision::fp4: return kernels::Code::fp4;
+        case Precision::int3: return kernels::Code::int3;
+        default: return kernels::Code::int4;
+    }
+}
 
 Weight Weight::dense(Tensor values) {
     Weight weight;
@@ -108,19 +109,27 @@ Weight Weight::quantized(std::int64_t rows, std::int64_t cols, const RowReader& 
     Blockwise b;
     b.code = code_of(precision);
     const bool four_bit = kernels::four_bit(b.code);
-    b.block = four_bit ? options.block : cols;
+    b.block = four_bit && options.block > 0 ? options.block : cols;
     const std::int64_t n = rows * cols, blocks = kernels::block_count(n, b.block);
     b.packed = byte_tensor(kernels::packed_bytes(b.code, n));
     Tensor absmax = torch::empty({blocks}, torch::kFloat32);
     auto* packed = b.packed.data_ptr<std::uint8_t>();
     float* scales = absmax.data_ptr<float>();
-    // Tiles begin where a block does.
-    for_each_row_tile(rows, cols, b.block / std::gcd(cols, b.block), read, [&](std::int64_t row, const Tensor& tile) {
+    // Tiles and the shares of threads begin where a block does, and a byte.
+    const std::int64_t blocks_a_share = four_bit && b.block % 2 == 1 ? 2 : 1, share = blocks_a_share * b.block;
+    for_each_row_tile(rows, cols, share / std::gcd(cols, share), read, [&](std::int64_t row, const Tensor& tile) {
         const float* x = tile.const_data_ptr<float>();
         const std::int64_t start = row * cols, size = tile.numel();
-        at::parallel_for(0, kernels::block_count(size, b.block), grain(b.block), [&](std::int64_t begin, std::int64_t end) {
-            const std::int64_t first = begin * b.block, count = std::min(end * b.block, size) - first, at = start + first;
-            kernels::quantize(b.code, x + first, count, b.block, packed + (four_bit ? at / 2 : at), scales + at / b.block);
+        at::parallel_for(0, kernels::block_count(size, share), grain(share), [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t first = begin * share, count = std::min(end * share, size) - first, at = start + first;
+            std::uint8_t* codes = packed + (four_bit ? at / 2 : at);
+            float* own_scales = scales + at / b.block;
+            if (four_bit && options.scales == ScaleChoice::search) {
+                kernels::search_scales(b.code, x + first, count, b.block, own_scales);
+                kernels::encode(b.code, x + first, count, b.block, own_scales, codes);
+            } else {
+                kernels::quantize(b.code, x + first, count, b.block, codes, own_scales);
+            }
         });
     });
     if (four_bit && options.double_quantization) {
@@ -144,8 +153,8 @@ Weight Weight::prequantized(const Prequantized& parts, const std::string& file, 
     b.block = parts.block;
     b.offset = parts.offset;
     const bool four_bit = kernels::four_bit(b.code), power = b.block > 0 && (b.block & (b.block - 1)) == 0;
-    if (four_bit ? !power || b.block < 32 || b.block > 4096 : b.block != parts.cols)
-        refuse("weight.block", std::string("expected blocks of ") + (four_bit ? "a power of two from 32 to 4096" : "one row") +
+    if (b.block != parts.cols && !(four_bit && power && b.block >= 32 && b.block <= 4096))
+        refuse("weight.block", std::string("expected blocks of ") + (four_bit ? "a power of two from 32 to 4096, or of a row" : "one row") +
                                    ", got " + std::to_string(b.block) + " elements");
     auto expect_size = [&](const char* what, std::int64_t expected, std::int64_t got) {
         if (expected != got)
@@ -212,6 +221,11 @@ std::int64_t Weight::bytes() const {
     std::int64_t total = 0;
     for (const auto& [name, tensor] : storage()) total += tensor_bytes(tensor);
     return total;
+}
+
+std::int64_t Weight::block() const {
+    auto* b = std::get_if<Blockwise>(&storage_);
+    return b != nullptr ? b->block : 0;
 }
 
 kernels::PackedRows Weight::view(const Blockwise& b) const {

@@ -1,6 +1,6 @@
 #pragma once
 // A frozen weight matrix in any precision behind one type: dense (fp32, fp16, bf16), blockwise quantized (int8, nf4,
-// fp4, int4; QLoRA, Dettmers et al. 2023), or GGUF blocks kept packed as they lie in the file.
+// fp4, int4, int3; QLoRA, Dettmers et al. 2023), or GGUF blocks kept packed as they lie in the file.
 
 #include <torch/types.h>
 
@@ -16,15 +16,23 @@
 
 namespace qlora::quant {
 
+// What a block's scale is: its largest magnitude, or, of 4-bit codes, the scale of the least squared error
+// (kernels::search_scales).
+enum class ScaleChoice { absmax, search };
+
+// Of a precision that is quantized blockwise.
+kernels::Code code_of(recipe::Precision precision);
+
 struct BlockOptions {
-    std::int64_t block = 64;  // elements; for int8 one block is one row, as in bitsandbytes' LLM.int8
+    std::int64_t block = 64;  // elements; 0: a row, which for int8 it always is, as in bitsandbytes' LLM.int8
     bool double_quantization = true;  // 4-bit only: absmax in 8 bit with a nested absmax per 256
+    ScaleChoice scales = ScaleChoice::absmax;
 };
 
-// A matrix that something else quantized, in the parts of bitsandbytes 0.50.
+// A matrix that is quantized already, in the parts of bitsandbytes 0.50.
 struct Prequantized {
-    recipe::Precision precision;        // nf4, fp4 or int8
-    std::int64_t rows = 0, cols = 0, block = 64;  // of int8 one block is one row
+    recipe::Precision precision;        // nf4, fp4, int4, int3 or int8
+    std::int64_t rows = 0, cols = 0, block = 64;  // elements; of int8 one block is one row
     std::span<const std::byte> packed;  // copied
     torch::Tensor absmax{};             // fp32, one a block; undefined when doubly quantized:
     torch::Tensor absmax_codes{}, nested_absmax{};  // uint8, one a block; fp32, one per 256 of those
@@ -42,13 +50,13 @@ class Weight {
 
     // [rows, cols], contiguous, fp32, fp16 or bf16; kept as it is.
     static Weight dense(torch::Tensor values);
-    // Quantizes an fp32 [rows, cols] tensor to int8, nf4, fp4 or int4; dense for the float precisions.
+    // Quantizes an fp32 [rows, cols] tensor to int8, nf4, fp4, int4 or int3; dense for the float precisions. Uses all threads.
     static Weight quantized(const torch::Tensor& values, recipe::Precision precision, const BlockOptions& options = {});
     // The same, of a matrix that is never whole in fp32: `read` is called for tiles of rows from the first to the last.
     static Weight quantized(std::int64_t rows, std::int64_t cols, const RowReader& read, recipe::Precision precision,
                             const BlockOptions& options = {});
     // Takes the parts as they are. Throws input_error "weight.block", "weight.size" or "weight.absmax" naming `file` and
-    // `tensor` for a block that is no power of two in 32..4096, parts whose sizes do not fit, scales that are not finite.
+    // `tensor` for a block that is neither a power of two in 32..4096 nor a row, parts whose sizes do not fit, scales that are not finite.
     static Weight prequantized(const Prequantized& parts, const std::string& file, const std::string& tensor);
     // Copies the packed rows of a GGUF tensor; `bytes` holds rows * cols elements.
     static Weight packed(kernels::BlockFormat format, std::int64_t rows, std::int64_t cols, const std::byte* bytes);
@@ -58,6 +66,7 @@ class Weight {
     std::int64_t cols() const { return cols_; }
     std::int64_t bytes() const;                  // of storage, scales included
     const std::string& form() const { return form_; }  // "nf4", "Q4_1", "bf16"
+    std::int64_t block() const;                  // elements that share a scale; 0 where it is not quantized blockwise
 
     torch::Device device() const;
     // The same weight on another device, as packed as it is.

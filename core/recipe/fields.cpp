@@ -15,6 +15,7 @@ std::vector<Field> build_table() {
     add_data_fields(table);
     add_method_fields(table);
     add_train_fields(table);
+    add_qat_fields(table);
     add_evaluate_fields(table);
     return table;
 }

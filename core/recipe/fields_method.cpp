@@ -140,7 +140,7 @@ void add_method_fields(std::vector<Field>& table) {
                     "no optimizer state. Freezing the lower half keeps what is general and learns from fewer rows.",
          .typical = "empty; embeddings, 0-5",
          .matters = of({MethodKind::full})},
-        [](auto& r) -> auto& { return r.method.freeze; }));
+        [](auto& r) -> auto& { return r.method.freeze; }, true));
     table.push_back(choice(
         {.key = "method.placement",
          .aliases = {"adapter_placement"},

@@ -34,11 +34,12 @@ void add_model_fields(std::vector<Field>& table) {
          .aliases = {"quantization", "bnb_4bit_quant_type"},
          .level = simple,
          .label = "Precision",
-         .choices = {"fp32", "fp16", "bf16", "int8", "nf4", "fp4", "int4", "native"},
+         .choices = {"fp32", "fp16", "bf16", "int8", "nf4", "fp4", "int4", "native", "int3"},
          .help = "How the frozen base weights are kept in memory.",
          .details = "nf4 has 16 levels placed for normally distributed weights: an eighth of fp32's memory "
                     "at a small loss of quality, the usual choice for QLoRA. fp4 and int4 are as small and a "
-                    "little coarser; int8 doubles the memory and is close to lossless; bf16, fp16 and fp32 "
+                    "little coarser; int3 has seven levels, which lose much unless a model is tuned to them, and "
+                    "takes the 4 bits of int4, because its codes are not packed more tightly; int8 doubles the memory and is close to lossless; bf16, fp16 and fp32 "
                     "keep 2, 2 and 4 bytes a weight. native keeps a file's weights as they are stored, so "
                     "nothing is rounded a second time. Fewer bits cost some time a step, because weights are "
                     "expanded where they are used.",
@@ -53,7 +54,7 @@ void add_model_fields(std::vector<Field>& table) {
          .help = "Keeps the scales of 4-bit blocks in 8 bit too.",
          .details =
              "Saves about 0.37 bit a weight (46 MB per billion weights at blocks of 64). The loss of quality "
-             "is too small to see in most runs, and so is the cost in time. Only for nf4, fp4 and int4.",
+             "is too small to see in most runs, and so is the cost in time. Only for nf4, fp4, int4 and int3.",
          .typical = "on"},
         [](auto& r) -> auto& { return r.double_quantization; }));
 
@@ -63,13 +64,14 @@ void add_model_fields(std::vector<Field>& table) {
          .level = advanced,
          .label = "Block size",
          .unit = "weights",
-         .low = 32,
+         .low = 0,
          .high = 4096,
-         .choices = {"32", "64", "128", "256", "512", "1024", "2048", "4096"},
+         .choices = {"0", "32", "64", "128", "256", "512", "1024", "2048", "4096"},
          .help = "How many neighbouring weights share one scale.",
          .details = "Smaller blocks follow the weights more closely and need more scales: without double "
                     "quantization a block of 64 adds 0.5 bit a weight, one of 256 only 0.125. Above 256 a "
-                    "single large weight spoils the precision of many others.",
+                    "single large weight spoils the precision of many others. 0 gives each row of a matrix one "
+                    "scale, however long it is.",
          .typical = "64"},
         [](auto& r) -> auto& { return r.quantization_block; }));
 

@@ -28,8 +28,8 @@ std::string stem(const std::string& value) {
 }  // namespace
 
 std::string_view name(Precision precision) {
-    static constexpr std::array<std::string_view, 8> words = {"fp32", "fp16", "bf16", "int8",
-                                                              "nf4",  "fp4",  "int4", "native"};
+    static constexpr std::array<std::string_view, 9> words = {"fp32", "fp16", "bf16",   "int8", "nf4",
+                                                              "fp4",  "int4", "native", "int3"};
     return word(words, precision);
 }
 

@@ -13,7 +13,7 @@ namespace qlora::recipe {
 
 // How the frozen base weights are kept. `native` keeps a GGUF file's blocks packed as they lie in the file
 // (for a safetensors model: its stored type).
-enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native };
+enum class Precision { fp32, fp16, bf16, int8, nf4, fp4, int4, native, int3 };
 enum class Task { causal_lm, classification, seq2seq };
 // What a label says: one class of many, any number of labels, or numbers. `automatic`: by the label column.
 enum class ProblemType { automatic, single_label, multi_label, regression };
@@ -96,6 +96,14 @@ struct Train {
     bool operator==(const Train&) const = default;
 };
 
+struct QuantizationAware {  // training that computes with quantized weights, as they are to be exported
+    std::string precision = "none";  // none, int8, int4, int3, nf4
+    std::int64_t block = 64;         // elements that share a scale; 0: a row (an output channel)
+    double warmup = 0.1;             // the part of the steps before it begins
+    bool operator==(const QuantizationAware&) const = default;
+    bool active() const { return precision != "none"; }
+};
+
 struct EarlyStopping {
     std::int64_t patience = 0;  // evaluations without improvement; 0: off
     double min_delta = 0;
@@ -116,12 +124,13 @@ struct Recipe {
     std::string model;  // folder, .gguf file or catalogue name
     Precision precision = Precision::nf4;
     bool double_quantization = true;  // 4-bit only: absmax in 8 bit
-    std::int64_t quantization_block = 64;
+    std::int64_t quantization_block = 64;  // elements; 0: a row
     std::string compute = "auto";  // auto, fp32, bf16, fp16
     Task task = Task::causal_lm;
     Data data;
     Method method;
     Train train;
+    QuantizationAware qat;
     EarlyStopping early_stopping;
     Evaluate evaluate;
     std::string output;  // run folder; empty: a new folder in the program's home

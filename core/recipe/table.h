@@ -73,12 +73,14 @@ Field path(Field field, Access access) {
     return text(std::move(field), access);
 }
 
+// `empty`: whether an empty list, or an empty text, is one.
 template <typename Access>
-Field list(Field field, Access access) {
+Field list(Field field, Access access, bool empty = false) {
     field.type = Field::Type::list;
     field.get = [access](const Recipe& recipe) { return Json(access(recipe)); };
-    field.set = [access](Recipe& recipe, const Json& value) {
-        auto found = names(value);
+    field.set = [access, empty](Recipe& recipe, const Json& value) {
+        const bool none = empty && ((value.is_array() && value.empty()) || value == "");
+        auto found = none ? std::vector<std::string>() : names(value);
         if (found) access(recipe) = *std::move(found);
         return found.has_value();
     };
@@ -114,6 +116,7 @@ void add_model_fields(std::vector<Field>& table);
 void add_data_fields(std::vector<Field>& table);
 void add_method_fields(std::vector<Field>& table);
 void add_train_fields(std::vector<Field>& table);
+void add_qat_fields(std::vector<Field>& table);
 void add_evaluate_fields(std::vector<Field>& table);
 
 }  // namespace qlora::recipe

@@ -67,6 +67,21 @@ void check_method(const Recipe& recipe, std::vector<Problem>& problems) {
         refuse("method.kind", "lora, full, adapter, prompt-tuning or bitfit in the task seq2seq", kind, "a prefix of two stacks is not supported");
 }
 
+void check_qat(const Recipe& recipe, std::vector<Problem>& problems) {
+    if (!recipe.qat.active()) return;
+    const Method& method = recipe.method;
+    auto refuse = [&](const char* key, const std::string& expected, const std::string& got, const char* hint) { problems.push_back({key, expected, got, hint}); };
+    const std::string wanted = recipe.qat.precision;
+    if (method.kind != MethodKind::lora && method.kind != MethodKind::full)
+        refuse("qat.precision", "none with the method " + std::string(name(method.kind)), wanted, "it trains no matrix that could learn to be rounded; choose lora or full");
+    if (recipe.precision != Precision::fp32 && recipe.precision != Precision::fp16 && recipe.precision != Precision::bf16 && recipe.precision != Precision::native)
+        refuse("qat.precision", "none over a base in " + std::string(name(recipe.precision)), wanted,
+               "what the base has lost cannot be trained back by rounding it again; set precision to fp32 or bf16");
+    if (method.kind == MethodKind::lora && method.dora) refuse("qat.precision", "none with DoRA", wanted, "switch one of the two off");
+    if (method.kind == MethodKind::lora && method.dropout > 0)
+        refuse("method.dropout", "0 when qat.precision is set", Json(method.dropout).dump(), "weight and adapter are rounded as one matrix, of which no part can be dropped");
+}
+
 void check_columns(const Columns& columns, std::vector<Problem>& problems) {
     bool pair = !columns.prompt.empty() || !columns.completion.empty();
     int layouts = !columns.text.empty() + pair + !columns.messages.empty();
@@ -111,6 +126,7 @@ std::vector<Problem> validate(const Recipe& recipe) {
     check_data(recipe.data, problems);
     check_task(recipe, problems);
     check_method(recipe, problems);
+    check_qat(recipe, problems);
     check_ranges(recipe, problems);
     const Train& train = recipe.train;
     if (train.max_steps > 0 && train.warmup >= 1 && train.warmup >= static_cast<double>(train.max_steps))

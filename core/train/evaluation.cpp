@@ -72,7 +72,10 @@ void TrainingRun::evaluate() {
     state_.evaluated_step = state_.step;
     const auto& rule = recipe_.early_stopping;
     const bool finite = std::isfinite(evaluated.loss);
-    const bool improved = finite && (state_.best_step == 0 || evaluated.loss < state_.best_loss - rule.min_delta);
+    // Losses before quantization-aware training began to round are those of another model.
+    const bool first = state_.best_step == 0 || (quantizes(state_.step - 1) && !quantizes(state_.best_step - 1));
+    if (first) state_.without_improvement = 0;
+    const bool improved = finite && (first || evaluated.loss < state_.best_loss - rule.min_delta);
     if (finite) {
         state_.last_validation_loss = evaluated.loss;
         state_.last_metrics = evaluated.metrics;

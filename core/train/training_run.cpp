@@ -203,6 +203,7 @@ void TrainingRun::attach_adapter() {
                               std::string(recipe::name(kind)), "Set method.kind to " + std::string(recipe::name(kind)) + ".");
         adapter_ = adapters::load(model_->network, method.adapter, method.dropout);
     }
+    if (recipe_.qat.active()) adapters::quantize_aware(model_->network, *adapter_, recipe_.qat, false);
     const auto virtual_tokens = model_->network.virtual_tokens(), limit = model_->network.config.token_limit();
     if (virtual_tokens + recipe_.data.max_length > limit)
         throw input_error("recipe.invalid", "data.max_length", "expected at most " + std::to_string(limit - virtual_tokens) + " tokens beside " +
@@ -275,6 +276,7 @@ void TrainingRun::train_steps() {
         if (state_.step > 0) complete_step();
         if (state_.step >= steps_ || state_.stopped_early) return;
         const auto before = sampler_->position();
+        if (recipe_.qat.active()) adapter_->set_quantizing(quantizes(state_.step));
         try {
             train_step();
         } catch (...) {
@@ -283,6 +285,10 @@ void TrainingRun::train_steps() {
             throw;
         }
     }
+}
+
+bool TrainingRun::quantizes(std::int64_t step) const {
+    return recipe_.qat.active() && static_cast<double>(step) >= recipe_.qat.warmup * static_cast<double>(steps_);
 }
 
 void TrainingRun::complete_step() {

@@ -43,6 +43,7 @@ class TrainingRun {
     void train_step();
     // Adds the step's gradients, of all processes, to the adapter's; gives the mean loss over its trained tokens.
     double gradients_of(const std::vector<data::Batch>& step, std::int64_t trained_tokens);
+    bool quantizes(std::int64_t step) const;  // steps counted from 0; by the recipe's quantization-aware training
     void complete_step();  // evaluations and checkpoints that are due
     void save_checkpoint();
     bool evaluation_due() const;

@@ -55,15 +55,19 @@ const char* suffix(Element element) {
     return element == Element::f32 ? "_f32" : element == Element::f16 ? "_f16" : "_bf16";
 }
 
+// The codes whose levels are in the tables, in their order there.
+constexpr Code in_tables[] = {Code::nf4, Code::fp4, Code::int4, Code::int3};
+std::ptrdiff_t place_of(Code code) {
+    return std::ranges::find(in_tables, code) - std::begin(in_tables);
+}
+
 Blockwise device_view(Runner& runner, const PackedRows& m) {
     const float* tables = runner.tables();
-    const float* levels = four_bit(m.code) ? tables + static_cast<int>(m.code) * four_bit_levels : nullptr;
-    return {m.packed,        m.absmax, m.absmax_codes,
-            m.nested_absmax, m.offset, std::countr_zero(static_cast<std::uint64_t>(m.block)),
-            m.cols,          levels,   tables + map_with_sign};
+    const float* levels = four_bit(m.code) ? tables + place_of(m.code) * four_bit_levels : nullptr;
+    const auto block = static_cast<std::uint64_t>(m.block);
+    return {m.packed, m.absmax, m.absmax_codes, m.nested_absmax,       m.offset, std::has_single_bit(block) ? std::countr_zero(block) : -1,
+            m.cols,   levels,   tables + map_with_sign};
 }
-static_assert(static_cast<int>(Code::nf4) == 0 && static_cast<int>(Code::fp4) == 1 &&
-              static_cast<int>(Code::int4) == 2);
 
 unsigned blocks_of_rows(std::int64_t rows, std::int64_t cols) {
     return blocks_for(rows * ((cols + group - 1) / group), usual_threads);
@@ -102,7 +106,7 @@ AdamW device_rule(const AdamWRule& rule) {
 std::vector<float> table_numbers() {
     std::vector<float> all;
     const auto add = [&](std::span<const float> numbers) { all.insert(all.end(), numbers.begin(), numbers.end()); };
-    for (const Code code : {Code::nf4, Code::fp4, Code::int4}) add(levels(code));
+    for (const Code code : in_tables) add(levels(code));
     for (const DynamicMap map : {DynamicMap::with_sign, DynamicMap::without_sign}) add(dynamic_map(map));
     return all;
 }

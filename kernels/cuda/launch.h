@@ -24,6 +24,7 @@ namespace qlora::kernels::cuda {
 // Of what is written.
 enum class Element : std::uint8_t { f32, f16, bf16 };
 
+// A block of four-bit codes is an even number of elements here.
 void quantize(Runner& runner, Code code, const float* x, std::int64_t n, std::int64_t block, std::uint8_t* packed,
               float* absmax);
 

@@ -19,7 +19,7 @@ struct Argument {
     std::size_t bytes;
 };
 
-// The levels of nf4, fp4 and int4 and both dynamic maps, laid out as sources/arguments.h says.
+// The levels of nf4, fp4, int4 and int3 and both dynamic maps, laid out as sources/arguments.h says.
 std::vector<float> table_numbers();
 
 // Pointers that kernels get are the device's.

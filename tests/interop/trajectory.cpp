@@ -1,5 +1,5 @@
-// trajectory MODEL ADAPTER BATCHES.json OUT fp32|nf4 LEARNING_RATE: AdamW steps from a PEFT adapter on given batches
-// (labels -100 where not trained on). Writes OUT/losses.json and the resulting adapter to OUT/adapter.
+// trajectory MODEL ADAPTER|RECIPE.json BATCHES.json OUT fp32|nf4 LEARNING_RATE: AdamW steps from an adapter, or from where a recipe's
+// method begins, on given batches (labels -100 where not trained on). Writes OUT/losses.json and the resulting adapter to OUT/adapter.
 #include <torch/torch.h>
 
 #include <iostream>
@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
         Control control;
         const bool nf4 = std::string(argv[5]) == "nf4";
         auto model = nn::load(nn::ModelFiles::open(argv[1]), {nf4 ? recipe::Precision::nf4 : recipe::Precision::fp32, {}}, control);
-        auto adapter = adapters::load(model, argv[2]);
+        const std::filesystem::path start = argv[2];
+        auto adapter = start.extension() == ".json" ? adapters::attach(model, recipe::load(start), {}) : adapters::load(model, start);
         const auto losses = tests::train_on(model, *adapter, read_json_file(argv[3]), std::stod(argv[6]), 0, 1);
         const std::filesystem::path out = argv[4];
         create_folders(out / "adapter");

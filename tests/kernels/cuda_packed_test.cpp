@@ -126,6 +126,13 @@ std::size_t element_bytes(cuda::Element element) {
 }
 constexpr cuda::Element all_elements[] = {cuda::Element::f32, cuda::Element::f16, cuda::Element::bf16};
 
+struct CodeAndBlock {
+    Code code;
+    bool row_blocks;
+};
+constexpr CodeAndBlock codes_and_blocks[] = {{Code::nf4, false}, {Code::fp4, false}, {Code::int4, false}, {Code::int3, false},
+                                             {Code::int8, true}, {Code::nf4, true},  {Code::int4, true},  {Code::int3, true}};
+
 }  // namespace
 
 class CudaPackedTest : public QObject {
@@ -135,8 +142,8 @@ class CudaPackedTest : public QObject {
     void quantizes_as_the_cpu_does_data() { CudaDevice::add_rows(); }
     void quantizes_as_the_cpu_does() {
         CUDA_DEVICE(device)
-        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int8})
-            for (const std::int64_t block : {32, 64, 256, 4096})
+        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int3, Code::int8})
+            for (const std::int64_t block : {32, 64, 90, 256, 4096})
                 for (const std::int64_t n :
                      {std::int64_t{1}, std::int64_t{31}, block, 5 * block, 5 * block + 1, 9 * block + 17}) {
                     const Floats x = awkward(n, block, code);
@@ -154,11 +161,11 @@ class CudaPackedTest : public QObject {
     void expands_rows_to_the_bit_data() { CudaDevice::add_rows(); }
     void expands_rows_to_the_bit() {
         CUDA_DEVICE(device)
-        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int8})
+        for (const auto [code, row_blocks] : codes_and_blocks)
             for (const bool nested : {false, true})
                 for (const std::int64_t cols : {1, 33, 64, 72, 1000}) {
                     constexpr std::int64_t rows = 37, first = 3, last = 31;
-                    const Packed here = packed_matrix(code, rows, cols, 64, nested);
+                    const Packed here = packed_matrix(code, rows, cols, row_blocks ? cols : 64, nested);
                     const PackedThere there(device, here);
                     Floats all(size(rows * cols));
                     kernels::dequantize_rows(here.view, 0, rows, all.data());
@@ -212,11 +219,11 @@ class CudaPackedTest : public QObject {
     void multiplies_from_the_packed_form_data() { CudaDevice::add_rows(); }
     void multiplies_from_the_packed_form() {
         CUDA_DEVICE(device)
-        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int8})
+        for (const auto [code, row_blocks] : codes_and_blocks)
             for (const bool nested : {false, true})
                 for (const std::int64_t cols : {33, 64, 1000}) {
                     constexpr std::int64_t rows = 39;
-                    const Packed here = packed_matrix(code, rows, cols, 64, nested);
+                    const Packed here = packed_matrix(code, rows, cols, row_blocks ? cols : 64, nested);
                     const PackedThere there(device, here);
                     const Floats x = normal(3, cols);
                     Floats wanted(rows);

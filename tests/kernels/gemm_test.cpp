@@ -135,10 +135,9 @@ class GemmTest : public QObject {
     void packed_matrices_multiply_like_their_values() {
         QFETCH(qint64, target);
         use_target(target);
-        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int8})
+        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int3, Code::int8})
             for (const auto [m, rows, cols] : shapes)
-                for (const std::int64_t block : {std::int64_t{64}, cols}) {  // int8: a row is a block
-                    if (block == cols && code != Code::int8) continue;
+                for (const std::int64_t block : {std::int64_t{64}, cols}) {
                     const std::int64_t n = rows * cols;
                     const auto x = normal(n, n);
                     std::vector<std::uint8_t> packed(packed_bytes(code, n));

@@ -39,8 +39,8 @@ struct Shape {
     std::int64_t rows, cols, block;
 };
 constexpr Shape shapes[] = {{1, 1, 64},  {3, 31, 32},   {5, 32, 32},    {7, 33, 64},  {4, 64, 64},
-                            {6, 96, 64}, {3, 4097, 64}, {2, 576, 4096}, {9, 576, 64}, {5, 100, 128}};
-constexpr Code codes[] = {Code::nf4, Code::fp4, Code::int4, Code::int8};
+                            {6, 96, 64}, {3, 4097, 64}, {2, 576, 4096}, {9, 576, 64}, {5, 100, 128}, {5, 33, 33}, {4, 100, 100}, {3, 4097, 4097}};
+constexpr Code codes[] = {Code::nf4, Code::fp4, Code::int4, Code::int3, Code::int8};
 
 }  // namespace
 

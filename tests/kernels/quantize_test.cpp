@@ -1,5 +1,7 @@
 #include "kernels/quantize.h"
 
+#include <random>
+
 #include "core/base/random.h"
 #include "golden.h"
 #include "kernels/packed_rows.h"
@@ -191,9 +193,9 @@ class QuantizeTest : public QObject {
     void every_code_equals_its_reference() {
         QFETCH(qint64, target);
         use_target(target);
-        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int8})
+        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int3, Code::int8})
             for (const std::int64_t n : odd_lengths)
-                for (const std::int64_t block : {32, 64, 4096}) {
+                for (const std::int64_t block : {1, 7, 32, 33, 64, 100, 4096, 5001}) {
                     const auto x = normal(n + block, n);
                     const auto ours = quantized(code, x, block);
                     std::vector<std::uint8_t> packed(ours.packed.size());
@@ -218,6 +220,54 @@ class QuantizeTest : public QObject {
         }
     }
 
+    void int3_rounds_to_thirds() {
+        const std::vector<float> x{1.5f, -1.5f, 0.6f, 0.74f, 0.76f, -0.2f, -0.26f, 0};
+        const auto ours = quantized(Code::int3, x, 8);
+        QCOMPARE(ours.absmax, std::vector<float>{1.5f});
+        QCOMPARE(ours.packed, (std::vector<std::uint8_t>{0x71, 0x55, 0x64, 0x34}));
+        const auto many = normal(3, 641);
+        const auto theirs = quantized(Code::int3, many, 641);
+        for (std::size_t i = 0; i < many.size(); ++i) {
+            const int nibble = i % 2 == 0 ? theirs.packed[i / 2] >> 4 : theirs.packed[i / 2] & 15;
+            QVERIFY(nibble >= 1 && nibble <= 7);
+            QVERIFY(std::abs(many[i] - theirs.dequantized[i]) <= theirs.absmax[0] / 6 * 1.00001f);
+            QCOMPARE(theirs.dequantized[i], theirs.absmax[0] * (static_cast<float>(nibble - 4) / 3));
+        }
+        QVERIFY(mean_error(Code::int3, 64) > 1.5 * mean_error(Code::int4, 64));
+    }
+
+    void int3_survives_zeros_infinities_and_nans_data() { add_targets(); }
+    void int3_survives_zeros_infinities_and_nans() {
+        QFETCH(qint64, target);
+        use_target(target);
+        for (const float odd : {0.0f, INFINITY, -INFINITY, NAN}) {
+            std::vector<float> x(45, 0.0f);
+            x[3] = x[44] = odd;
+            const auto ours = quantized(Code::int3, x, 45);
+            QCOMPARE(std::isfinite(odd), std::isfinite(ours.dequantized[3]));
+            for (const std::uint8_t byte : ours.packed) QVERIFY(byte >> 4 <= 7 && (byte & 15) <= 7 && byte >> 4 >= 1 && (byte & 15) >= 1);
+        }
+    }
+
+    void a_row_of_any_length_has_one_scale_data() { add_targets(); }
+    void a_row_of_any_length_has_one_scale() {
+        QFETCH(qint64, target);
+        use_target(target);
+        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int3})
+            for (const std::int64_t cols : {1, 31, 33, 77, 4099}) {
+                constexpr std::int64_t rows = 6;
+                const auto x = normal(cols, rows * cols);
+                const auto whole = quantized(code, x, cols);
+                QCOMPARE(whole.absmax.size(), std::size_t{rows});
+                for (std::int64_t row = 0; row < rows; ++row) {
+                    const std::vector<float> one(x.begin() + row * cols, x.begin() + (row + 1) * cols);
+                    const auto alone = quantized(code, one, cols);
+                    QCOMPARE(alone.absmax[0], whole.absmax[static_cast<std::size_t>(row)]);
+                    QVERIFY(std::equal(alone.dequantized.begin(), alone.dequantized.end(), whole.dequantized.begin() + row * cols));
+                }
+            }
+    }
+
     void errors_on_normal_weights_are_the_published_ones() {
         const double nf4 = mean_error(Code::nf4, 64), fp4 = mean_error(Code::fp4, 64),
                      int4 = mean_error(Code::int4, 64);
@@ -234,6 +284,63 @@ class QuantizeTest : public QObject {
         x[1234] += 0.5f;
         const auto after = quantized(Code::nf4, x, 64);
         QVERIFY(sha256(before.packed) != sha256(after.packed));
+    }
+
+    void the_search_cuts_the_squared_error_of_normal_weights_data() { add_targets(); }
+    void the_search_cuts_the_squared_error_of_normal_weights() {
+        QFETCH(qint64, target);
+        use_target(target);
+        std::mt19937_64 random(21);
+        std::normal_distribution<float> gaussian;
+        std::vector<float> x(64 * 4000);
+        for (float& one : x) one = gaussian(random);
+        const auto n = static_cast<std::int64_t>(x.size());
+        for (const auto& [code, cut] : {std::pair{Code::nf4, 0.144}, {Code::fp4, 0.148}, {Code::int4, 0.146}, {Code::int3, 0.333}}) {
+            const auto plain = quantized(code, x, 64);
+            auto searched = plain;
+            search_scales(code, x.data(), n, 64, searched.absmax.data());
+            encode(code, x.data(), n, 64, searched.absmax.data(), searched.packed.data());
+            dequantize(code, searched.packed.data(), searched.absmax.data(), 64, 0, n, searched.dequantized.data());
+            double before = 0, after = 0;
+            for (std::size_t i = 0; i < x.size(); ++i) {
+                before += std::pow(double{x[i]} - plain.dequantized[i], 2);
+                after += std::pow(double{x[i]} - searched.dequantized[i], 2);
+            }
+            qInfo("of the squared error the search takes %.4f", 1 - after / before);
+            QVERIFY(std::abs(1 - after / before - cut) < 0.006);
+        }
+    }
+
+    void the_search_finds_what_its_reference_finds_data() { add_targets(); }
+    void the_search_finds_what_its_reference_finds() {
+        QFETCH(qint64, target);
+        use_target(target);
+        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int3})
+            for (const std::int64_t block : {32, 61, 700}) {
+                auto x = normal(block, 5 * block + 9, 0.02f);
+                const auto n = static_cast<std::int64_t>(x.size());
+                for (std::int64_t i = 0; i < block; ++i) x[static_cast<std::size_t>(i)] = 0;
+                x[static_cast<std::size_t>(block + 2)] = NAN;
+                std::vector<float> ours(6), theirs(6);
+                search_scales(code, x.data(), n, block, ours.data());
+                reference::search_scales(code, x.data(), n, block, theirs.data());
+                QCOMPARE(ours[0], 0.0f);
+                QVERIFY(std::isnan(ours[1]));
+                std::vector<std::uint8_t> packed(packed_bytes(code, n)), expected(packed.size());
+                std::vector<float> out(x.size());
+                const auto error = [&](const std::vector<float>& scales, std::int64_t b) {
+                    reference::encode(code, x.data(), n, block, scales.data(), expected.data());
+                    reference::dequantize(code, expected.data(), scales.data(), block, 0, n, out.data());
+                    double sum = 0;
+                    for (std::int64_t i = b * block; i < std::min(n, (b + 1) * block); ++i)
+                        sum += std::pow(double{x[static_cast<std::size_t>(i)]} - out[static_cast<std::size_t>(i)], 2);
+                    return sum;
+                };
+                for (std::int64_t b = 2; b < 6; ++b) QVERIFY(error(ours, b) <= error(theirs, b) * 1.001);
+                encode(code, x.data(), n, block, ours.data(), packed.data());
+                reference::encode(code, x.data(), n, block, ours.data(), expected.data());
+                QVERIFY(packed == expected);
+            }
     }
 
     void parts_quantized_apart_make_the_whole() {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "core/nn/functions/dora.h"
+#include "core/nn/functions/observe.h"
 #include "core/nn/functions/poll.h"
 #include "core/quant/matmul.h"
 
@@ -52,6 +53,8 @@ Tensor delivered(Tensor gradient, Tensor& place) {
 // W, with a branch W + scale B A, in fp32, as the quantizer gets it.
 quant::Weight quantized(const LinearParts& parts) {
     torch::NoGradGuard no_grad;
+    const bool changes = parts.trained != nullptr || parts.branch != nullptr;
+    if (!changes && parts.quantizer->of_base.defined()) return parts.quantizer->of_base;
     const Tensor& values = parts.trained != nullptr ? parts.trained->values : parts.weight->dense_fp32();
     Tensor whole = values.defined() ? values.detach() : parts.weight->dequantized();
     if (parts.branch != nullptr) {
@@ -59,7 +62,9 @@ quant::Weight quantized(const LinearParts& parts) {
         quant::add_matmul(whole, parts.branch->b.detach() * parts.branch->scale, parts.branch->a.detach());
         if (parts.branch->start_a.defined()) quant::add_matmul(whole, parts.branch->start_b * -parts.branch->scale, parts.branch->start_a);
     }
-    return (*parts.quantizer)(whole);
+    quant::Weight made = parts.quantizer->make(whole);
+    if (!changes) parts.quantizer->of_base = made;
+    return made;
 }
 
 class Linears : public torch::autograd::Function<Linears> {
@@ -70,7 +75,7 @@ class Linears : public torch::autograd::Function<Linears> {
                                  std::span<const LinearParts> layers, c10::intrusive_ptr<Group> group) {
         poll();
         const DropoutKey& key = group->key;
-        const Tensor input = made(source);
+        const Tensor input = observed(made(source), layers);
         const auto type = input.scalar_type();
         const Arithmetic arithmetic = source.arithmetic;
         variable_list results, lows, factors;
@@ -198,7 +203,9 @@ std::vector<Tensor> linears(const Source& source, std::span<const LinearParts> l
     return Linears::apply(source.x, source.up.defined() ? source.up : torch::empty({0}), at::TensorList(leaves), source, layers, group);
 }
 
-Tensor linear(const Tensor& x, const LinearParts& layer, const DropoutKey& dropout, Arithmetic arithmetic) {
+Tensor linear(const Tensor& x, const LinearParts& given, const DropoutKey& dropout, Arithmetic arithmetic) {
+    LinearParts layer = given;
+    if (layer.branch != nullptr && !layer.branch->enabled) layer.branch = nullptr;
     if (layer.branch == nullptr || !layer.branch->magnitude.defined()) return linears(plain(x, arithmetic), std::array{layer}, dropout)[0];
     Tensor y = dora_linear(x, *layer.weight, *layer.branch, dropout);
     return layer.bias.defined() ? y + layer.bias.to(y.scalar_type()) : y;

@@ -39,9 +39,13 @@ struct Trained {
     bool enabled = true;
 };
 
-// Quantization-aware training: from an fp32 matrix [out, in] the weight that its products are made with, in place of it. Its
-// gradient is taken for that of the matrix itself (the straight-through estimator, Bengio et al. 2013).
-using Quantizer = std::function<quant::Weight(const torch::Tensor&)>;
+// Quantization-aware training (Jacob et al. 2018): from an fp32 matrix [out, in] the weight that products are made with, in place of
+// it. Its gradient is taken for that of the matrix itself (the straight-through estimator, Bengio et al. 2013).
+struct Quantizer {
+    std::function<quant::Weight(const torch::Tensor&)> make;
+    bool enabled = true;
+    quant::Weight of_base{};  // what a matrix that nothing changes becomes; made once
+};
 
 // One layer: y = x W^T + bias + branch. W is `trained` where there is one, and with a quantizer what that makes of W and the
 // branch together. `bias`: fp32 [out], a leaf where it is trained; may be undefined; `branch` may be null, and is plain LoRA.
@@ -50,7 +54,7 @@ struct LinearParts {
     torch::Tensor bias{};
     const LowRank* branch = nullptr;
     const Trained* trained = nullptr;
-    const Quantizer* quantizer = nullptr;
+    Quantizer* quantizer = nullptr;
 };
 
 // [T, in], as the source makes it -> [T, out] of each layer.

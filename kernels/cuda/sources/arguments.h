@@ -9,10 +9,10 @@ using Index = long long;
 constexpr int group = 8;
 constexpr int warp_lanes = 32;
 
-// Numbers that lie in device memory, one after the other: the levels of nf4, fp4 and int4, 16 each, and both dynamic
-// maps.
+// Numbers that lie in device memory, one after the other: the levels of nf4, fp4, int4 and int3, 16 each, and both
+// dynamic maps.
 constexpr int four_bit_levels = 16;
-constexpr int map_with_sign = 3 * four_bit_levels, map_without_sign = map_with_sign + 256,
+constexpr int map_with_sign = 4 * four_bit_levels, map_without_sign = map_with_sign + 256,
               table_size = map_without_sign + 256;
 
 // kernels/packed_rows.h on the device. `packed` begins at a multiple of 16 bytes.
@@ -22,7 +22,7 @@ struct Blockwise {
     const unsigned char* absmax_codes;
     const float* nested_absmax;
     float offset;
-    int block_shift;  // of four-bit codes: log2 of their block; of int8 a block is a row
+    int block_shift;  // of four-bit codes: log2 of their block; negative, and of int8: a block is a row
     Index cols;
     const float* levels;  // of four-bit codes, [16]; null: int8
     const float* map;     // the signed dynamic map

@@ -33,7 +33,7 @@ __device__ inline float level_of(const Blockwise& m, const CodeBooks& books, Ind
     return books.levels[i % 2 == 0 ? byte >> 4 : byte & 15];
 }
 __device__ inline float scale_at(const Blockwise& m, const CodeBooks& books, Index row, Index i) {
-    return scale_of(m, books, m.levels ? i >> m.block_shift : row);
+    return scale_of(m, books, m.levels && m.block_shift >= 0 ? i >> m.block_shift : row);
 }
 __device__ inline float scaled(const Blockwise& m, float level, float scale) {
     return m.levels ? level * scale : level * scale * int8_step;

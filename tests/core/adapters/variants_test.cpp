@@ -139,7 +139,7 @@ class VariantsTest : public QObject {
             std::vector<Tensor> all;
             model.for_each_linear([&](const nn::Linear& layer) {
                 for (const auto& [name, tensor] : layer.weight.storage()) all.push_back(tensor.clone());
-                if (layer.bias.defined()) all.push_back(layer.bias.clone());
+                if (layer.bias.defined()) all.push_back(layer.bias.base.clone());
             });
             for (const auto& [name, tensor] : model.embedding.storage()) all.push_back(tensor.clone());
             return all;
@@ -213,7 +213,7 @@ class VariantsTest : public QObject {
         config.alpha_pattern = {{"up_proj", 3}};
         auto lora = Lora::attach(model, config, 1);
         QStringList found;
-        for (const auto& [module, branch] : lora->layers())
+        for (const auto& [module, branch, weight] : lora->layers())
             found << QString("%1 %2 %3").arg(QString::fromStdString(module.substr(13))).arg(branch->a.size(0)).arg(branch->scale);
         QCOMPARE(found.join(", "), "0.self_attn.q_proj 2 4, 0.mlp.up_proj 2 1.5, 1.self_attn.q_proj 8 1, 1.mlp.up_proj 4 0.75");
     }

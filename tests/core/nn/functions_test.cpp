@@ -94,7 +94,7 @@ class FunctionsTest : public QObject {
         auto weight = quant::Weight::quantized(torch::randn({96, 64}), static_cast<recipe::Precision>(precision));
         Tensor dense = weight.dequantized();
         Tensor x = torch::randn({11, 64});
-        Function ours = [&](const auto& v) { return linear(v[0], weight, {}, nullptr, {}); };
+        Function ours = [&](const auto& v) { return linear(v[0], {&weight}, {}); };
         QVERIFY(compare(ours, [&](const auto& v) { return v[0].mm(dense.t()); }, {x}) < 1e-5);
         QVERIFY(central_difference(ours, {x}) < 1e-2);
     }
@@ -107,7 +107,7 @@ class FunctionsTest : public QObject {
         Function ours = [&](const auto& v) {
             branch.a = v[1];
             branch.b = v[2];
-            return linear(v[0], weight, {}, &branch, {});
+            return linear(v[0], {&weight, {}, &branch}, {});
         };
         Function plain = [&](const auto& v) { return v[0].mm(dense.t()) + 1.7 * v[0].mm(v[1].t()).mm(v[2].t()); };
         std::vector<Tensor> at = {torch::randn({9, 64}), torch::randn({4, 64}), torch::randn({48, 4})};
@@ -135,7 +135,7 @@ class FunctionsTest : public QObject {
         Function ours = [&](const auto& v) {
             branch.a = v[1];
             branch.b = v[2];
-            return linear(v[0], weight, {}, &branch, key);
+            return linear(v[0], {&weight, {}, &branch}, key);
         };
         Function plain = [&](const auto& v) {
             return v[0].mm(weight.dequantized().t()) + (v[0] * mask).mm(v[1].t()).mm(v[2].t());
@@ -167,7 +167,7 @@ class FunctionsTest : public QObject {
             branch.a = v[1];
             branch.b = v[2];
             branch.magnitude = v[3];
-            return linear(v[0], weight, {}, &branch, key);
+            return linear(v[0], {&weight, {}, &branch}, key);
         };
         auto formula = [&](double scale) {
             return [&, scale](const auto& v) {
@@ -204,10 +204,10 @@ class FunctionsTest : public QObject {
         branch.b = torch::zeros({48, 4});
         branch.base_square_norms = squared_row_norms(weight);
         branch.magnitude = branch.base_square_norms.sqrt();
-        const Tensor base = linear(x, weight, {}, nullptr, {});
-        QVERIFY(relative_difference(linear(x, weight, {}, &branch, {}), base) < 1e-6);
+        const Tensor base = linear(x, {&weight}, {});
+        QVERIFY(relative_difference(linear(x, {&weight, {}, &branch}, {}), base) < 1e-6);
         branch.enabled = false;
-        QVERIFY(torch::equal(linear(x, weight, {}, &branch, {}), base));
+        QVERIFY(torch::equal(linear(x, {&weight, {}, &branch}, {}), base));
     }
 
     void norms_data() {
@@ -248,7 +248,7 @@ class FunctionsTest : public QObject {
         Function group = [&](const auto& v) {
             branch.a = v[1];
             branch.b = v[2];
-            const std::array layers{FrozenLinear{&first, {}, &branch}, FrozenLinear{&second, bias, nullptr}};
+            const std::array layers{LinearParts{&first, {}, &branch}, LinearParts{&second, bias, nullptr}};
             return torch::cat(linears({.kind = Source::Kind::norm, .x = v[0], .norm = norm}, layers, key), 1);
         };
         Function plain = [&](const auto& v) {
@@ -281,7 +281,7 @@ class FunctionsTest : public QObject {
             return [&, arithmetic](const auto& v) {
                 branch.a = v[1];
                 branch.b = v[2];
-                const std::array layers{FrozenLinear{&weight, {}, &branch}};
+                const std::array layers{LinearParts{&weight, {}, &branch}};
                 return linears({.kind = Source::Kind::norm, .x = v[0], .norm = norm, .arithmetic = arithmetic}, layers, {})[0];
             };
         };

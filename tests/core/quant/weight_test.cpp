@@ -35,6 +35,7 @@ class WeightTest : public QObject {
         row(Precision::nf4, 0.095, 4.14);
         row(Precision::fp4, 0.14, 4.14);
         row(Precision::int4, 0.115, 4.14);
+        row(Precision::int3, 0.27, 4.14);
     }
     void every_precision_keeps_its_promise_of_error_and_size() {
         QFETCH(int, precision);
@@ -66,8 +67,8 @@ class WeightTest : public QObject {
         QTest::addColumn<int>("precision");
         QTest::addColumn<int>("columns");
         QTest::addColumn<int>("block");
-        for (auto precision : {Precision::nf4, Precision::fp4, Precision::int4, Precision::int8})
-            for (auto [columns, block] : {std::pair{676, 64}, {1024, 64}, {677, 1024}, {33, 32}})
+        for (auto precision : {Precision::nf4, Precision::fp4, Precision::int4, Precision::int3, Precision::int8})
+            for (auto [columns, block] : {std::pair{676, 64}, {1024, 64}, {677, 1024}, {33, 32}, {676, 0}, {677, 0}, {33, 0}})
                 QTest::addRow("%s, %d columns, blocks of %d", std::string(recipe::name(precision)).c_str(), columns, block)
                     << int(precision) << columns << block;
     }
@@ -77,9 +78,9 @@ class WeightTest : public QObject {
         QFETCH(int, block);
         const auto kind = static_cast<Precision>(precision);
         const auto code = kind == Precision::nf4 ? kernels::Code::nf4 : kind == Precision::fp4 ? kernels::Code::fp4
-                          : kind == Precision::int4 ? kernels::Code::int4 : kernels::Code::int8;
+                          : kind == Precision::int4 ? kernels::Code::int4 : kind == Precision::int3 ? kernels::Code::int3 : kernels::Code::int8;
         const std::int64_t rows = (std::int64_t{5} << 19) / columns + 3;
-        const std::int64_t unit = code == kernels::Code::int8 ? columns : block;
+        const std::int64_t unit = code == kernels::Code::int8 || block == 0 ? columns : block;
         const Tensor values = torch::randn({rows, columns});
         Tensor packed = torch::empty({kernels::packed_bytes(code, values.numel())}, torch::kUInt8);
         Tensor absmax = torch::empty({kernels::block_count(values.numel(), unit)});
@@ -99,6 +100,46 @@ class WeightTest : public QObject {
         QVERIFY(torch::equal(parts[1].second, absmax));
         const auto whole = Weight::quantized(values, kind, {.block = block, .double_quantization = false}).storage();
         QVERIFY(torch::equal(whole[0].second, packed));
+    }
+
+    void of_a_row_of_any_length_one_scale_is_kept() {
+        for (const auto precision : {Precision::nf4, Precision::fp4, Precision::int4, Precision::int3}) {
+            const Tensor values = torch::randn({2050, 677});  // several tiles, and rows that end inside a byte
+            const Weight weight = Weight::quantized(values, precision, {.block = 0, .double_quantization = false});
+            QCOMPARE(weight.block(), std::int64_t{677});
+            QCOMPARE(weight.storage()[1].second.numel(), std::int64_t{2050});
+            QVERIFY(torch::equal(weight.storage()[1].second, std::get<0>(values.abs().max(1))));
+            const Tensor dense = weight.dequantized(), x = torch::randn({5, 677}), dy = torch::randn({5, 2050});
+            QVERIFY(relative(matmul_transposed(x, weight), x.mm(dense.t())) < 1e-5);
+            QVERIFY(relative(matmul(dy, weight), dy.mm(dense)) < 1e-5);
+            QVERIFY(torch::equal(weight.gather(torch::tensor({2049, 1}, torch::kInt64)), dense.index_select(0, torch::tensor({2049, 1}, torch::kInt64))));
+            // Quantizing a row alone gives the row.
+            const Weight one = Weight::quantized(values.narrow(0, 1013, 1).contiguous(), precision, {.block = 0, .double_quantization = false});
+            QVERIFY(torch::equal(one.dequantized(), dense.narrow(0, 1013, 1)));
+            // Doubly quantized, the scales are rounded, the codes the same.
+            const Weight nested = Weight::quantized(values, precision, {.block = 0});
+            QVERIFY(torch::equal(nested.storage()[0].second, weight.storage()[0].second));
+            QVERIFY(relative(nested.dequantized(), dense) < 0.02);
+        }
+    }
+
+    void searched_scales_err_less_and_the_same_for_any_number_of_threads() {
+        for (const auto precision : {Precision::nf4, Precision::fp4, Precision::int4, Precision::int3})
+            for (const std::int64_t block : {64, 0}) {
+                const Tensor values = torch::randn({600, 677});
+                const Weight plain = Weight::quantized(values, precision, {.block = block, .double_quantization = false});
+                const BlockOptions options{.block = block, .double_quantization = false, .scales = ScaleChoice::search};
+                const Weight searched = Weight::quantized(values, precision, options);
+                const double cut = 1 - std::pow(relative(searched.dequantized(), values) / relative(plain.dequantized(), values), 2);
+                QVERIFY2(cut > (block == 0 ? 0.11 : 0.14), qPrintable(QString::number(cut)));
+                const int threads = at::get_num_threads();
+                at::set_num_threads(1);
+                QVERIFY(torch::equal(Weight::quantized(values, precision, options).dequantized(), searched.dequantized()));
+                at::set_num_threads(threads);
+            }
+        const Tensor values = torch::randn({64, 96});
+        QVERIFY(torch::equal(Weight::quantized(values, Precision::int8, {.scales = ScaleChoice::search}).dequantized(),
+                             Weight::quantized(values, Precision::int8).dequantized()));
     }
 
     void parts_quantized_elsewhere_are_taken_as_they_are() {

@@ -282,7 +282,7 @@ class RecipeTest : public QObject {
                      "method.rank: expected an integer from 1 to 1024, got 0",
                      "method.alpha: expected a number from 0.001 to 65536, got the string \"32\" (write it "
                      "without quotes)",
-                     "precision: expected one of fp32, fp16, bf16, int8, nf4, fp4, int4, native, got the "
+                     "precision: expected one of fp32, fp16, bf16, int8, nf4, fp4, int4, native, int3, got the "
                      "string \"nf5\"",
                      "train.learning_rate: expected a number from 1e-09 to 1, got 200",
                      "train.seed: expected an integer from 0 to 9007199254740991, got 1.5",

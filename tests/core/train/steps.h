@@ -1,7 +1,7 @@
 #pragma once
 // Training steps on given batches, through the engine's own parts: for comparison with trajectories of the peers.
 
-#include "core/adapters/lora.h"
+#include "core/adapters/attach.h"
 #include "core/base/json.h"
 #include "core/nn/model.h"
 #include "core/train/adamw.h"
