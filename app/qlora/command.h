@@ -39,6 +39,8 @@ Run define_generate(CLI::App& command);
 Run define_plan(CLI::App& command);
 Run define_augment(CLI::App& command);
 Run define_train(CLI::App& command);
+Run define_search(CLI::App& command);
+Run define_lr_range(CLI::App& command);
 Run define_evaluate(CLI::App& command);
 Run define_quantize(CLI::App& command);
 Run define_runs(CLI::App& command);

@@ -21,6 +21,8 @@ std::span<const Command> commands() {
         Command{"plan", "The memory and time that a recipe will take", define_plan},
         Command{"augment", "What augmentation makes of a recipe's training rows", define_augment},
         Command{"train", "Run a recipe, or go on with a run", define_train},
+        Command{"search", "Search a recipe's settings for the best, or go on with a search", define_search},
+        Command{"lr-range", "Train with a growing learning rate, and suggest one", define_lr_range},
         Command{"evaluate", "Held-out figures of a run or of a recipe", define_evaluate},
         Command{"quantize", "A model at several precisions: errors, perplexity, bytes, speed", define_quantize},
 #endif

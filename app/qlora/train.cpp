@@ -2,9 +2,9 @@
 #include "app/qlora/machine.h"
 #include "app/qlora/options.h"
 #include "app/qlora/run_name.h"
+#include "app/qlora/sitting.h"
 #include "app/qlora/train_log.h"
 #include "core/base/home.h"
-#include "core/hub/catalogue.h"
 #include "core/parallel/children.h"
 #include "core/parallel/network.h"
 #include "core/runs/recorder.h"
@@ -40,13 +40,6 @@ recipe::Recipe resumed_recipe(const TrainOptions& options, const fs::path& folde
     options.recipe.set_into(wanted);
     refuse_changes(began, wanted, folder);
     return began;
-}
-
-// What is missing is told before anything is written.
-void require_files(const recipe::Recipe& recipe) {
-    hub::resolve_model(recipe.model);
-    for (const std::string& part : {recipe.data.train, recipe.data.validation, recipe.data.test})
-        if (!part.empty()) hub::resolve_data(part);
 }
 
 int exit_code(const train::Event& last, Context& context) {

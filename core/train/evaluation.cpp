@@ -19,7 +19,7 @@ std::string step_name(std::int64_t step) { return "step-" + std::to_string(step)
 
 bool TrainingRun::evaluation_due() const {
     if (validation_.size() == 0 || state_.evaluated_step == state_.step) return false;
-    if (state_.step >= steps_) return true;
+    if (state_.step >= steps_ || ends_here()) return true;
     const auto every = recipe_.evaluate.every;
     if (every > 0) return state_.step % every == 0;
     return sampler_->position().index == 0;  // an epoch has ended

@@ -18,6 +18,11 @@ struct RunOptions {
     int threads = 0;                      // 0: all cores
     parallel::Environment processes{};    // of several, every one calls run(); rank 0's recipe and folder count
     std::function<void()> while_joining{};  // called some 20 times a second until all processes have come; may throw
+    // Of one process, on the training thread. stop_after is asked after each step but the last: true evaluates, saves and ends
+    // the run as stop-and-save does, so that resuming goes on with the very next step. learning_rate stands in for the recipe's
+    // schedule: the rate of the update with this index, from 0.
+    std::function<bool(std::int64_t step)> stop_after{};
+    std::function<double(std::int64_t update)> learning_rate{};
 };
 
 // Runs to its end on the calling thread (the window gives it a std::jthread of its own; never the UI thread).

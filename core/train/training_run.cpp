@@ -275,6 +275,10 @@ void TrainingRun::train_steps() {
         // First what the step before still owes: it may have been cut off from it by an earlier sitting's end.
         if (state_.step > 0) complete_step();
         if (state_.step >= steps_ || state_.stopped_early) return;
+        if (ends_here()) {
+            control_.stop_and_save();
+            throw stopped();
+        }
         const auto before = sampler_->position();
         if (recipe_.qat.active()) adapter_->set_quantizing(quantizes(state_.step));
         try {
@@ -315,7 +319,7 @@ void TrainingRun::train_step() {
         done.tokens += batch.tokens();
         done.trained_tokens += batch.trained_tokens();
     }
-    const double learning_rate = learning_rate_->at(state_.step);
+    const double learning_rate = options_.learning_rate ? options_.learning_rate(state_.step) : learning_rate_->at(state_.step);
     const double loss = gradients_of(batches, done.trained_tokens);
     const Clip clipped = clip(adapter_->gradients(), recipe_.train.max_grad_norm);
     done.grad_norm = clipped.norm;

@@ -47,6 +47,7 @@ class TrainingRun {
     void complete_step();  // evaluations and checkpoints that are due
     void save_checkpoint();
     bool evaluation_due() const;
+    bool ends_here() const { return state_.step > 0 && options_.stop_after && options_.stop_after(state_.step); }
     void evaluate();
     Evaluated evaluate_model(std::int64_t step);
     void answer_questions(Evaluated& evaluated);

@@ -106,6 +106,42 @@ class TrainerTest : public QObject {
             out << "{\"prompt\": \"What is number " << i << "?\", \"completion\": \"It is " << i % 7 << " of course.\"}\n";
     }
 
+    void a_run_that_stops_after_a_step_is_measured_there_and_goes_on_as_if_it_had_not() {
+        const auto whole_folder = fresh(), parts_folder = fresh();
+        const Outcome whole = run_recipe(tiny_recipe(), whole_folder);
+        Control control;
+        RunOptions options;
+        options.run_folder = parts_folder;
+        options.threads = 2;
+        options.stop_after = [](std::int64_t step) { return step >= 7; };
+        std::vector<std::int64_t> evaluated;
+        const Event first = run(tiny_recipe(), options, control, [&](const Event& event) {
+            if (auto* e = std::get_if<Evaluated>(&event)) evaluated.push_back(e->step);
+        });
+        QCOMPARE(std::get<Finished>(first).reason, std::string("stopped_and_saved"));
+        QCOMPARE(std::get<Finished>(first).steps, 7);
+        QVERIFY((evaluated == std::vector<std::int64_t>{0, 5, 7}));
+        const Outcome rest = run_recipe(tiny_recipe(), parts_folder, true);
+        QCOMPARE(rest.losses.begin()->first, 8);
+        for (const auto& [step, loss] : rest.losses) QCOMPARE(loss, whole.losses.at(step));
+        const auto last = "checkpoints/step-" + std::to_string(whole.losses.rbegin()->first);
+        QVERIFY(read_file(whole_folder / last / "adapter_model.safetensors") == read_file(parts_folder / last / "adapter_model.safetensors"));
+    }
+
+    void a_run_learns_at_the_rates_it_is_given() {
+        Control control;
+        RunOptions options;
+        options.run_folder = fresh();
+        options.threads = 2;
+        options.learning_rate = [](std::int64_t update) { return 1e-5 * double(update + 1); };
+        std::vector<double> rates;
+        run(tiny_recipe(), options, control, [&](const Event& event) {
+            if (auto* step = std::get_if<StepDone>(&event)) rates.push_back(step->learning_rate);
+        });
+        QVERIFY(rates.size() > 3);
+        for (std::size_t i = 0; i < rates.size(); ++i) QCOMPARE(rates[i], 1e-5 * double(i + 1));
+    }
+
     void a_run_learns_and_leaves_what_it_promises() {
         const auto folder = fresh();
         auto recipe = tiny_recipe();

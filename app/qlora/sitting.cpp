@@ -1,0 +1,27 @@
+#include "app/qlora/sitting.h"
+
+#include "core/hub/catalogue.h"
+#include "core/train/trainer.h"
+
+namespace qlora::cli {
+
+search::Trainer engine_trainer(const Context& context) {
+    return [device = context.device, threads = context.threads](const search::Sitting& sitting, Control& control, const train::Sink& sink) {
+        train::RunOptions options;
+        options.run_folder = sitting.folder;
+        options.resume = sitting.resume;
+        options.device = device;
+        options.threads = threads;
+        options.stop_after = sitting.stop_after;
+        options.learning_rate = sitting.learning_rate;
+        return train::run(sitting.recipe, options, control, sink);
+    };
+}
+
+void require_files(const recipe::Recipe& recipe) {
+    hub::resolve_model(recipe.model);
+    for (const std::string& part : {recipe.data.train, recipe.data.validation, recipe.data.test})
+        if (!part.empty()) hub::resolve_data(part);
+}
+
+}  // namespace qlora::cli

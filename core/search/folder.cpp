@@ -1,0 +1,139 @@
+#include "core/search/folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/search/rungs.h"
+
+namespace qlora::search {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_held(const fs::path& folder) {
+    const int lock = ::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+    if (lock < 0) return false;
+    const bool held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(lock);
+    return held;
+}
+
+// Letters and digits, the rest dashes.
+std::string slug(const std::string& name) {
+    std::string out;
+    for (char c : name.substr(0, 60)) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (plain) out += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+        else if (!out.empty() && out.back() != '-') out += '-';
+    }
+    while (out.ends_with('-')) out.pop_back();
+    return out.empty() ? "search" : out;
+}
+
+}  // namespace
+
+bool is_search(const fs::path& folder) {
+    std::error_code error;
+    return fs::is_regular_file(folder / "search.json", error);
+}
+
+void create(const fs::path& folder, const Search& search) {
+    create_folders(folder);
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error))
+        if (!entry.path().filename().string().starts_with("."))
+            throw input_error("search.folder", folder.string(), "expected a new or empty folder, got one that holds files",
+                              "Choose another folder, or go on with the search in it.");
+    create_folders(folder / "runs");
+    // The description goes last: with it the folder is a search.
+    write_trials(folder, make_trials(search));
+    write_atomically(folder / "search.json", to_json(search).dump(2) + "\n");
+}
+
+Standing read(const fs::path& folder) {
+    Standing standing;
+    standing.folder = folder;
+    standing.search = load(folder / "search.json");
+    const fs::path file = folder / "state.json";
+    const Json json = read_json_file(file, {.bytes = std::size_t{64} << 20, .depth = 16});
+    const JsonObject object(json, file.string());
+    if (!object.value("trials").is_array()) object.fail("trials", "a list");
+    for (const Json& trial : object.value("trials")) standing.trials.push_back(trial_from_json(trial, file.string()));
+    standing.running = is_held(folder);
+    return standing;
+}
+
+bool Standing::done() const {
+    auto copy = trials;
+    return !next_job(search, copy);
+}
+
+std::vector<Standing> list(const fs::path& home) {
+    std::vector<std::pair<fs::file_time_type, fs::path>> found;
+    std::error_code error;
+    for (fs::directory_iterator entry(home / "searches", error), end; !error && entry != end; entry.increment(error)) {
+        std::error_code gone;
+        if (const auto time = fs::last_write_time(entry->path() / "search.json", gone); !gone) found.emplace_back(time, entry->path());
+    }
+    std::ranges::sort(found, std::greater<>());
+    std::vector<Standing> searches;
+    for (const auto& [time, folder] : found) {
+        try {
+            searches.push_back(read(folder));
+        } catch (const Error&) {
+            continue;  // of a newer program, or damaged: not this one's to show
+        }
+    }
+    return searches;
+}
+
+fs::path new_folder(const fs::path& home, const std::string& name) {
+    create_folders(home / "searches");
+    for (int n = 1;; ++n) {
+        const fs::path folder = home / "searches" / (slug(name) + "-" + std::to_string(n));
+        std::error_code error;
+        if (fs::create_directory(folder, error)) return folder;
+        if (error) throw failure("search.folder", folder.string(), "cannot create the folder: " + error.message(), "Choose a folder you may write to.");
+    }
+}
+
+void write_trials(const fs::path& folder, const std::vector<Trial>& trials) {
+    OrderedJson json = {{"version", 1}, {"trials", OrderedJson::array()}};
+    for (const Trial& trial : trials) json["trials"].push_back(to_json(trial));
+    write_atomically(folder / "state.json", json.dump(1) + "\n");
+}
+
+fs::path run_folder(const fs::path& folder, const Trial& trial) {
+    std::string number = std::to_string(trial.number);
+    number.insert(0, 4 - std::min<std::size_t>(4, number.size()), '0');
+    return folder / "runs" / number;
+}
+
+fs::path best_file(const fs::path& folder) { return folder / "best.json"; }
+
+Lock::Lock(const fs::path& folder) {
+    descriptor_ = ::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw failure("search.folder", folder.string(), "cannot write there: " + errno_text(errno), "Choose a folder you may write to.");
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+        ::close(descriptor_);
+        throw failure("search.running", folder.string(), "another program runs this search", "Wait for it to end, or stop it.");
+    }
+    std::error_code error;
+    std::vector<fs::path> leftovers;
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+        const std::string name = entry.path().filename();
+        if (name.starts_with('.') && name.find(".tmp-") != std::string::npos) leftovers.push_back(entry.path());
+    }
+    for (const fs::path& path : leftovers) fs::remove_all(path, error);
+}
+
+Lock::~Lock() { ::close(descriptor_); }
+
+}  // namespace qlora::search
