@@ -59,6 +59,21 @@ void RecipeDraft::set_recipe(const recipe::Recipe& recipe) {
     emit edited();
 }
 
+namespace {
+
+// Another method: what belongs to the one before goes back to its default, and a base that cannot be trained whole to one that can.
+void fit_to_method(recipe::Recipe& recipe) {
+    for (const recipe::Field& field : recipe::fields())
+        if (field.key.starts_with("method.") && !field.has_effect(recipe)) field.set(recipe, field.default_value());
+    const auto kind = recipe.method.kind;
+    if (kind != recipe::MethodKind::lora && kind != recipe::MethodKind::full) recipe.qat = {};
+    using recipe::Precision;
+    const bool floats = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 || recipe.precision == Precision::bf16;
+    if (kind == recipe::MethodKind::full && !floats && recipe.precision != Precision::native) recipe.precision = Precision::bf16;
+}
+
+}  // namespace
+
 bool RecipeDraft::set(const std::string& key, const Json& value) {
     const recipe::Field* field = recipe::find_field(key);
     recipe::Recipe changed = recipe_;
@@ -69,6 +84,7 @@ bool RecipeDraft::set(const std::string& key, const Json& value) {
         changed.data.columns = {};
         changed.data.problem_type = recipe::ProblemType::automatic;
     }
+    if (changed.method.kind != recipe_.method.kind) fit_to_method(changed);
     recipe_ = std::move(changed);
     ask_later_.start();
     recompute();

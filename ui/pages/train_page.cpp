@@ -106,7 +106,7 @@ QWidget* TrainPage::make_cards() {
     auto* training = make<Card>(QStringLiteral("train.training"), tr("Training"), QStringLiteral("settings"),
                                 Card::Folding::foldable, this);
     auto* training_form = make<TrainForm>(
-        draft_, dialogs_, Keys{"train.", "early_stopping.", "evaluate.", "name", "output"}, Keys{}, training);
+        draft_, dialogs_, Keys{"train.", "qat.", "early_stopping.", "evaluate.", "name", "output"}, Keys{}, training);
     training->body()->addWidget(training_form);
     cards_ = {model_, data_, method, training};
     forms_ = {data_->form(), method_form, training_form};

@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "core/adapters/lora.h"
 #include "core/base/out_of_memory.h"
 #include "core/evaluate/device.h"
 #include "core/gpu/gpu.h"

@@ -182,8 +182,8 @@ class FamiliesTest : public QObject {
             model.for_each_linear([&](const Linear& layer) {
                 linears += layer.branch != nullptr;
                 if (layer.trained == nullptr) return;
-                compare(layer.name + ".weight", layer.trained->weight);
-                if (layer.trained->bias.defined()) compare(layer.name + ".bias", layer.trained->bias);
+                compare(layer.name + ".weight", layer.trained->values);
+                if (layer.bias.trained) compare(layer.bias.name, layer.bias.now());
             });
             QVERIFY(linears >= model.stack.blocks.size() * model.stack.blocks[0].linears().size());
             QCOMPARE(compared, expected.count("grad."));
