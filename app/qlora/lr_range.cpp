@@ -61,7 +61,7 @@ int lr_range(Context& context, const RangeOptions& options) {
     answer.update({{"event", "finished"}, {"csv", csv.string()}, {"json", json.string()}});
     std::string text = picture(curve);
     text += curve.suggested > 0 ? "Suggested learning rate: " + short_number(curve.suggested) + ", where the smoothed loss falls most steeply.\n"
-                                : std::string("The loss never fell in this range: no rate can be suggested.\n");
+                                : std::string("The loss did not fall by more than its noise, so no rate is suggested; more --steps or a larger batch (--set train.accumulate=4) say more.\n");
     if (curve.tenth_of_lowest > 0) text += "A tenth of the rate with the lowest loss: " + short_number(curve.tenth_of_lowest) + "\n";
     if (curve.ending == "diverged") text += "The loss broke away at " + short_number(curve.points.back().rate) + ".\n";
     context.output.answer(answer, text + "The curve: " + csv.string() + ", " + json.string());

@@ -16,6 +16,7 @@ namespace {
 
 constexpr double kept = 0.9;  // of the mean so far
 constexpr double breaks_away = 4;
+constexpr double standard_errors = 4;  // the lowest of many points is three below their mean by chance alone
 
 class TemporaryFolder {
   public:
@@ -68,24 +69,51 @@ double slope(const std::vector<RatePoint>& points, std::size_t first, std::size_
     return (n * xy - x * y) / (n * xx - x * x);
 }
 
+struct Mean {
+    double sum = 0, weight = 0;
+};
+std::vector<Mean> means_of(const std::vector<double>& values) {
+    std::vector<Mean> means;
+    Mean mean;
+    for (double value : values) {
+        mean = {kept * mean.sum + (1 - kept) * value, kept * mean.weight + 1 - kept};
+        means.push_back(mean);
+    }
+    return means;
+}
+
+// From its beginning, the mean of the first `width`, to the lowest. An exponential mean has (1 - kept) / (1 + kept) of the variance
+// of its values.
+bool falls_clearly(const std::vector<RatePoint>& points, std::size_t width, std::size_t lowest) {
+    double beginning = 0, variance = 0;
+    for (std::size_t i = 0; i < width; ++i) beginning += points[i].smoothed / static_cast<double>(width);
+    for (std::size_t i = 0; i <= lowest; ++i) {
+        const double off = points[i].loss - points[i].smoothed;
+        variance += off * off / static_cast<double>(lowest + 1);
+    }
+    return beginning - points[lowest].smoothed > standard_errors * std::sqrt(variance * (1 - kept) / (1 + kept));
+}
+
 }  // namespace
 
 RateCurve judge(std::vector<RatePoint> points) {
     RateCurve curve;
-    double mean = 0, weight = 1;
-    for (RatePoint& point : points) {
-        mean = kept * mean + (1 - kept) * point.loss;
-        weight *= kept;
-        point.smoothed = mean / (1 - weight);
-    }
+    std::vector<double> losses;
+    for (const RatePoint& point : points) losses.push_back(point.loss);
+    const auto there = means_of(losses);
+    std::ranges::reverse(losses);
+    auto back = means_of(losses);
+    std::ranges::reverse(back);
+    for (std::size_t i = 0; i < points.size(); ++i) points[i].smoothed = (there[i].sum + back[i].sum) / (there[i].weight + back[i].weight);
     curve.points = std::move(points);
     const auto& all = curve.points;
     if (all.size() < 4) return curve;
     const auto lowest = static_cast<std::size_t>(std::ranges::min_element(all, {}, &RatePoint::smoothed) - all.begin());
     curve.tenth_of_lowest = all[lowest].rate / 10;
     const std::size_t width = std::max<std::size_t>(4, all.size() / 10);
+    if (lowest < width || !falls_clearly(all, width, lowest)) return curve;
     double steepest = 0;
-    for (std::size_t first = 0; first + width <= std::max(lowest + 1, width) && first + width <= all.size(); ++first)
+    for (std::size_t first = 0; first + width <= lowest + 1; ++first)
         if (const double fall = slope(all, first, first + width); fall < steepest) {
             steepest = fall;
             curve.suggested = std::sqrt(all[first].rate * all[first + width - 1].rate);

@@ -13,12 +13,15 @@ struct RateTest {
     std::int64_t steps = 100;
 };
 struct RatePoint {
-    double rate = 0, loss = 0, smoothed = 0;  // smoothed: an exponential mean of the losses so far, weight 0.9, without its bias
+    // smoothed: while the test goes, an exponential mean of the losses so far (weight 0.9, without its bias); in the end that
+    // together with the same from the other end, which does not lag behind: a lag of ten steps would be most of a power of ten.
+    double rate = 0, loss = 0, smoothed = 0;
 };
 struct RateCurve {
     std::vector<RatePoint> points;
     // Where the smoothed loss falls most steeply over the logarithm of the rate: the middle of the tenth of the points with the
-    // steepest line through it (least squares), before the lowest smoothed loss. 0: it never falls.
+    // steepest line through it (least squares), before the lowest smoothed loss. 0: it never falls, or by no more than its noise
+    // (four standard errors of the smoothed loss): a larger batch or more steps then say more.
     double suggested = 0;
     double tenth_of_lowest = 0;  // a tenth of the rate of the lowest smoothed loss: the other common advice
     bool complete = false;       // false: stopped by the user

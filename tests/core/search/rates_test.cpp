@@ -49,10 +49,9 @@ class RatesTest : public QObject {
         QVERIFY(curve.complete && curve.points.size() == points.size() && points.size() < 161);
         QCOMPARE(points[0].rate, 1e-7);
         for (std::size_t i = 1; i < points.size(); ++i) QVERIFY(std::abs(points[i].rate / points[i - 1].rate - std::pow(10, 0.05)) < 1e-9);
-        for (std::size_t i = 0; i < points.size(); ++i) QVERIFY(std::abs(curve.points[i].smoothed - points[i].smoothed) < 1e-12);
-        // Smoothing lags a little behind the true steepest slope, 1e-4.
-        QVERIFY2(curve.suggested > 5e-5 && curve.suggested < 1e-3, qPrintable(QString::number(curve.suggested)));
-        QVERIFY(curve.tenth_of_lowest > 5e-4 && curve.tenth_of_lowest < 5e-3);
+        // The true steepest slope is at 1e-4.
+        QVERIFY2(curve.suggested > 5e-5 && curve.suggested < 2e-4, qPrintable(QString::number(curve.suggested)));
+        QVERIFY(curve.tenth_of_lowest > 1e-4 && curve.tenth_of_lowest < 5e-3);
     }
 
     void a_calm_range_is_gone_through_whole() {
@@ -68,6 +67,15 @@ class RatesTest : public QObject {
         for (int i = 0; i < 30; ++i) points.push_back({1e-6 * std::pow(1.3, i), 1.0 + i * 0.01, 0});
         QCOMPARE(judge(points).suggested, 0.0);
         QVERIFY(to_json(judge(points))["suggested"].is_null());
+    }
+
+    void a_fall_within_the_noise_suggests_nothing() {
+        RandomStream random(3, "noise");
+        std::vector<RatePoint> points;
+        for (int i = 0; i < 100; ++i) points.push_back({1e-6 * std::pow(1.1, i), 0.693 - 1e-5 * i + 0.02 * random.normal(), 0});
+        QCOMPARE(judge(points).suggested, 0.0);
+        for (int i = 50; i < 100; ++i) points[std::size_t(i)].loss -= 0.01 * (i - 50);
+        QVERIFY(judge(points).suggested > 1e-4);
     }
 
     void the_user_can_stop_it() {
@@ -91,7 +99,7 @@ class RatesTest : public QObject {
 
     void the_curve_is_a_table_too() {
         const std::string csv = to_csv(judge({{1e-5, 2, 0}, {1e-4, 1, 0}}));
-        QVERIFY(csv.starts_with("learning_rate,loss,smoothed\n1e-05,2.0,2.0\n"));
+        QVERIFY(csv.starts_with("learning_rate,loss,smoothed\n1e-05,2.0,1.6"));
     }
 };
 
