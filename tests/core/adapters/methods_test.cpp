@@ -33,8 +33,8 @@ recipe::Recipe recipe_of(MethodKind kind) {
     return recipe;
 }
 
-// Two steps, so that everything has moved.
-void train(nn::Model& model, adapters::Adapter& adapter, double rate = 1e-2) {
+// So that everything has moved.
+void two_steps(nn::Model& model, adapters::Adapter& adapter, double rate = 1e-2) {
     const Json batch = {{"input_ids", {some_ids()}}, {"labels", {some_ids()}}};
     tests::train_on(model, adapter, Json::array({batch, batch}), rate, 0, 1);
 }
@@ -75,7 +75,7 @@ class MethodsTest : public QObject {
         auto adapter = adapters::attach(model, recipe, {});
         QVERIFY(adapter->parameters() > 0);
         if (!tokens) QVERIFY(difference(model.logits(some_ids()), base) < 1e-5);  // it begins as the base
-        train(model, *adapter);
+        two_steps(model, *adapter);
         const Tensor tuned = model.logits(some_ids());
         QVERIFY(difference(tuned, base) > 1e-4);
         adapter->set_enabled(false);
@@ -99,10 +99,11 @@ class MethodsTest : public QObject {
         auto other = tiny();
         const auto loaded = adapters::load(other, folder.path().toStdString());
         QVERIFY(difference(other.logits(some_ids()), tuned) < 1e-5);
+        const bool added = tokens || recipe.method.kind == MethodKind::adapter;
         auto wrong = tiny("tiny_llama/llama3");
-        QVERIFY_THROWS_EXCEPTION(Error, adapters::load(wrong, folder.path().toStdString()));
+        if (!added) QVERIFY_THROWS_EXCEPTION(Error, adapters::load(wrong, folder.path().toStdString()));
 
-        if (tokens || recipe.method.kind == MethodKind::adapter) {
+        if (added) {
             QCOMPARE(code_of([&] { adapter->merge(model); }), std::string("adapter.merge"));
             return;
         }
@@ -188,7 +189,7 @@ class MethodsTest : public QObject {
         QVERIFY(difference(model.logits(some_ids()), base) < 1e-6);
         adapter->set_quantizing(true);
         QVERIFY(difference(model.logits(some_ids()), base) > 1e-4);
-        train(model, *adapter);
+        two_steps(model, *adapter);
         const Tensor trained = model.logits(some_ids());
         adapter->set_enabled(false);
         QVERIFY(torch::equal(model.logits(some_ids()), base));
