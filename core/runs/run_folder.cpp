@@ -1,17 +1,14 @@
 #include "core/runs/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 
 namespace qlora::runs {
 
@@ -35,20 +32,11 @@ std::int64_t modified(const fs::path& file) {
     return ::stat(file.c_str(), &info) == 0 ? static_cast<std::int64_t>(info.st_mtime) : 0;
 }
 
-// The trainer holds a lock on its folder while it runs.
-bool is_locked(const fs::path& folder) {
-    int lock = ::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
-    if (lock < 0) return false;
-    bool held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    ::close(lock);
-    return held;
-}
-
 bool is_written_by_a_run(const std::string& name) {
     static constexpr std::array<std::string_view, 7> names = {
         "recipe.json", "events.jsonl", "metrics.json", "adapter", "checkpoints", "best", ".lock"};
     return std::find(names.begin(), names.end(), name) != names.end() ||
-           (name.starts_with('.') && name.find(".tmp-") != std::string::npos);
+           is_leftover(name);
 }
 
 }  // namespace
@@ -103,7 +91,7 @@ std::optional<Run> read_run_folder(const fs::path& folder) {
         if (run.model.empty()) return std::nullopt;
         if (!error.code().starts_with("file.")) outcome.error = error.message();
     }
-    if (!outcome.ended() && is_locked(folder)) return std::nullopt;
+    if (!outcome.ended() && is_locked(folder)) return std::nullopt;  // the trainer holds its folder while it runs
     run.status = outcome.ended() ? outcome.status : "interrupted";
     run.error = outcome.error;
     run.created = modified(folder / "recipe.json");

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/runs/database.h"
 #include "core/runs/process.h"
 #include "core/runs/run_folder.h"
@@ -54,22 +55,6 @@ std::int64_t now() {
     return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
 }
 
-// What is left of a name in a folder's: small letters, digits and single hyphens.
-std::string slug(const std::string& name) {
-    std::string out;
-    for (char c : name) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (plain)
-            out += c;
-        else if (!out.empty() && out.back() != '-')
-            out += '-';
-        if (out.size() == 48) break;
-    }
-    while (out.ends_with('-')) out.pop_back();
-    return out.empty() ? "run" : out;
-}
-
 }  // namespace
 
 Store::Store(const fs::path& home) : home_(home) {
@@ -81,14 +66,7 @@ Store::Store(const fs::path& home) : home_(home) {
 Store::~Store() = default;
 
 fs::path Store::new_folder(const std::string& name) const {
-    fs::path stem = fs::absolute(home_ / "runs" / slug(name));
-    for (int number = 1;; ++number) {
-        fs::path folder = stem.string() + "-" + std::to_string(number);
-        if (::mkdir(folder.c_str(), 0777) == 0) return folder;
-        if (errno != EEXIST)
-            throw failure("file.folder", folder.string(), "cannot create the folder: " + errno_text(errno),
-                          "Choose a folder you may write to.");
-    }
+    return make_numbered_folder(home_ / "runs", name, "run", "file.folder");
 }
 
 std::int64_t Store::begin(const recipe::Recipe& recipe, const fs::path& folder) {

@@ -1,43 +1,15 @@
 #include "core/search/folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/search/rungs.h"
 
 namespace qlora::search {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-bool is_held(const fs::path& folder) {
-    const int lock = ::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
-    if (lock < 0) return false;
-    const bool held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    ::close(lock);
-    return held;
-}
-
-// Letters and digits, the rest dashes.
-std::string slug(const std::string& name) {
-    std::string out;
-    for (char c : name.substr(0, 60)) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (plain) out += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-        else if (!out.empty() && out.back() != '-') out += '-';
-    }
-    while (out.ends_with('-')) out.pop_back();
-    return out.empty() ? "search" : out;
-}
-
-}  // namespace
 
 bool is_search(const fs::path& folder) {
     std::error_code error;
@@ -66,7 +38,7 @@ Standing read(const fs::path& folder) {
     const JsonObject object(json, file.string());
     if (!object.value("trials").is_array()) object.fail("trials", "a list");
     for (const Json& trial : object.value("trials")) standing.trials.push_back(trial_from_json(trial, file.string()));
-    standing.running = is_held(folder);
+    standing.running = is_locked(folder);
     return standing;
 }
 
@@ -96,12 +68,7 @@ std::vector<Standing> list(const fs::path& home) {
 
 fs::path new_folder(const fs::path& home, const std::string& name) {
     create_folders(home / "searches");
-    for (int n = 1;; ++n) {
-        const fs::path folder = home / "searches" / (slug(name) + "-" + std::to_string(n));
-        std::error_code error;
-        if (fs::create_directory(folder, error)) return folder;
-        if (error) throw failure("search.folder", folder.string(), "cannot create the folder: " + error.message(), "Choose a folder you may write to.");
-    }
+    return make_numbered_folder(home / "searches", name, "search", "search.folder");
 }
 
 void write_trials(const fs::path& folder, const std::vector<Trial>& trials) {
@@ -118,22 +85,9 @@ fs::path run_folder(const fs::path& folder, const Trial& trial) {
 
 fs::path best_file(const fs::path& folder) { return folder / "best.json"; }
 
-Lock::Lock(const fs::path& folder) {
-    descriptor_ = ::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) throw failure("search.folder", folder.string(), "cannot write there: " + errno_text(errno), "Choose a folder you may write to.");
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-        ::close(descriptor_);
-        throw failure("search.running", folder.string(), "another program runs this search", "Wait for it to end, or stop it.");
-    }
-    std::error_code error;
-    std::vector<fs::path> leftovers;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-        const std::string name = entry.path().filename();
-        if (name.starts_with('.') && name.find(".tmp-") != std::string::npos) leftovers.push_back(entry.path());
-    }
-    for (const fs::path& path : leftovers) fs::remove_all(path, error);
+Lock::Lock(const fs::path& folder) : lock_(folder, "search.folder") {
+    if (!lock_.taken()) throw failure("search.running", folder.string(), "another program runs this search", "Wait for it to end, or stop it.");
+    remove_leftovers(folder);
 }
-
-Lock::~Lock() { ::close(descriptor_); }
 
 }  // namespace qlora::search

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "core/base/folder.h"
 #include "core/search/trial.h"
 
 namespace qlora::search {
@@ -39,12 +40,9 @@ std::filesystem::path best_file(const std::filesystem::path& folder);
 class Lock {
   public:
     explicit Lock(const std::filesystem::path& folder);
-    ~Lock();
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
 
   private:
-    int descriptor_ = -1;
+    FolderLock lock_;
 };
 
 }  // namespace qlora::search

@@ -178,13 +178,4 @@ RunState read_checkpoint(const fs::path& checkpoint, adapters::Adapter& adapter,
     return state_from_json(JsonObject(object.value("state"), where));
 }
 
-void remove_leftovers(const fs::path& run) {
-    std::error_code error;
-    for (const fs::path& folder : {run, run / "checkpoints", run / "best"})
-        for (const auto& entry : fs::directory_iterator(folder, error))
-            if (entry.path().filename().string().starts_with(".") &&
-                entry.path().filename().string().find(".tmp-") != std::string::npos)
-                fs::remove_all(entry.path(), error);
-}
-
 }  // namespace qlora::train

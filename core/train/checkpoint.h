@@ -46,7 +46,4 @@ std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path&
 // Reads a checkpoint into adapter and optimizer. Throws input_error naming the file.
 RunState read_checkpoint(const std::filesystem::path& checkpoint, adapters::Adapter& adapter, Optimizer& optimizer);
 
-// Removes what interrupted writes left behind.
-void remove_leftovers(const std::filesystem::path& run);
-
 }  // namespace qlora::train

@@ -1,14 +1,7 @@
 #include "core/train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/train/checkpoint.h"
 
 namespace qlora::train {
 
@@ -35,19 +28,12 @@ RunFolder::RunFolder(const fs::path& path, bool resume) : path_(path) {
         throw input_error("run.folder", path.string(), "the run folder is not empty",
                           "Choose another output, or go on with that run (--resume).");
     create_folders(path);
-    lock_ = ::open((path / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock_ < 0) throw failure("run.folder", path.string(), "cannot write there: " + errno_text(errno), "Choose a folder you may write to.");
-    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-        ::close(lock_);
+    lock_.emplace(path, "run.folder");
+    if (!lock_->taken())
         throw failure("run.locked", path.string(), "another run is writing into this folder", "Wait for it to end, or stop it.");
-    }
-    remove_leftovers(path);
+    for (const fs::path& folder : {path, path / "checkpoints", path / "best"}) remove_leftovers(folder);
     events_.open(path / "events.jsonl", std::ios::app);
     if (!events_) throw failure("run.folder", (path / "events.jsonl").string(), "cannot be written", "Choose a folder you may write to.");
-}
-
-RunFolder::~RunFolder() {
-    if (lock_ >= 0) ::close(lock_);
 }
 
 void RunFolder::write_recipe(const recipe::Recipe& recipe) const {

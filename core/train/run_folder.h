@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
+#include "core/base/folder.h"
 #include "core/events/events.h"
 #include "core/recipe/recipe.h"
 
@@ -14,9 +16,6 @@ class RunFolder {
     // Creates or opens the folder and locks it. Throws failure "run.locked" when another run holds it, input_error
     // "run.folder" when it should be new but holds something.
     RunFolder(const std::filesystem::path& path, bool resume);
-    ~RunFolder();
-    RunFolder(const RunFolder&) = delete;
-    RunFolder& operator=(const RunFolder&) = delete;
 
     const std::filesystem::path& path() const { return path_; }
     void write_recipe(const recipe::Recipe& recipe) const;
@@ -28,7 +27,7 @@ class RunFolder {
 
   private:
     std::filesystem::path path_;
-    int lock_ = -1;
+    std::optional<FolderLock> lock_;
     std::ofstream events_;
 };
 
