@@ -37,10 +37,6 @@ class Stopwatch {
     std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-bool four_bit(Precision level) {
-    return level == Precision::nf4 || level == Precision::fp4 || level == Precision::int4 || level == Precision::int3;
-}
-
 void check_levels(const QuantizeOptions& options) {
     const auto refuse = [](const std::string& what, const char* hint) { throw input_error("quantize.levels", "levels", what, hint); };
     if (options.levels.empty()) refuse("expected at least one level, got none", "Name some of bf16, fp16, fp32, int8, nf4, fp4, int4, int3.");
@@ -50,7 +46,7 @@ void check_levels(const QuantizeOptions& options) {
             options.levels.begin() + static_cast<std::ptrdiff_t>(i))
             refuse("the level " + std::string(recipe::name(options.levels[i])) + " is named twice", "Name each once.");
     }
-    if (options.method != nn::QuantizationMethod::absmax && std::ranges::none_of(options.levels, four_bit))
+    if (options.method != nn::QuantizationMethod::absmax && std::ranges::none_of(options.levels, recipe::is_four_bit))
         refuse(std::string(nn::name(options.method)) + " is for 4-bit levels, of which none is named", "Add nf4, fp4, int4 or int3, or leave --method out.");
 }
 
@@ -153,7 +149,7 @@ QuantizeReport quantize(const QuantizeOptions& options, Control& control, const 
     for (const Precision precision : options.levels) {
         LevelReport level;
         level.level = precision;
-        level.method = four_bit(precision) ? nn::name(options.method) : precision == Precision::int8 ? "absmax" : "rounded";
+        level.method = recipe::is_four_bit(precision) ? nn::name(options.method) : precision == Precision::int8 ? "absmax" : "rounded";
         level.folder = std::string(recipe::name(precision));
         nn::Model model = base;  // shares what stays as it is
         const Stopwatch watch;

@@ -94,10 +94,7 @@ class Loader {
     }
 
   private:
-    bool float_precision() const {
-        return precision_.precision == Precision::fp32 || precision_.precision == Precision::fp16 ||
-               precision_.precision == Precision::bf16;
-    }
+    bool float_precision() const { return recipe::is_float(precision_.precision); }
 
     [[noreturn]] void not_finite(const std::string& name) const {
         throw input_error("tensor.not_finite", files_.path().string(),
@@ -386,11 +383,14 @@ Model load(const ModelFiles& files, const LoadPrecision& precision, Control& con
 }
 
 std::function<Tensor(const std::string& module)> original_matrices(const std::filesystem::path& model) {
-    auto files = std::make_shared<const ModelFiles>(ModelFiles::open(model));
-    return [files](const std::string& module) {
-        static Control never;
-        return Loader(*files, {Precision::fp32, {}, torch::kCPU}, never, {}).original(module);
+    struct Originals {
+        ModelFiles files;
+        Control control{};
+        Progress progress{};
+        Loader loader{files, {Precision::fp32, {}, torch::kCPU}, control, progress};
+        explicit Originals(const std::filesystem::path& path) : files(ModelFiles::open(path)) {}
     };
+    return [originals = std::make_shared<Originals>(model)](const std::string& module) { return originals->loader.original(module); };
 }
 
 std::shared_ptr<const tokenizer::Tokenizer> load_tokenizer(const ModelFiles& files) {

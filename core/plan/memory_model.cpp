@@ -65,8 +65,7 @@ double weight_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model) {
                                std::max<double>(1, static_cast<double>(model.parameters));
     const double rest = std::max(0.0, static_cast<double>(model.parameters) - linears);
     const bool as_stored = nn::stays_as_stored(model.quantization, recipe.precision);
-    const bool as_float = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 ||
-                          recipe.precision == Precision::bf16;
+    const bool as_float = recipe::is_float(recipe.precision);
     const double rest_bits = as_float ? bits_a_weight(recipe, model, stored_bits) : model.rest_bits > 0 ? model.rest_bits : stored_bits;
     const double linear_bits = as_stored && model.linear_bits > 0 ? model.linear_bits : bits_a_weight(recipe, model, stored_bits);
     return (linears * linear_bits + rest * rest_bits) / 8;

@@ -33,6 +33,12 @@ std::string_view name(Precision precision) {
     return word(words, precision);
 }
 
+bool is_float(Precision precision) { return precision == Precision::fp32 || precision == Precision::fp16 || precision == Precision::bf16; }
+
+bool is_four_bit(Precision precision) {
+    return precision == Precision::nf4 || precision == Precision::fp4 || precision == Precision::int4 || precision == Precision::int3;
+}
+
 std::string_view name(Schedule schedule) {
     static constexpr std::array<std::string_view, 6> words = {"linear", "cosine", "constant", "cosine_with_restarts", "inverse_sqrt", "polynomial"};
     return word(words, schedule);

@@ -167,6 +167,8 @@ std::string method_title(const Method& method);  // "LoRA r 16", "full fine-tuni
 std::vector<std::string> differences(const Recipe& a, const Recipe& b);
 
 std::string_view name(Precision precision);
+bool is_float(Precision precision);  // fp32, fp16 or bf16
+bool is_four_bit(Precision precision);  // of 16 levels in blocks: nf4, fp4, int4, int3
 std::string_view name(Schedule schedule);
 std::string_view name(Optimizer optimizer);
 std::string_view name(MethodKind kind);

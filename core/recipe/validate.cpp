@@ -42,7 +42,7 @@ void check_method(const Recipe& recipe, std::vector<Problem>& problems) {
     const Method& method = recipe.method;
     const std::string kind(name(method.kind)), precision(name(recipe.precision));
     const bool lora = method.kind == MethodKind::lora;
-    const bool floats = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 || recipe.precision == Precision::bf16;
+    const bool quantizes = !is_float(recipe.precision) && recipe.precision != Precision::native;
     auto refuse = [&](const char* key, const std::string& expected, const std::string& got, const char* hint) { problems.push_back({key, expected, got, hint}); };
     auto only_lora = [&](const char* key, bool set, const std::string& got) {
         if (!lora && set) refuse(key, "nothing beside the method " + kind, got, "it is a variant of LoRA; set method.kind to lora, or leave it out");
@@ -54,10 +54,10 @@ void check_method(const Recipe& recipe, std::vector<Problem>& problems) {
     if (method.kind != MethodKind::full && !method.freeze.empty())
         refuse("method.freeze", "nothing beside the method " + kind, std::to_string(method.freeze.size()) + " entries",
                "the base is frozen already; choose layers with method.target_modules");
-    if (method.kind == MethodKind::full && !floats && recipe.precision != Precision::native)
+    if (method.kind == MethodKind::full && quantizes)
         refuse("precision", "fp32, fp16, bf16 or native with the method full", precision,
                "full fine-tuning changes the weights themselves, which a quantized base rounds away; train LoRA over it instead (QLoRA)");
-    if (lora && method.start == Start::loftq && (floats || recipe.precision == Precision::native))
+    if (lora && method.start == Start::loftq && !quantizes)
         refuse("method.start", "default or pissa over a base in " + precision, "loftq", "LoftQ corrects what quantizing takes: choose int8, nf4, fp4 or int4");
     if (lora && method.start != Start::unchanged && method.dora)
         refuse("method.start", "default with DoRA", std::string(name(method.start)), "choose one of the two");
@@ -74,7 +74,7 @@ void check_qat(const Recipe& recipe, std::vector<Problem>& problems) {
     const std::string wanted = recipe.qat.precision;
     if (method.kind != MethodKind::lora && method.kind != MethodKind::full)
         refuse("qat.precision", "none with the method " + std::string(name(method.kind)), wanted, "it trains no matrix that could learn to be rounded; choose lora or full");
-    if (recipe.precision != Precision::fp32 && recipe.precision != Precision::fp16 && recipe.precision != Precision::bf16 && recipe.precision != Precision::native)
+    if (!is_float(recipe.precision) && recipe.precision != Precision::native)
         refuse("qat.precision", "none over a base in " + std::string(name(recipe.precision)), wanted,
                "what the base has lost cannot be trained back by rounding it again; set precision to fp32 or bf16");
     if (method.kind == MethodKind::lora && method.dora) refuse("qat.precision", "none with DoRA", wanted, "switch one of the two off");

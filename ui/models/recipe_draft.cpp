@@ -68,8 +68,7 @@ void fit_to_method(recipe::Recipe& recipe) {
     const auto kind = recipe.method.kind;
     if (kind != recipe::MethodKind::lora && kind != recipe::MethodKind::full) recipe.qat = {};
     using recipe::Precision;
-    const bool floats = recipe.precision == Precision::fp32 || recipe.precision == Precision::fp16 || recipe.precision == Precision::bf16;
-    if (kind == recipe::MethodKind::full && !floats && recipe.precision != Precision::native) recipe.precision = Precision::bf16;
+    if (kind == recipe::MethodKind::full && !recipe::is_float(recipe.precision) && recipe.precision != Precision::native) recipe.precision = Precision::bf16;
 }
 
 }  // namespace

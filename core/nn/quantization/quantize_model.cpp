@@ -21,12 +21,9 @@ namespace {
 
 constexpr std::array<std::string_view, 4> method_names{"absmax", "search", "awq", "gptq"};
 
-bool is_float(Precision precision) { return precision == Precision::fp32 || precision == Precision::fp16 || precision == Precision::bf16; }
-bool four_bit(Precision precision) { return !is_float(precision) && kernels::four_bit(quant::code_of(precision)); }
-
 // Embedding or head: as it is where it is dense.
 quant::Weight plain_weight(const quant::Weight& weight, Precision precision) {
-    if (is_float(precision)) return quant::Weight::quantized(weight.dequantized(), precision);
+    if (recipe::is_float(precision)) return quant::Weight::quantized(weight.dequantized(), precision);
     if (weight.dense_values().defined()) return weight;
     const Tensor values = weight.dequantized();
     return quant::Weight::quantized(values, values.abs().max().item<float>() <= 65504 ? Precision::fp16 : Precision::fp32);
@@ -48,9 +45,9 @@ class ModelQuantizer {
   public:
     ModelQuantizer(Model& model, const QuantizationRule& rule, Control& control, const Progress& progress)
         : model_(model), rule_(rule), control_(control), progress_(progress) {
-        const bool searches = four_bit(rule.precision) && rule.method != QuantizationMethod::absmax;
+        const bool searches = recipe::is_four_bit(rule.precision) && rule.method != QuantizationMethod::absmax;
         options_ = {rule.block, rule.double_quantization, searches ? quant::ScaleChoice::search : quant::ScaleChoice::absmax};
-        if (!four_bit(rule.precision)) rule_.method = QuantizationMethod::absmax;
+        if (!recipe::is_four_bit(rule.precision)) rule_.method = QuantizationMethod::absmax;
         for (Stack* of : {&model.encoder, &model.stack})
             for (Block& block : of->blocks)
                 for (Linear* layer : block.linears()) {
@@ -232,7 +229,7 @@ std::vector<QuantizedMatrix> quantize_model(Model& model, const QuantizationRule
                                             Control& control, const Progress& progress) {
     torch::NoGradGuard no_grad;
     memory::TagScope scope(MemoryTag::weights);
-    const bool looks = four_bit(rule.precision) && (rule.method == QuantizationMethod::awq || rule.method == QuantizationMethod::gptq);
+    const bool looks = recipe::is_four_bit(rule.precision) && (rule.method == QuantizationMethod::awq || rule.method == QuantizationMethod::gptq);
     const bool decoder = model.config.causal && !model.config.encoder_decoder();
     if (looks && (calibration.empty() || !decoder))
         throw input_error("quantize.calibration", std::string(name(rule.method)),
