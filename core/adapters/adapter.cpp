@@ -107,17 +107,19 @@ void Adapter::restore(const fs::path& folder) {
     const std::string where = (folder / weights_file).string();
     std::string missing, unexpected;
     std::set<std::string> known;
-    for (const Named& named : tensors_) {
+    const auto all = written();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const Named& named = all[i];
         known.insert(named.name);
         const auto* view = file.find(named.name);
         if (view == nullptr) {
             missing += "\n  missing: " + named.name;
             continue;
         }
-        const Tensor target = named.transposed ? named.tensor.detach().t() : named.tensor.detach();
-        formats::expect_shape(*view, target.sizes(), where);
+        formats::expect_shape(*view, (named.transposed ? named.tensor.t() : named.tensor).sizes(), where);
         formats::expect_finite(*view, where);
-        target.copy_(read_tensor(*view, where));
+        const Tensor read = read_tensor(*view, where);
+        take(i, named.transposed ? read.t() : read);
     }
     for (const auto* view : file.tensors())
         // Of an adapted head PEFT writes the base's weight too.
@@ -140,9 +142,9 @@ std::vector<std::string> read_name_list(const JsonObject& object, const char* ke
     std::vector<std::string> names;
     if (!object.has(key)) return names;
     const Json& value = object.value(key);
-    if (!value.is_array()) object.fail(key, "a list of names");
+    if (!value.is_array()) object.fail(key, "a list of module names");
     for (const Json& name : value) {
-        if (!name.is_string()) object.fail(key, "a list of names");
+        if (!name.is_string()) object.fail(key, "a list of module names");
         names.push_back(name.get<std::string>());
     }
     return names;

@@ -57,7 +57,7 @@ class Adapter {
     void save(const std::filesystem::path& folder) const;
     // Replaces the values by those of a saved adapter of the same layout. Throws input_error naming missing, unexpected or
     // misshapen tensors.
-    virtual void restore(const std::filesystem::path& folder);
+    void restore(const std::filesystem::path& folder);
 
   protected:
     Adapter() = default;
@@ -79,8 +79,9 @@ class Adapter {
 
     virtual OrderedJson config_json() const = 0;
     virtual bool mergeable() const { return true; }
-    // What the file holds: the trained tensors, mostly.
+    // What the file holds, in the order of tensors(): the trained tensors, mostly; and a tensor of it read back, of its shape.
     virtual std::vector<Named> written() const { return tensors_; }
+    virtual void take(std::size_t index, const torch::Tensor& read) { tensors_[index].tensor.detach().copy_(read); }
 
   private:
     torch::Tensor values_, gradients_;
@@ -95,7 +96,7 @@ class Adapter {
 
 // adapter_config.json of a folder. Throws input_error "adapter.config" where there is none.
 Json read_adapter_json(const std::filesystem::path& folder);
-// A list of names; absent or null: none.
+// A list of module names; absent or null: none.
 std::vector<std::string> read_name_list(const JsonObject& object, const char* key);
 // The tensor of a file, in fp32. `where` for messages.
 torch::Tensor read_tensor(const formats::TensorView& view, const std::string& where);

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "core/adapters/draw.h"
+#include "core/adapters/freeze.h"
 
 namespace qlora::adapters {
 
@@ -11,13 +12,6 @@ using torch::Tensor;
 namespace {
 
 constexpr const char* type = "BOTTLENECK";
-
-// The block that a layer lies in: its name up to the first number.
-std::string block_name(const std::string& layer) {
-    std::size_t at = layer.find_first_of("0123456789");
-    while (at != std::string::npos && at > 0 && layer[at - 1] != '.') at = layer.find_first_of("0123456789", at + 1);
-    return layer.substr(0, layer.find('.', at));
-}
 
 }  // namespace
 

@@ -1,23 +1,13 @@
+#include "core/adapters/freeze.h"
+
+#include <algorithm>
 #include <charconv>
 
-#include "core/adapters/freeze.h"
 #include "core/adapters/targets.h"
 
 namespace qlora::adapters {
 
 namespace {
-
-// The number of the block that a tensor lies in; -1: in none.
-std::int64_t block_of(const std::string& tensor) {
-    for (std::size_t begin = 0; begin < tensor.size();) {
-        const std::size_t end = std::min(tensor.find('.', begin), tensor.size());
-        std::int64_t number = 0;
-        const auto [stop, error] = std::from_chars(tensor.data() + begin, tensor.data() + end, number);
-        if (error == std::errc() && stop == tensor.data() + end) return number;
-        begin = end + 1;
-    }
-    return -1;
-}
 
 // "3" or "0-5".
 bool is_range(const std::string& entry, std::int64_t& first, std::int64_t& last) {
@@ -41,13 +31,26 @@ bool covers(const std::string& entry, const std::string& tensor, bool embeds) {
     }
     std::int64_t first = 0, end = 0;
     if (is_range(entry, first, end)) {
-        const std::int64_t block = block_of(tensor);
-        return block >= first && block <= end;
+        const std::string block = block_name(tensor);
+        if (block.empty()) return false;
+        const auto number = std::stoll(block.substr(block.rfind('.') + 1));
+        return number >= first && number <= end;
     }
     return ("." + tensor + ".").find("." + entry + ".") != std::string::npos;
 }
 
 }  // namespace
+
+std::string block_name(const std::string& name) {
+    for (std::size_t begin = 0; begin < name.size();) {
+        const std::size_t end = std::min(name.find('.', begin), name.size());
+        const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+        if (end > begin && end - begin < 10 && std::all_of(name.begin() + static_cast<std::ptrdiff_t>(begin), name.begin() + static_cast<std::ptrdiff_t>(end), digit))
+            return name.substr(0, end);
+        begin = end + 1;
+    }
+    return {};
+}
 
 bool is_frozen(const std::string& tensor, const std::string& embedding, const std::vector<std::string>& freeze, std::vector<bool>* used) {
     bool frozen = false;

@@ -42,7 +42,6 @@ class Lora : public Adapter {
 
     const LoraConfig& config() const { return config_; }
     void set_enabled(bool enabled) override;
-    void restore(const std::filesystem::path& folder) override;
 
     struct Layer {
         std::string module;
@@ -63,6 +62,7 @@ class Lora : public Adapter {
   protected:
     OrderedJson config_json() const override;
     std::vector<Named> written() const override;
+    void take(std::size_t index, const torch::Tensor& read) override;
 
   private:
     Lora() = default;

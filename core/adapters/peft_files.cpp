@@ -50,15 +50,9 @@ namespace {
 
 // A string, or a list of them; absent or null: none.
 std::vector<std::string> read_names(const JsonObject& object, const char* key, bool wanted) {
-    std::vector<std::string> names;
-    if (!object.has(key) && !wanted) return names;
-    const Json& value = object.value(key);
-    if (value.is_string()) return {value.get<std::string>()};
-    if (!value.is_array() || (wanted && value.empty())) object.fail(key, "a list of module names");
-    for (const auto& name : value) {
-        if (!name.is_string()) object.fail(key, "a list of module names");
-        names.push_back(name.get<std::string>());
-    }
+    if (object.has(key) && object.value(key).is_string()) return {object.string(key)};
+    auto names = read_name_list(object, key);
+    if (wanted && names.empty()) object.fail(key, "a list of module names");
     return names;
 }
 
@@ -133,30 +127,17 @@ std::vector<Adapter::Named> Lora::written() const {
     return all;
 }
 
-void Lora::restore(const fs::path& folder) {
-    if (!starts()) return Adapter::restore(folder);
-    torch::NoGradGuard no_grad;
-    const formats::ShardedTensors file(folder, "adapter_model");
-    const std::string where = (folder / "adapter_model.safetensors").string();
-    const auto all = written();
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const auto* view = file.find(all[i].name);
-        if (view == nullptr) throw input_error("adapter.tensors", where, "the tensor \"" + all[i].name + "\" is missing", "Use it with the base model it was trained on.");
-        formats::expect_shape(*view, all[i].tensor.sizes(), where);
-        formats::expect_finite(*view, where);
-        const Tensor values = read_tensor(*view, where);
-        Tensor target = tensors()[i].tensor.detach();
-        if (i >= 2 * layers_.size()) {
-            target.copy_(values);
-            continue;
-        }
-        nn::LowRank& branch = *layers_[i / 2].branch;
-        const std::int64_t dim = i % 2, rank = branch.a.size(0);
-        target.copy_(values.narrow(dim, 0, rank));
-        if (dim == 0) branch.start_a.copy_(values.narrow(0, rank, rank));
-        else branch.start_b.copy_(-values.narrow(1, rank, rank));
+void Lora::take(std::size_t index, const Tensor& read) {
+    if (!starts() || index >= 2 * layers_.size()) return Adapter::take(index, read);
+    nn::LowRank& branch = *layers_[index / 2].branch;
+    const std::int64_t rank = branch.a.size(0);
+    if (index % 2 == 0) {
+        branch.a.copy_(read.narrow(0, 0, rank));
+        branch.start_a.copy_(read.narrow(0, rank, rank));
+    } else {
+        branch.b.copy_(read.narrow(1, 0, rank));
+        branch.start_b.copy_(-read.narrow(1, rank, rank));
     }
-    file.check();
 }
 
 // PEFT matches list entries as whole names or last parts: plain entries stay as they are, all-linear becomes the last

@@ -56,17 +56,15 @@ Tensor keys_and_values(const nn::Model& model, const std::vector<std::int32_t>& 
 
 }  // namespace
 
-void VirtualTokens::build(nn::Model& model) {
+void VirtualTokens::build(nn::Model& model, const Tensor& begin) {
     expect_place(model, config_);
     const nn::ModelConfig& c = model.config;
     width_ = config_.prefix ? c.kv_width() : c.hidden;
     heads_ = config_.prefix ? c.kv_heads : c.heads;
     layers_ = c.layers;
-    std::vector<Planned> planned;
-    auto& place = config_.prefix ? model.prefix : model.prompt;
-    planned.push_back({"prompt_embeddings", {config_.tokens, config_.prefix ? layers_ * 2 * width_ : width_}, [&](const Tensor& leaf, const Tensor& gradient) {
-                           place = tokens_ = std::make_shared<nn::Trained>(nn::Trained{leaf, gradient});
-                       }});
+    const std::vector<std::int64_t> shape{config_.tokens, config_.prefix ? layers_ * 2 * width_ : width_};
+    std::vector<Planned> planned{whole("prompt_embeddings", shape, config_.prefix ? model.prefix : model.prompt,
+                                       [&] { return begin.defined() ? begin : torch::zeros(shape, torch::kFloat32); })};
     plan_saved(model, config_.saved, "base_model.", planned);
     allocate(planned, model.device());
 }
@@ -86,9 +84,8 @@ std::unique_ptr<VirtualTokens> VirtualTokens::attach(nn::Model& model, const Vir
             begin = keys_and_values(model, ids);
         }
     }
-    adapter->build(model);
-    if (begin.defined()) adapter->tokens_->values.copy_(begin);
-    else draw_normal(adapter->tokens_->values, 0.02, seed, "prefix");
+    adapter->build(model, begin);
+    if (!begin.defined()) draw_normal(adapter->tensors()[0].tensor, 0.02, seed, "prefix");
     return adapter;
 }
 
@@ -105,14 +102,9 @@ std::unique_ptr<VirtualTokens> VirtualTokens::load(nn::Model& model, const std::
     // PEFT saves a projected prefix as what it projects to.
     if (!config.prefix && model.config.encoder_decoder() && object.integer("num_transformer_submodules", 1, 2, 2) == 2)
         object.fail("num_transformer_submodules", "1: virtual tokens in front of the decoder too are not supported");
-    adapter->build(model);
+    adapter->build(model, {});
     adapter->restore(folder);
     return adapter;
-}
-
-void VirtualTokens::set_enabled(bool enabled) {
-    Adapter::set_enabled(enabled);
-    tokens_->enabled = enabled;
 }
 
 OrderedJson VirtualTokens::config_json() const {

@@ -21,7 +21,6 @@ class VirtualTokens : public Adapter {
     // numbers. Throws input_error "adapter.task" where a model has no place for them.
     static std::unique_ptr<VirtualTokens> attach(nn::Model& model, const VirtualTokensConfig& config, std::vector<std::int32_t> ids, std::uint64_t seed);
     static std::unique_ptr<VirtualTokens> load(nn::Model& model, const std::filesystem::path& folder);
-    void set_enabled(bool enabled) override;
 
   protected:
     OrderedJson config_json() const override;
@@ -29,10 +28,9 @@ class VirtualTokens : public Adapter {
 
   private:
     VirtualTokens() = default;
-    void build(nn::Model& model);
+    void build(nn::Model& model, const torch::Tensor& begin);  // undefined: zeros
     VirtualTokensConfig config_;
     std::int64_t width_ = 0, heads_ = 0, layers_ = 0;  // as PEFT records them
-    std::shared_ptr<nn::Trained> tokens_;
 };
 
 }  // namespace qlora::adapters

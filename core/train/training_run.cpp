@@ -41,7 +41,7 @@ std::vector<Part> parts_of(const adapters::Adapter& adapter, const recipe::Metho
     std::vector<Part> parts;
     for (const auto& named : adapter.tensors()) {
         const auto& tensor = named.tensor;
-        // As the peers do by default, weight decay pulls at everything that is trained, biases and norms included.
+        // Weight decay pulls at all of them, biases and norms included, as that of torch.optim does.
         parts.push_back({tensor.size(0), tensor.dim() > 1 ? tensor.size(1) : 1, named.name.ends_with("lora_B.weight") ? method.lora_plus_ratio : 1});
     }
     return parts;
