@@ -1,12 +1,12 @@
 // qlora quantize on the embedded model, as its users start it.
-#include <QProcess>
-#include <QTemporaryDir>
 #include <QtTest>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "tests/app/program.h"
 
 using namespace qlora;
+using namespace qlora::tests;
 namespace fs = std::filesystem;
 
 class QuantizeCommandTest : public QObject {
@@ -16,19 +16,7 @@ class QuantizeCommandTest : public QObject {
     std::string path(const char* name) const { return folder_.filePath(name).toStdString(); }
 
     // The last line of the answer; the exit code goes to `exit`.
-    Json run(QStringList arguments, int& exit) const {
-        QProcess process;
-        auto environment = QProcessEnvironment::systemEnvironment();
-        environment.insert("QLORA_HOME", folder_.filePath("home"));
-        environment.insert("QLORA_DEPS", QLORA_DEPS_DIR);
-        process.setProcessEnvironment(environment);
-        process.setWorkingDirectory(folder_.path());
-        process.start(QLORA_PROGRAM, arguments << "--json" << "--threads" << "2");
-        process.waitForFinished(600000);
-        exit = process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1;
-        const auto lines = process.readAllStandardOutput().trimmed().split('\n');
-        return parse_json(lines.back().toStdString(), "stdout");
-    }
+    Json run(const QStringList& arguments, int& exit) const { return run_program(folder_, arguments, exit, 600000, 2).back(); }
     std::string refusal(const QStringList& arguments) const {
         int exit = 0;
         const Json answer = run(QStringList{"quantize"} + arguments, exit);

@@ -1,14 +1,14 @@
 // qlora search and qlora lr-range as their users start them, on a tiny model.
 #include <signal.h>
 
-#include <QProcess>
-#include <QTemporaryDir>
 #include <QtTest>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "tests/app/program.h"
 
 using namespace qlora;
+using namespace qlora::tests;
 namespace fs = std::filesystem;
 
 class SearchCommandTest : public QObject {
@@ -19,29 +19,8 @@ class SearchCommandTest : public QObject {
 
     QString path(const char* name) const { return folder_.filePath(name); }
 
-    std::unique_ptr<QProcess> start(QStringList arguments) const {
-        auto process = std::make_unique<QProcess>();
-        auto environment = QProcessEnvironment::systemEnvironment();
-        environment.insert("QLORA_HOME", path("home"));
-        process->setProcessEnvironment(environment);
-        process->setWorkingDirectory(folder_.path());
-        process->start(QLORA_PROGRAM, arguments << "--json" << "--threads" << "1");
-        return process;
-    }
-    std::vector<Json> run(const QStringList& arguments, int& exit) const {
-        auto process = start(arguments);
-        process->waitForFinished(patience);
-        exit = process->exitStatus() == QProcess::NormalExit ? process->exitCode() : -1;
-        std::vector<Json> all;
-        for (const QByteArray& line : process->readAllStandardOutput().trimmed().split('\n')) all.push_back(parse_json(line.toStdString(), "stdout"));
-        return all;
-    }
-    static std::vector<Json> of_kind(const std::vector<Json>& events, const char* kind) {
-        std::vector<Json> found;
-        for (const Json& event : events)
-            if (event.value("event", "") == kind) found.push_back(event);
-        return found;
-    }
+    auto start(const QStringList& arguments) const { return start_program(folder_, arguments); }
+    auto run(const QStringList& arguments, int& exit) const { return run_program(folder_, arguments, exit, patience); }
     Json state(const char* search) const { return read_json_file((path(search) + "/state.json").toStdString()); }
     static QStringList vary() { return {"--vary", "lr=1e-4..1e-1:log", "--vary", "method.rank=2,4", "--runs", "5"}; }
 

@@ -1,13 +1,13 @@
 #include <signal.h>
 
-#include <QProcess>
-#include <QTemporaryDir>
 #include <QtTest>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "tests/app/program.h"
 
 using namespace qlora;
+using namespace qlora::tests;
 
 // One model, a handful of short rows: seconds, on an idle computer.
 class TrainCommandTest : public QObject {
@@ -18,38 +18,8 @@ class TrainCommandTest : public QObject {
 
     std::string path(const char* name) const { return folder_.filePath(name).toStdString(); }
 
-    std::unique_ptr<QProcess> start(QStringList arguments) const {
-        auto process = std::make_unique<QProcess>();
-        auto environment = QProcessEnvironment::systemEnvironment();
-        environment.insert("QLORA_HOME", folder_.filePath("home"));
-        environment.insert("QLORA_DEPS", QLORA_DEPS_DIR);
-        process->setProcessEnvironment(environment);
-        // One thread: two that wait for each other in a loop crawl on a computer that is busy with other
-        // tests.
-        process->start(QLORA_PROGRAM, arguments << "--json"
-                                                << "--threads"
-                                                << "1");
-        return process;
-    }
-    // The answer's lines; the exit code goes to `exit`.
-    std::vector<Json> run(const QStringList& arguments, int& exit) const {
-        auto process = start(arguments);
-        process->waitForFinished(patience);
-        exit = process->exitStatus() == QProcess::NormalExit ? process->exitCode() : -1;
-        return lines(process->readAllStandardOutput());
-    }
-    static std::vector<Json> lines(const QByteArray& out) {
-        std::vector<Json> all;
-        for (const QByteArray& line : out.trimmed().split('\n'))
-            all.push_back(parse_json(line.toStdString(), "stdout"));
-        return all;
-    }
-    static std::vector<Json> of_kind(const std::vector<Json>& events, const char* kind) {
-        std::vector<Json> found;
-        for (const Json& event : events)
-            if (event.value("event", "") == kind) found.push_back(event);
-        return found;
-    }
+    auto start(const QStringList& arguments) const { return start_program(folder_, arguments); }
+    auto run(const QStringList& arguments, int& exit) const { return run_program(folder_, arguments, exit, patience); }
     static std::string code(const std::vector<Json>& lines) {
         return lines.back()["error"]["code"].get<std::string>();
     }

@@ -1,9 +1,7 @@
 """A Flan-T5-like, a GPT-2-like and a BERT-like tiny model, 200 steps of LoRA on real text, here and with transformers + peft:
 each loss within 1e-4 in fp32, the adapter within 1e-3 of the update's norm. Negative control: another learning rate.
 
-The text: movie reviews as bytes (3 reserved tokens before them). T5 goes on with a review's first half, BERT tells good from
-bad."""
-import csv
+The text: reviews.py."""
 import json
 import subprocess
 
@@ -13,30 +11,11 @@ from safetensors.torch import load_file
 from transformers import (BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, T5Config,
                           T5ForConditionalGeneration)
 
-from peers import DEPS, TRAJECTORY, WORK, verdict
+from peers import TRAJECTORY, WORK, verdict
 from reference_trajectory import run
+from reviews import batches
 
 STEPS, ROWS, RATE, VOCABULARY = 200, 4, 1e-3, 259
-reviews = list(csv.DictReader(open(DEPS / "datasets/movie-reviews.csv", encoding="utf-8")))[:STEPS * ROWS]
-texts = [[b + 3 for b in r["text"].encode()[:120]] for r in reviews]
-classes = [int(r["label"] == "positive") for r in reviews]
-
-
-def padded(rows, value):
-    width = max(map(len, rows))
-    return [row + [value] * (width - len(row)) for row in rows]
-
-
-def batches(kind):
-    steps = []
-    for first in range(0, len(texts), ROWS):
-        part = texts[first:first + ROWS]
-        asked = [row[:len(row) // 2] + [1] for row in part] if kind == "t5" else part
-        labels = ([classes[first + i] for i in range(len(part))] if kind == "bert" else
-                  padded([row[len(row) // 2:] + [1] for row in part], -100) if kind == "t5" else padded(part, -100))
-        steps.append(dict(input_ids=padded(asked, 0), attention_mask=[[1] * len(r) + [0] * (max(map(len, asked)) - len(r)) for r in asked],
-                          labels=labels))
-    return steps
 
 
 def models():
@@ -59,7 +38,7 @@ for kind, model, task, targets in models():
     model.save_pretrained(folder)
     get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=targets, task_type=task,
                                      fan_in_fan_out=kind == "gpt2")).save_pretrained(start)
-    steps = batches(kind)
+    steps = batches(kind, STEPS, ROWS, 120)
     given, reference = WORK / f"tiny-{kind}.json", WORK / f"tiny-{kind}-reference"
     given.write_text(json.dumps(steps))
     losses = run(folder, start, steps, reference, "fp32", RATE)

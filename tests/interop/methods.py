@@ -1,9 +1,6 @@
 """20 steps of every way to fine-tune on tiny models of several families, here and with transformers + peft, or, of bottleneck
 adapters, a reference of our own in PyTorch: each loss within 1e-4 in fp32, the trained tensors within 1e-3 of the update's norm;
-saved files open in the peer and give our losses. Negative control: another learning rate.
-
-The text: movie reviews as bytes (3 reserved tokens before them)."""
-import csv
+saved files open in the peer and give our losses. Negative control: another learning rate. The text: reviews.py."""
 import json
 import subprocess
 
@@ -13,33 +10,14 @@ from safetensors.torch import load_file, save_file
 from transformers import (BertConfig, BertForSequenceClassification, Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig,
                           LlamaForCausalLM, T5Config, T5ForConditionalGeneration)
 
-from peers import DEPS, TRAJECTORY, WORK, verdict
+from peers import TRAJECTORY, WORK, verdict
+from reference_trajectory import steps as losses_of
+from reviews import batches
 
 STEPS, ROWS, VOCABULARY = 20, 4, 259
-reviews = list(csv.DictReader(open(DEPS / "datasets/movie-reviews.csv", encoding="utf-8")))[:STEPS * ROWS]
-texts = [[b + 3 for b in r["text"].encode()[:80]] for r in reviews]
-classes = [int(r["label"] == "positive") for r in reviews]
 TASKS = {"llama": "CAUSAL_LM", "gemma2": "CAUSAL_LM", "gpt2": "CAUSAL_LM", "t5": "SEQ_2_SEQ_LM", "bert": "SEQ_CLS"}
 PLAIN = dict(num_attention_heads=4, num_hidden_layers=3, vocab_size=VOCABULARY, hidden_size=64, intermediate_size=128, max_position_embeddings=160,
              bos_token_id=1, eos_token_id=1, pad_token_id=0)
-
-
-def padded(rows, value):
-    width = max(map(len, rows))
-    return [row + [value] * (width - len(row)) for row in rows]
-
-
-def batches(kind):
-    steps = []
-    for first in range(0, len(texts), ROWS):
-        part = texts[first:first + ROWS]
-        asked = [row[:len(row) // 2] + [1] for row in part] if kind == "t5" else part
-        labels = ([classes[first + i] for i in range(len(part))] if kind == "bert" else
-                  padded([row[len(row) // 2:] + [1] for row in part], -100) if kind == "t5" else
-                  padded([[-100] + row[1:] for row in part], -100))  # PEFT would have a prompt tell the first token
-        steps.append(dict(input_ids=padded(asked, 0), attention_mask=[[1] * len(r) + [0] * (max(map(len, asked)) - len(r)) for r in asked],
-                          labels=labels))
-    return steps
 
 
 MAKE = {
@@ -66,21 +44,6 @@ def base(kind):
     model.tie_weights()
     if not folder.exists(): model.save_pretrained(folder)
     return model.eval(), folder
-
-
-def train(model, weights, steps, rate, out, save):
-    weights = list(weights)
-    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0)
-    losses = []
-    for step in steps:
-        loss = model(**{key: torch.tensor(value) for key, value in step.items()}).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-    save(out)
-    return losses
 
 
 def save_own(folder, config, tensors):
@@ -224,9 +187,10 @@ for name, make in CASES.items():
     folder, model, weights, save, reopen = make()
     start, reference, out = (WORK / f"methods-{part}" for part in ("start", "reference", "ours"))
     for path in (start, reference, out): subprocess.run(["rm", "-rf", path], check=True)
-    steps = batches(kind)
+    steps = batches(kind, STEPS, ROWS, 80, first_too=False)  # PEFT would have a prompt tell the first token
     save(start)
-    theirs = train(model, weights, steps, RATE, reference, save)
+    theirs = losses_of(model, weights, steps, RATE)
+    save(reference)
     mine = ours(folder, start, steps, out, RATE)
     check(name, kind, folder, theirs, mine, start, reference, out / "adapter")
     travels(name, kind, out / "adapter", reopen, steps, folder)
@@ -237,11 +201,11 @@ for name, make in CASES.items():
 # PiSSA begins by itself, as PEFT's does, up to the signs of singular vectors.
 for kind in ("llama", "gpt2"):
     folder, model, weights, save, reopen = case_peft(kind, lora(kind, init_lora_weights="pissa"))
-    steps, out = batches(kind), WORK / "methods-ours"
+    steps, out = batches(kind, STEPS, ROWS, 80, first_too=False), WORK / "methods-ours"
     recipe = WORK / "methods-pissa.json"
     recipe.write_text(json.dumps({"model": str(folder), "precision": "fp32", "data": {"train": "none.jsonl"},
                                   "method": {"rank": 8, "alpha": 16, "start": "pissa", **({"target_modules": ["c_attn", "c_proj", "c_fc"]} if kind == "gpt2" else {})}}))
-    theirs = train(model, weights, steps, RATE, WORK / "methods-reference", lambda out: None)
+    theirs = losses_of(model, weights, steps, RATE)
     mine = ours(folder, recipe, steps, out, RATE)
     check(f"pissa {kind}", kind, folder, theirs, mine, None, None, None)
     travels(f"pissa {kind}", kind, out / "adapter", reopen, steps, folder)

@@ -9,6 +9,20 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelF
 CLASSES = {"CAUSAL_LM": AutoModelForCausalLM, "SEQ_2_SEQ_LM": AutoModelForSeq2SeqLM, "SEQ_CLS": AutoModelForSequenceClassification}
 
 
+def steps(model, weights, batches, learning_rate):
+    """AdamW on every batch, clipped at 1; the losses."""
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0)
+    losses = []
+    for step in batches:
+        loss = model(**{key: torch.tensor(value) for key, value in step.items()}).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+    return losses
+
+
 def run(model, adapter, batches, out, precision, learning_rate):
     quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                       bnb_4bit_compute_dtype=torch.float32) if precision == "nf4" else None
@@ -20,15 +34,7 @@ def run(model, adapter, batches, out, precision, learning_rate):
     tuned = PeftModel.from_pretrained(base, adapter, is_trainable=True).eval()
     if precision == "fp64": tuned = tuned.double()
     weights = [w for w in tuned.parameters() if w.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0)
-    losses = []
-    for step in batches:
-        loss = tuned(**{key: torch.tensor(value) for key, value in step.items()}).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
+    losses = steps(tuned, weights, batches, learning_rate)
     out = pathlib.Path(out)
     tuned.save_pretrained(out / "adapter")
     return losses
