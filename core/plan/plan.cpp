@@ -91,7 +91,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
 
     plan.sentence = "Teach " + model.name + " in " +
                     (recipe.precision == recipe::Precision::native ? model.dtype : upper(recipe::name(recipe.precision))) +
-                    (recipe.method.kind == recipe::MethodKind::lora ? " with " : " by ") + recipe::method_title(recipe.method);
+                    (recipe.method.kind == recipe::MethodKind::lora || recipe.method.kind == recipe::MethodKind::adapter ? " with " : " by ") + recipe::method_title(recipe.method);
     if (facts.train_rows > 0) plan.sentence += " on " + plural(facts.train_rows, "row", "rows");
     plan.sentence += ", " + epochs_text(recipe) + ".";
     return plan;

@@ -126,8 +126,8 @@ std::string method_title(const Method& method) {
         case MethodKind::full: return method.freeze.empty() ? "full fine-tuning" : "full fine-tuning, partly frozen";
         case MethodKind::adapter:
             return std::string(method.placement == Placement::houlsby ? "Houlsby" : "Pfeiffer") + " adapters, 1/" + std::to_string(method.reduction_factor);
-        case MethodKind::prompt_tuning: return "prompt of " + std::to_string(method.virtual_tokens);
-        case MethodKind::prefix_tuning: return "prefix of " + std::to_string(method.virtual_tokens);
+        case MethodKind::prompt_tuning: return "prompt tuning, " + std::to_string(method.virtual_tokens) + " tokens";
+        case MethodKind::prefix_tuning: return "prefix tuning, " + std::to_string(method.virtual_tokens) + " tokens";
         case MethodKind::bitfit: return "BitFit";
     }
     return (method.dora ? "DoRA r " : method.start == Start::pissa ? "PiSSA r " : method.start == Start::loftq ? "LoftQ r " : "LoRA r ") +

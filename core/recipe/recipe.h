@@ -162,7 +162,7 @@ void set(Recipe& recipe, const std::string& assignment);
 // The recipe's name, or one made from model, data and method: "smollm2-135m on banking-support, nf4 LoRA r
 // 16".
 std::string title(const Recipe& recipe);
-std::string method_title(const Method& method);  // "LoRA r 16", "full fine-tuning", "prompt of 20"
+std::string method_title(const Method& method);  // "LoRA r 16", "full fine-tuning", "prompt tuning, 20 tokens"
 // The keys of the fields in which two recipes differ, in the order of the table.
 std::vector<std::string> differences(const Recipe& a, const Recipe& b);
 
