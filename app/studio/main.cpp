@@ -17,6 +17,7 @@
 #include "ui/engine/core_dataset_service.h"
 #include "ui/engine/core_engine.h"
 #include "ui/engine/core_runs_service.h"
+#include "ui/engine/core_search_service.h"
 #include "ui/models/recipe_draft.h"
 #include "ui/shell/main_window.h"
 #include "ui/theme/theme.h"
@@ -66,8 +67,9 @@ int run(QApplication& application) {
     ui::CoreDatasetService datasets;
     ui::CoreRunsService runs(home);
     ui::CoreChatService chat;
+    ui::CoreSearchService searches({home, options.value("device").toStdString(), options.value("threads").toInt()});
     ui::SystemDialogs dialogs;
-    ui::MainWindow window({engine, datasets, runs, chat, dialogs, theme, settings});
+    ui::MainWindow window({engine, datasets, runs, chat, searches, dialogs, theme, settings});
     if (!options.positionalArguments().isEmpty())
         window.draft().set_recipe(recipe::load(options.positionalArguments().front().toStdString()));
     if (page) window.show_page(*page);

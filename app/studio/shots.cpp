@@ -9,6 +9,7 @@
 
 #include "ui/models/live_run.h"
 #include "ui/models/recipe_draft.h"
+#include "ui/pages/rate_dialog.h"
 #include "ui/shell/main_window.h"
 #include "ui/theme/theme.h"
 
@@ -16,6 +17,8 @@ namespace qlora::studio {
 
 namespace {
 
+// The pages by their names, and what opens from them.
+constexpr const char* scenes[] = {"train", "data", "live", "evaluate", "runs", "searches", "search", "rates"};
 constexpr int poll_ms = 100;
 constexpr int settle_ms = 1500;  // a page reads its data and draws within it
 constexpr int toast_ms = 8000;   // what the end of the run says has gone by then
@@ -65,25 +68,39 @@ void Shots::wait_for_facts() {
 }
 
 void Shots::draw() {
-    if (next_ == 2 * ui::page_count) {
+    constexpr std::size_t in_a_theme = std::size(scenes);
+    if (next_ == 2 * in_a_theme) {
         QApplication::exit(0);
         return;
     }
-    const bool dark = next_ >= ui::page_count;
-    const auto page = static_cast<ui::Page>(next_ % ui::page_count);
+    theme_.set_scheme(next_ >= in_a_theme ? theme::Scheme::dark : theme::Scheme::light);
+    const QString scene = QString::fromLatin1(scenes[next_ % in_a_theme]);
+    if (const auto page = ui::page_from_name(scene)) window_.show_page(*page);
+    else if (scene == "searches") window_.show_searches();
+    else if (scene == "search") window_.set_up_search();
+    else if (scene == "rates") window_.find_rate();
+    if (auto* dialog = window_.findChild<ui::RateDialog*>()) dialog->start();
+    QTimer::singleShot(settle_ms, this, &Shots::finish_scene);
+}
+
+void Shots::finish_scene() {
+    const auto* rates = window_.findChild<ui::RateDialog*>();
+    if (rates && rates->testing()) {
+        QTimer::singleShot(poll_ms, this, &Shots::finish_scene);
+        return;
+    }
+    constexpr std::size_t in_a_theme = std::size(scenes);
+    const QString path = QDir(folder_).filePath(QStringLiteral("%1-%2.png").arg(
+        QLatin1String(scenes[next_ % in_a_theme]), QLatin1String(next_ >= in_a_theme ? "dark" : "light")));
     ++next_;
-    theme_.set_scheme(dark ? theme::Scheme::dark : theme::Scheme::light);
-    window_.show_page(page);
-    QTimer::singleShot(settle_ms, this, [this, page, dark] {
-        const QString path = QDir(folder_).filePath(
-            QStringLiteral("%1-%2.png").arg(ui::page_name(page), dark ? "dark" : "light"));
-        if (!window_.grab().save(path)) {
-            std::fprintf(stderr, "%s: cannot write this picture\n", qPrintable(path));
-            QApplication::exit(1);
-            return;
-        }
-        draw();
-    });
+    QWidget* dialog = QApplication::activeModalWidget();
+    if (!(dialog ? dialog : &window_)->grab().save(path)) {
+        std::fprintf(stderr, "%s: cannot write this picture\n", qPrintable(path));
+        QApplication::exit(1);
+        return;
+    }
+    if (dialog) dialog->close();
+    QTimer::singleShot(0, this, &Shots::draw);
 }
 
 }  // namespace qlora::studio

@@ -24,11 +24,13 @@ class Shots : public QObject {
   private:
     void wait_for_facts();
     void draw();
+    void finish_scene();
 
     ui::MainWindow& window_;
     theme::Theme& theme_;
     QString folder_;
-    int steps_, next_ = 0;
+    int steps_;
+    std::size_t next_ = 0;
 };
 
 }  // namespace qlora::studio

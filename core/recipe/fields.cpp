@@ -151,7 +151,7 @@ std::optional<std::string> chosen(const Json& value, const Field& field) {
     std::string word = folded(value.get_ref<const std::string&>());
     if (auto other = other_names.find(word); other != other_names.end()) word = other->second;
     for (const std::string& known : field.choices)
-        if (word == known) return known;
+        if (folded(word) == folded(known)) return known;
     return std::nullopt;
 }
 

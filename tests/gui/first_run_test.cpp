@@ -20,6 +20,7 @@
 #include "ui/engine/core_dataset_service.h"
 #include "ui/engine/core_engine.h"
 #include "ui/engine/core_runs_service.h"
+#include "ui/engine/core_search_service.h"
 #include "ui/models/chat_model.h"
 #include "ui/models/live_run.h"
 #include "ui/models/recipe_draft.h"
@@ -109,8 +110,9 @@ class FirstRunTest : public QObject {
         CoreDatasetService datasets;
         CoreRunsService runs(home.path().toStdString());
         CoreChatService chat;
+        CoreSearchService searches({home.path().toStdString()});
         NoDialogs dialogs;
-        MainWindow window({engine, datasets, runs, chat, dialogs, *theme_, settings});
+        MainWindow window({engine, datasets, runs, chat, searches, dialogs, *theme_, settings});
         window.resize(1280, 720);
         window.show();
         QVERIFY(QTest::qWaitForWindowExposed(&window));

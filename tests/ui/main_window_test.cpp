@@ -48,7 +48,7 @@ namespace {
 struct Studio {
     explicit Studio(theme::Theme& theme, const QString& settings_file)
         : settings(settings_file, QSettings::IniFormat),
-          window({engine, datasets, runs, chat, dialogs, theme, settings}) {
+          window({engine, datasets, runs, chat, searches, dialogs, theme, settings}) {
         window.show();
     }
     QPushButton* start_button() { return window.train_page()->preview()->start_button(); }
@@ -57,6 +57,7 @@ struct Studio {
     QuietDatasets datasets;
     QuietRuns runs;
     QuietChat chat;
+    QuietSearches searches;
     AnsweredDialogs dialogs;
     QSettings settings;
     MainWindow window;

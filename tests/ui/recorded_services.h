@@ -5,6 +5,7 @@
 #include "ui/engine/chat_service.h"
 #include "ui/engine/dataset_service.h"
 #include "ui/engine/runs_service.h"
+#include "ui/engine/search_service.h"
 
 namespace qlora::ui {
 
@@ -35,6 +36,37 @@ class QuietChat : public ChatService {
              const evaluate::GenerateOptions&) override {}
     void stop_chat() override {}
     std::filesystem::path chosen;
+};
+
+class QuietSearches : public SearchService {
+  public:
+    void refresh() override { emit listed(searches); }
+    void begin(const search::Search& search) override {
+        begun.push_back(search);
+        set_searching(true);
+    }
+    void go_on(const QString& folder) override {
+        gone_on << folder;
+        set_searching(true);
+    }
+    void stop() override { set_searching(false); }
+    void test_rates(const recipe::Recipe& recipe, const search::RateTest&) override {
+        tested.push_back(recipe);
+        is_testing = true;
+        emit busy_changed();
+    }
+    void stop_test() override { is_testing = false; }
+    bool searching() const override { return is_searching; }
+    bool testing() const override { return is_testing; }
+    void set_searching(bool now) {
+        is_searching = now;
+        emit busy_changed();
+    }
+    std::vector<search::Standing> searches;
+    std::vector<search::Search> begun;
+    std::vector<recipe::Recipe> tested;
+    QStringList gone_on;
+    bool is_searching = false, is_testing = false;
 };
 
 class AnsweredDialogs : public Dialogs {

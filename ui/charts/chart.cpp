@@ -166,6 +166,13 @@ void Chart::set_y_text(std::function<QString(double)> text) {
     schedule();
 }
 
+void Chart::set_x_text(std::function<QString(double)> text) {
+    x_text_ = std::move(text);
+    plot_->xAxis->setTicker(QSharedPointer<QCPAxisTicker>(make<FormattedTicker>(x_text_, true)));
+    plot_->xAxis->setNumberFormat(QStringLiteral("g"));  // 1e-6 as it is, not as a power drawn small
+    schedule();
+}
+
 void Chart::fit() {
     fitted_ = true;
     schedule();
@@ -310,7 +317,7 @@ void Chart::read_out(std::optional<double> x) {
                            curve.style.fill ? std::optional(curve.style.fill()) : std::nullopt, curve.style.markers});
     }
     legend_->set_entries(std::move(entries));
-    legend_->set_position(x ? QStringLiteral("%1 %2").arg(x_label_, format::figure(step)) : QString());
+    legend_->set_position(x ? QStringLiteral("%1 %2").arg(x_label_, x_text_ ? x_text_(step) : format::figure(step)) : QString());
     cursor_->setVisible(x.has_value());
     if (x) {
         cursor_->start->setCoords(step, plot_->yAxis->range().lower);

@@ -61,6 +61,7 @@ class Chart : public QWidget {
     double smoothing() const { return smoothing_; }
     void set_y_from_zero(bool from_zero);
     void set_y_text(std::function<QString(double)> text);  // of the axis ticks: bytes, ...
+    void set_x_text(std::function<QString(double)> text);  // of ticks and read-out; x are then no steps: logarithms, say
     void fit();
 
     // Throws failure "chart.export" naming the path.
@@ -114,7 +115,7 @@ class Chart : public QWidget {
     std::vector<Marks> marks_;
     QCPItemLine* cursor_;
     std::optional<double> pointer_;  // x under the pointer
-    std::function<QString(double)> y_text_;
+    std::function<QString(double)> y_text_, x_text_;
     bool log_ = false, fitted_ = true, from_zero_ = false, dirty_ = false;
     double smoothing_ = 0.9;
 };

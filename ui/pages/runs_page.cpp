@@ -24,6 +24,7 @@
 #include "ui/widgets/empty_state.h"
 #include "ui/widgets/error_panel.h"
 #include "ui/widgets/make.h"
+#include "ui/widgets/segmented_control.h"
 
 namespace qlora::ui {
 
@@ -57,6 +58,13 @@ RunsPage::RunsPage(RunsService& service, Dialogs& dialogs, QWidget* parent)
     column->setContentsMargins(16, 12, 16, 12);
     column->setSpacing(theme::grid);
     column->addWidget(make_heading());
+    views_ = make<QStackedWidget>(this);
+    auto* runs = make<QWidget>(this);
+    column->addWidget(views_, 1);
+    views_->addWidget(runs);
+    column = make<QVBoxLayout>(runs);
+    column->setContentsMargins({});
+    column->setSpacing(theme::grid);
     error_ = make<ErrorPanel>(this);
     column->addWidget(error_);
     stack_ = make<QStackedWidget>(this);
@@ -81,8 +89,16 @@ QWidget* RunsPage::make_heading() {
     row->setContentsMargins({});
     row->setSpacing(theme::grid * 2);
     row->addWidget(plain_label(tr("Runs"), "title"));
+    view_ = make<SegmentedControl>(tr("View"), QStringList{tr("All runs"), tr("Searches")}, heading);
+    view_->hide();  // until there are searches to show
+    connect(view_, &SegmentedControl::changed, this, [this](int index) {
+        views_->setCurrentIndex(index);
+        for (QWidget* of_runs : std::initializer_list<QWidget*>{count_, search_}) of_runs->setVisible(index == 0);
+    });
+    row->addWidget(view_);
     count_ = plain_label({}, "dim");
-    row->addWidget(count_, 1);
+    row->addWidget(count_);
+    row->addStretch(1);
     search_ = make<QLineEdit>();
     search_->setPlaceholderText(tr("Find by name, model, data or status"));
     search_->setAccessibleName(tr("Find runs"));
@@ -173,6 +189,13 @@ const RunEntry* RunsPage::chosen() const {
     const auto rows = list_->selectionModel()->selectedIndexes();
     return rows.isEmpty() ? nullptr : model_->entry(filtered_->mapToSource(rows.front()));
 }
+
+void RunsPage::set_searches(QWidget* view) {
+    views_->addWidget(view);
+    view_->show();
+}
+
+void RunsPage::show_searches(bool shown) { view_->set_current(shown ? 1 : 0); }
 
 void RunsPage::set_busy(const QString& why_not) {
     busy_ = why_not;

@@ -18,6 +18,7 @@ namespace qlora::ui {
 
 class Dialogs;
 class ErrorPanel;
+class SegmentedControl;
 
 class RunsPage : public QWidget {
     Q_OBJECT
@@ -27,6 +28,9 @@ class RunsPage : public QWidget {
     RunsPage(RunsService& service, Dialogs& dialogs, QWidget* parent = nullptr);
 
     const RunsModel& model() const { return *model_; }
+    // The searches, beside the runs: one of two views. The page takes it over.
+    void set_searches(QWidget* view);
+    void show_searches(bool shown);
     // While another run goes, none can be resumed; empty: it can.
     void set_busy(const QString& why_not);
 
@@ -64,7 +68,8 @@ class RunsPage : public QWidget {
     QLabel* count_;
     QLineEdit* search_;
     ErrorPanel* error_;
-    QStackedWidget* stack_;
+    QStackedWidget *stack_, *views_;
+    SegmentedControl* view_;
     QListView* list_;
     QPushButton *open_, *resume_, *evaluate_, *rename_, *folder_, *delete_;
 };

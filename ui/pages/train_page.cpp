@@ -2,6 +2,7 @@
 
 #include <QHBoxLayout>
 #include <QMenu>
+#include <QPushButton>
 #include <QScrollArea>
 #include <QToolButton>
 
@@ -11,6 +12,7 @@
 #include "ui/pages/train_model_card.h"
 #include "ui/pages/train_preview.h"
 #include "ui/pages/train_targets.h"
+#include "ui/theme/icons.h"
 #include "ui/theme/tokens.h"
 #include "ui/widgets/card.h"
 #include "ui/widgets/elided_label.h"
@@ -60,6 +62,9 @@ QWidget* TrainPage::make_heading() {
     connect(&draft_, &RecipeDraft::facts_changed, this, &TrainPage::list_examples);
     list_examples();
     row->addWidget(examples_);
+    search_ = make<QPushButton>(theme::icon(QStringLiteral("compare")), tr("Search…"), heading);
+    connect(search_, &QPushButton::clicked, this, &TrainPage::search_requested);
+    row->addWidget(search_);
     level_ = make<SegmentedControl>(tr("Settings shown"), QStringList{tr("Simple"), tr("Advanced")}, heading);
     connect(level_, &SegmentedControl::changed, this, [this](int index) {
         for (TrainForm* form : forms_) form->set_advanced(index == 1);
@@ -108,6 +113,11 @@ QWidget* TrainPage::make_cards() {
     auto* training_form = make<TrainForm>(
         draft_, dialogs_, Keys{"train.", "qat.", "early_stopping.", "evaluate.", "name", "output"}, Keys{}, training);
     training->body()->addWidget(training_form);
+    find_rate_ = training_form->editor("train.learning_rate")->add_button(QStringLiteral("live"), tr("Find a learning rate"));
+    connect(find_rate_, &QToolButton::clicked, this, &TrainPage::rate_requested);
+    connect(&draft_, &RecipeDraft::facts_changed, this, &TrainPage::refresh_searching);
+    connect(&draft_, &RecipeDraft::edited, this, &TrainPage::refresh_searching);
+    refresh_searching();
     cards_ = {model_, data_, method, training};
     forms_ = {data_->form(), method_form, training_form};
 
@@ -156,6 +166,20 @@ void TrainPage::choose_model() {
 }
 void TrainPage::choose_data() {
     data_->open_chooser();
+}
+
+void TrainPage::set_busy(const QString& why_not) {
+    busy_ = why_not;
+    refresh_searching();
+}
+
+void TrainPage::refresh_searching() {
+    const QString why_not = busy_.isEmpty() ? draft_.missing() : busy_;
+    search_->setEnabled(why_not.isEmpty());
+    search_->setToolTip(why_not.isEmpty() ? tr("Tries this recipe with different settings and keeps the best") : why_not);
+    search_->setAccessibleDescription(search_->toolTip());
+    find_rate_->setEnabled(why_not.isEmpty());
+    find_rate_->setToolTip(why_not.isEmpty() ? tr("Find a learning rate: trains a few steps while the rate grows") : why_not);
 }
 
 void TrainPage::pick_targets() {

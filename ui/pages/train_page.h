@@ -6,8 +6,8 @@
 
 #include "core/recipe/recipe.h"
 
+class QPushButton;
 class QScrollArea;
-class QToolButton;
 class QToolButton;
 
 namespace qlora::ui {
@@ -36,6 +36,8 @@ class TrainPage : public QWidget {
     ErrorPanel* error() const { return error_; }
     void choose_model();  // unfolds the chooser
     void choose_data();
+    // While something trains, no search begins; empty: it can.
+    void set_busy(const QString& why_not);
     // Shows the editor of a field, unfolding what hides it, and gives it the focus.
     void go_to_field(const std::string& key);
 
@@ -44,12 +46,15 @@ class TrainPage : public QWidget {
     void look_at_data_requested();
     void advanced_changed(bool advanced);
     void example_chosen(const qlora::recipe::Recipe& recipe);
+    void search_requested();
+    void rate_requested();
 
   private:
     QWidget* make_heading();
     void list_examples();
     QWidget* make_cards();
     void pick_targets();
+    void refresh_searching();
 
     RecipeDraft& draft_;
     Dialogs& dialogs_;
@@ -61,7 +66,9 @@ class TrainPage : public QWidget {
     TrainDataCard* data_;
     std::vector<Card*> cards_;
     std::vector<TrainForm*> forms_;
-    QToolButton* pick_targets_;
+    QToolButton *pick_targets_, *find_rate_;
+    QPushButton* search_;
+    QString busy_;
     TrainPreview* preview_;
 };
 

@@ -17,6 +17,7 @@
 #include "ui/pages/evaluate_page.h"
 #include "ui/pages/live_page.h"
 #include "ui/pages/runs_page.h"
+#include "ui/pages/searches_view.h"
 #include "ui/pages/train_page.h"
 #include "ui/pages/train_preview.h"
 #include "ui/shell/command_palette.h"
@@ -84,12 +85,14 @@ MainWindow::MainWindow(const Parts& parts) : parts_(parts) {
     palette_ = make<CommandPalette>(this);
     toast_ = make<Toast>(this);
     connect_engine();
+    connect_searches();
     make_shortcuts();
     restore();
     rail_->button(static_cast<int>(page()))->setFocus();
     parts_.engine.read_catalogue();
     parts_.engine.read_machine();
     parts_.engine.recover_runs();
+    parts_.searches.refresh();
 }
 
 MainWindow::~MainWindow() = default;
@@ -100,6 +103,8 @@ void MainWindow::make_pages() {
     live_ = make<LivePage>(*run_, parts_.dialogs, stack_);
     evaluate_ = make<EvaluatePage>(parts_.chat, parts_.runs, stack_);
     runs_ = make<RunsPage>(parts_.runs, parts_.dialogs, stack_);
+    searches_ = make<SearchesView>(parts_.searches, runs_);
+    runs_->set_searches(searches_);
     for (QWidget* page : std::initializer_list<QWidget*>{train_, data_, live_, evaluate_, runs_})
         stack_->addWidget(page);
 
@@ -201,7 +206,7 @@ QWidget* MainWindow::make_banner() {
     later->setProperty("look", "quiet");
     connect(resume, &QPushButton::clicked, this, [this] {
         banner_->hide();
-        resume_run(banner_folder_);
+        banner_action_();
     });
     connect(later, &QPushButton::clicked, this, [this] { banner_->hide(); });
     row->addWidget(banner_text_, 1);
@@ -262,6 +267,14 @@ void MainWindow::save_state() {
 
 void MainWindow::closeEvent(QCloseEvent* event) {
     save_state();
+    if (parts_.searches.searching() && !closing_) {
+        const int answer = parts_.dialogs.ask(this, {.title = tr("A search is going"),
+                                                     .text = tr("Closing saves the run that goes; the search can go on from there later."),
+                                                     .buttons = {tr("Save, stop and close"), tr("Keep searching")}});
+        event->setAccepted(answer == 0);
+        if (answer == 0) parts_.searches.stop();
+        return;
+    }
     if (!run_->active()) {
         event->accept();
         return;
@@ -284,8 +297,10 @@ void MainWindow::closeEvent(QCloseEvent* event) {
 
 void MainWindow::refresh_busy() {
     const bool busy = run_->active();
-    const QString why_not = busy ? tr("A run is going") : QString();
+    const QString why_not = busy_text();
     train_->preview()->set_busy(why_not);
+    train_->set_busy(why_not);
+    searches_->set_busy(busy ? why_not : QString());
     evaluate_->set_busy(why_not);
     runs_->set_busy(why_not);
     rail_buttons_[std::size_t(Page::live)]->set_busy(busy);

@@ -3,6 +3,7 @@
 // right, the command palette, drag and drop, and what is kept between starts.
 
 #include <QMainWindow>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -34,6 +35,8 @@ class RailButton;
 class RecipeDraft;
 class RunsPage;
 class RunsService;
+class SearchesView;
+class SearchService;
 class SegmentedControl;
 class StatusFoot;
 class Toast;
@@ -55,6 +58,7 @@ class MainWindow : public QMainWindow {
         DatasetService& datasets;
         RunsService& runs;
         ChatService& chat;
+        SearchService& searches;
         Dialogs& dialogs;
         theme::Theme& theme;
         QSettings& settings;
@@ -67,11 +71,15 @@ class MainWindow : public QMainWindow {
     void open_palette();
     void start_run();
     void toggle_pause();
+    void show_searches();
+    void set_up_search();  // its dialog
+    void find_rate();      // the same
 
     RecipeDraft& draft() { return *draft_; }
     LiveRun& live_run() { return *run_; }
     TrainPage* train_page() const { return train_; }
     LivePage* live_page() const { return live_; }
+    SearchesView* searches_view() const { return searches_; }
     LatencyProbe& latency() { return *latency_; }
     std::vector<Command> commands();
 
@@ -93,7 +101,11 @@ class MainWindow : public QMainWindow {
     void resume_run(const QString& folder);
     void look_at_run(const QString& folder);
     void offer_resume(const std::vector<runs::Run>& interrupted);
+    void offer(const QString& text, std::function<void()> go_on);
+    void connect_searches();
+    void open_recipe(const QString& file, const QString& name);
     void refresh_busy();
+    QString busy_text() const;  // what trains, so that nothing else can; empty: nothing
     void explain_page();
 
     Parts parts_;
@@ -107,12 +119,14 @@ class MainWindow : public QMainWindow {
     SegmentedControl* scheme_;
     QWidget* banner_;
     QLabel* banner_text_;
-    QString banner_folder_;
+    std::function<void()> banner_action_;
+    bool search_offered_ = false;
     TrainPage* train_;
     DataPage* data_;
     LivePage* live_;
     EvaluatePage* evaluate_;
     RunsPage* runs_;
+    SearchesView* searches_;
     CommandPalette* palette_;
     Toast* toast_;
     LatencyProbe* latency_;

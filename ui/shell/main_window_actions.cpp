@@ -97,7 +97,7 @@ void MainWindow::keyPressEvent(QKeyEvent* event) {
 }
 
 void MainWindow::start_run() {
-    const QString missing = run_->active() ? tr("A run is going") : draft_->missing();
+    const QString missing = !busy_text().isEmpty() ? busy_text() : draft_->missing();
     if (!missing.isEmpty()) {
         show_page(run_->active() ? Page::live : Page::train);
         toast_->say(missing);
@@ -109,8 +109,8 @@ void MainWindow::start_run() {
 }
 
 void MainWindow::resume_run(const QString& folder) {
-    if (run_->active())
-        toast_->say(tr("A run is going"));
+    if (const QString busy = busy_text(); !busy.isEmpty())
+        toast_->say(busy);
     else
         parts_.engine.resume(folder);
 }
@@ -134,12 +134,9 @@ void MainWindow::toggle_pause() {
 void MainWindow::offer_resume(const std::vector<runs::Run>& interrupted) {
     for (const auto& run : interrupted) {
         if (!run.resumable) continue;
-        banner_folder_ = QString::fromStdString(run.folder.string());
-        banner_text_->setText(
-            tr("The run “%1” was interrupted at step %2 of %3. It can go on from its last checkpoint.")
-                .arg(QString::fromStdString(run.name), format::count(run.steps_done),
-                     format::count(run.steps)));
-        banner_->show();
+        offer(tr("The run “%1” was interrupted at step %2 of %3. It can go on from its last checkpoint.")
+                  .arg(QString::fromStdString(run.name), format::count(run.steps_done), format::count(run.steps)),
+              [this, folder = QString::fromStdString(run.folder.string())] { resume_run(folder); });
         return;
     }
 }
@@ -152,7 +149,12 @@ std::vector<Command> MainWindow::commands() {
     const auto not_running = [this] { return run_->active() ? QString() : tr("No run is going"); };
     std::vector<Command> all{
         {tr("Start the run"), tr("Train as set up"), "play", "Ctrl+R", [this] { start_run(); },
-         [this] { return run_->active() ? tr("A run is going") : draft_->missing(); }},
+         [this] { return !busy_text().isEmpty() ? busy_text() : draft_->missing(); }},
+        {tr("Search for better settings"), tr("Around the recipe on the Train page"), "compare", {}, [this] { set_up_search(); },
+         [this] { return !busy_text().isEmpty() ? busy_text() : draft_->missing(); }},
+        {tr("Find a learning rate"), tr("Trains a few steps while the rate grows"), "live", {}, [this] { find_rate(); },
+         [this] { return !busy_text().isEmpty() ? busy_text() : draft_->missing(); }},
+        {tr("Go to the searches"), tr("On the Runs page"), "runs", {}, [this] { show_searches(); }, {}},
         {tr("Pause or go on"), tr("The run that goes"), "pause", tr("Space"), [this] { toggle_pause(); },
          not_running},
         {tr("Stop and save"),

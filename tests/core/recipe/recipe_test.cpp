@@ -77,6 +77,15 @@ class RecipeTest : public QObject {
     std::filesystem::path path(const char* name) const { return folder_.filePath(name).toStdString(); }
 
   private slots:
+    void every_choice_is_taken_as_it_is_spelled() {
+        for (const Field& field : fields())
+            for (const std::string& choice : field.choices) {
+                if (field.type != Field::Type::choice) continue;
+                Recipe recipe;
+                QVERIFY2(field.set(recipe, choice) && field.get(recipe) == choice, (field.key + " " + choice).c_str());
+            }
+    }
+
     void the_table_says_everything_about_each_field() {
         std::set<std::string> names;
         for (const Field& field : fields()) {
