@@ -79,7 +79,10 @@ void Shots::draw() {
     else if (scene == "searches") window_.show_searches();
     else if (scene == "search") window_.set_up_search();
     else if (scene == "rates") window_.find_rate();
-    if (auto* dialog = window_.findChild<ui::RateDialog*>()) dialog->start();
+    if (auto* dialog = window_.findChild<ui::RateDialog*>()) {
+        if (steps_ > 0) dialog->set_steps(std::max(10, steps_));
+        dialog->start();
+    }
     QTimer::singleShot(settle_ms, this, &Shots::finish_scene);
 }
 

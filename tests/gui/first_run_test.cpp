@@ -1,12 +1,10 @@
 // A newcomer's first run with real mouse and key events of an X server: open, change what makes the run short, Start,
 // pause, watch it learn, talk to the tuned model, find the adapter on disk.
-#include <QAbstractButton>
 #include <QApplication>
 #include <QElapsedTimer>
 #include <QLineEdit>
 #include <QListView>
 #include <QPlainTextEdit>
-#include <QProcess>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QSettings>
@@ -15,7 +13,7 @@
 #include <filesystem>
 
 #include "core/hub/catalogue.h"
-#include "ui/dialogs/dialogs.h"
+#include "tests/gui/hand.h"
 #include "ui/engine/core_chat_service.h"
 #include "ui/engine/core_dataset_service.h"
 #include "ui/engine/core_engine.h"
@@ -36,50 +34,7 @@ using namespace qlora::ui;
 
 namespace {
 
-constexpr int wheel_down = 5;
 const char* const question = "The ATM swallowed my card. What now?";
-
-class NoDialogs : public Dialogs {
-  public:
-    QString open_file(QWidget*, const QString&, const QString&, const QString&) override { return {}; }
-    QString open_folder(QWidget*, const QString&, const QString&) override { return {}; }
-    QString save_file(QWidget*, const QString&, const QString&, const QString&) override { return {}; }
-    int ask(QWidget*, const Question&) override { return 0; }
-};
-
-// The X server's mouse and keyboard.
-bool hand(const QStringList& arguments) {
-    QProcess process;
-    process.start("xdotool", arguments);
-    while (process.state() != QProcess::NotRunning) QTest::qWait(5);
-    QTest::qWait(50);  // for the events to arrive
-    return process.exitStatus() == QProcess::NormalExit && process.exitCode() == 0;
-}
-
-bool point_at(const QWidget& widget) {
-    const QPoint at = widget.mapToGlobal(widget.visibleRegion().boundingRect().center());
-    return hand({"mousemove", QString::number(at.x()), QString::number(at.y())});
-}
-
-bool click(const QWidget& widget, int times = 1) {
-    return point_at(widget) && hand({"click", "--repeat", QString::number(times), "--delay", "60", "1"});
-}
-
-bool type(const QString& text) { return hand({"type", "--delay", "15", text}); }
-bool press(const QString& key) { return hand({"key", key}); }
-
-bool drawn(const QWidget& widget) {
-    return widget.isVisible() && widget.visibleRegion().boundingRect().height() > widget.height() / 2;
-}
-
-// What a person would call it: a button's text or the name that a screen reader tells.
-QWidget* find(const QWidget& in, const QString& name) {
-    for (auto* widget : in.findChildren<QWidget*>()) {
-        const auto* button = qobject_cast<QAbstractButton*>(widget);
-        if (widget->isVisible() && (widget->accessibleName() == name || (button && button->text() == name))) return widget;
-    }
-    return nullptr;
-}
 
 std::vector<const ChatModel*> chats(const QWidget& in) {
     std::vector<const ChatModel*> models;

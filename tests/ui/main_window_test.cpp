@@ -22,6 +22,7 @@
 #include "core/base/error.h"
 #include "tests/ui/recorded_engine.h"
 #include "tests/ui/recorded_services.h"
+#include "tests/ui/searches.h"
 #include "ui/charts/loss_chart.h"
 #include "ui/charts/quality_chart.h"
 #include "ui/models/live_run.h"
@@ -100,6 +101,28 @@ class MainWindowTest : public QObject {
         QTest::qWait(120);
         QVERIFY(studio.start_button()->isEnabled());
         QVERIFY(studio.window.live_run().state_text().startsWith("Finished"));
+    }
+    void a_search_that_was_cut_off_is_offered_and_goes_on_only_when_asked() {
+        Studio studio(*theme_, settings());
+        studio.searches.searches = {some_search()};
+        studio.searches.refresh();
+        QVERIFY(studio.searches.gone_on.isEmpty());
+        auto* go_on = [&]() -> QPushButton* {
+            for (auto* button : studio.window.findChildren<QPushButton*>())
+                if (button->text() == "Go on with it") return button;
+            return nullptr;
+        }();
+        QVERIFY(go_on && go_on->isVisible());
+        go_on->click();
+        QCOMPARE(studio.searches.gone_on, QStringList{"/searches/reviews-1"});
+        QCOMPARE(studio.window.page(), Page::runs);
+        // While it trains, nothing else does.
+        QVERIFY(!studio.start_button()->isEnabled());
+        studio.window.start_run();
+        QVERIFY(!studio.engine.calls.contains("start"));
+        studio.window.close();
+        QCOMPARE(studio.dialogs.asked.size(), std::size_t(1));
+        QVERIFY(!studio.searches.searching());
     }
     void the_button_says_what_is_missing() {
         Studio studio(*theme_, settings());

@@ -107,6 +107,8 @@ void RateDialog::toggle() {
     else start();
 }
 
+void RateDialog::set_steps(int steps) { steps_->set_value(steps); }
+
 void RateDialog::start() {
     error_->clear();
     points_.clear();

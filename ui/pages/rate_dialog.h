@@ -26,6 +26,7 @@ class RateDialog : public QDialog {
     double suggested() const { return suggested_; }  // 0: none
     Chart* chart() const { return chart_; }
     bool testing() const { return service_.testing(); }
+    void set_steps(int steps);
     void start();  // what the button does
 
   signals:

@@ -157,8 +157,9 @@ QWidget* SearchesView::make_content() {
     row->addWidget(settings, 5);
     auto* course = make<Card>(u"runs.best"_s, tr("Best so far"), u"live"_s, Card::Folding::fixed, pictures);
     best_ = make<Chart>(QString(), tr("runs ended"), QString(), course);
-    best_->add_curve(tr("each run"), {.color = [] { return theme::current().dim; }, .dash = Qt::NoPen, .markers = true, .fill = {}, .text = {}});
-    best_->add_curve(tr("best so far"), {.color = [] { return theme::current().tag(MemoryTag::adapters); }, .markers = false, .fill = {}, .text = {}});
+    const auto figure = [this](double value) { return search_metric_text(model_->standing().search.metric, value); };
+    best_->add_curve(tr("each run"), {.color = [] { return theme::current().dim; }, .dash = Qt::NoPen, .markers = true, .fill = {}, .text = figure});
+    best_->add_curve(tr("best so far"), {.color = [] { return theme::current().tag(MemoryTag::adapters); }, .fill = {}, .text = figure});
     course->body()->addWidget(best_);
     row->addWidget(course, 3);
 

@@ -36,9 +36,10 @@ void MainWindow::connect_searches() {
                     : ended.winner > 0        ? tr("The search is done: run %1 is the best.").arg(ended.winner)
                                               : tr("The search is done, but no run came to a figure."));
     });
+    connect(&searches, &SearchService::began, this, [this] { search_offered_ = true; });  // what is stopped from now on was meant to be
     // Once, after the start: what a search that was cut off still had to do.
     connect(&searches, &SearchService::listed, this, [this](const std::vector<search::Standing>& all) {
-        if (search_offered_ || parts_.searches.busy()) return;
+        if (search_offered_ || all.empty() || parts_.searches.busy()) return;
         search_offered_ = true;
         for (const auto& standing : all) {
             if (standing.running || standing.done()) continue;

@@ -95,6 +95,8 @@ QAbstractItemView:focus { border-color: @accent; }
 QHeaderView { background: @card; border: none; }
 QHeaderView::section { background: @card; color: @dim; border: none; border-bottom: 1px solid @line; padding: 6px 8px;
     font-size: 12px; text-align: left; }
+QHeaderView::up-arrow { image: url(:/theme/up-@scheme.svg); width: 10px; height: 8px; subcontrol-position: top center; }
+QHeaderView::down-arrow { image: url(:/theme/down-@scheme.svg); width: 10px; height: 8px; subcontrol-position: top center; }
 QTableView::item, QListView::item { padding: 4px 8px; }
 QTableCornerButton::section { background: @card; border: none; }
 
