@@ -58,17 +58,17 @@ def measured(recipe, name, settings, second):
     if recipe == "sentiment": chosen.pop("data.test_fraction")
     code, events = run([options.qlora, "train", RECIPES / f"{recipe}.json", "--out", folder, "--json",
                         *(part for key, value in chosen.items() for part in ("--set", f"{key}={str(value).lower() if isinstance(value, bool) else value}"))])
-    last = events[-1]
     if code != 0:
-        figures = {"refused": (last.get("error") or last)["message"]}
+        figures = {"refused": (events[-1].get("error") or events[-1])["message"]}
     else:
+        finished = next(event for event in events if event["event"] == "finished")
         loaded = next(event for event in events if event["event"] == "loaded")
         steps = [event for event in events if event["event"] == "step"]
         report = run([options.qlora, "evaluate", folder, "--split", "test", "--baselines", "--json"])[1][-1]
         base = next(one for one in report["contenders"] if one["name"] == "base")
         score = "accuracy" if recipe == "sentiment" else "perplexity"
         figures = {"parameters": loaded["trainable_parameters"], "peak_mib": max(step["process_bytes"] for step in steps) / 2**20,
-                   "seconds": sum(step["seconds"] for step in steps), "validation_loss": last["metrics"]["validation_loss"],
+                   "seconds": sum(step["seconds"] for step in steps), "validation_loss": finished["metrics"]["validation_loss"],
                    "score": report["metrics"][score], "base": base["metrics"][score]}
     cached.write_text(json.dumps(figures))
     return figures

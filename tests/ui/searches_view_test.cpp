@@ -116,13 +116,19 @@ class SearchesViewTest : public QObject {
     }
 
     void every_field_that_can_be_varied_is_offered_with_values_it_takes() {
-        for (const auto* field : variable_fields()) {
-            if (field->type == recipe::Field::Type::path || field->type == recipe::Field::Type::text) continue;
-            std::vector<recipe::Problem> problems;
-            search::Search base;
-            base.recipe = some_recipe();
-            search_of(base, {suggested_row(*field, base.recipe)}, problems);
-            QVERIFY2(problems.empty(), (field->key + ": " + (problems.empty() ? "" : problems[0].field + " expected " + problems[0].expected)).c_str());
+        using enum recipe::MethodKind;
+        search::Search base;
+        base.recipe = some_recipe();
+        for (auto kind : {lora, full, adapter, prompt_tuning, prefix_tuning, bitfit}) {
+            base.recipe.method.kind = kind;
+            base.recipe.precision = kind == full ? recipe::Precision::bf16 : recipe::Precision::nf4;
+            for (const auto* field : variable_fields(base.recipe)) {
+                if (field->type == recipe::Field::Type::path || field->type == recipe::Field::Type::text) continue;
+                std::vector<recipe::Problem> problems;
+                search_of(base, {suggested_row(*field, base.recipe)}, problems);
+                QVERIFY2(problems.empty(), (field->key + ": " + (problems.empty() ? "" : problems[0].field + " expected " + problems[0].expected)).c_str());
+            }
+            QCOMPARE(suggested_rows(base.recipe).size(), kind == full || kind == bitfit ? 1U : 2U);
         }
     }
 

@@ -39,9 +39,10 @@ QString numbers_around(double value, const Field& field) {
 
 }  // namespace
 
-std::vector<const Field*> variable_fields() {
+std::vector<const Field*> variable_fields(const recipe::Recipe& recipe) {
     std::vector<const Field*> fields;
     for (const Field& field : recipe::fields()) {
+        if (!field.has_effect(recipe)) continue;
         if (field.key == "output" || field.key == "name" || field.key == "task") continue;
         if (field.type == Field::Type::choice && field.choices.size() < 2) continue;
         if (field.key.starts_with("evaluate.") || field.key.starts_with("data.columns")) continue;  // change what is measured, or break it
@@ -61,11 +62,17 @@ SearchRow suggested_row(const Field& field, const recipe::Recipe& recipe) {
         row.log = true;
         return row;
     }
+    if (field.key == "method.freeze") return row.values = u"embeddings"_s, row;
     if (field.key == "train.warmup") return row.values = u"0..0.1"_s, row;
     if (field.key == "train.weight_decay") return row.values = u"0, 0.01, 0.1"_s, row;
     if (field.key == "method.dropout" || field.key == "train.label_smoothing") return row.values = u"0, 0.05, 0.1"_s, row;
     QStringList all;
-    for (const auto& choice : field.choices) all << QString::fromStdString(choice);
+    const std::size_t problems_now = recipe::validate(recipe).size();
+    for (const auto& choice : field.choices) {
+        recipe::Recipe changed = recipe;
+        if (field.set(changed, field.type == Field::Type::choice ? Json(choice) : parse_json(choice, field.key)) && recipe::validate(changed).size() <= problems_now)
+            all << QString::fromStdString(choice);
+    }
     if (!all.isEmpty()) row.values = all.join(u", "_s);
     else if (field.type == Field::Type::boolean) row.values = u"true, false"_s;
     else if (!value.is_number()) row.values = one_value(value);
@@ -76,7 +83,8 @@ SearchRow suggested_row(const Field& field, const recipe::Recipe& recipe) {
 
 std::vector<SearchRow> suggested_rows(const recipe::Recipe& recipe) {
     std::vector<SearchRow> rows;
-    for (const char* key : {"train.learning_rate", "method.rank"}) rows.push_back(suggested_row(*recipe::find_field(key), recipe));
+    for (const char* key : {"train.learning_rate", "method.rank", "method.reduction_factor", "method.virtual_tokens"})
+        if (const Field& field = *recipe::find_field(key); field.has_effect(recipe)) rows.push_back(suggested_row(field, recipe));
     return rows;
 }
 

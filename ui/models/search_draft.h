@@ -16,8 +16,8 @@ struct SearchRow {
     bool operator==(const SearchRow&) const = default;
 };
 
-// Fields that a search can vary, in the order of the table.
-std::vector<const recipe::Field*> variable_fields();
+// Fields that a search can vary and that have an effect in this recipe, in the order of the table.
+std::vector<const recipe::Field*> variable_fields(const recipe::Recipe& recipe);
 // Sensible values around the recipe's own.
 SearchRow suggested_row(const recipe::Field& field, const recipe::Recipe& recipe);
 // The two settings that matter most.

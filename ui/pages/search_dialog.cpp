@@ -42,7 +42,7 @@ SearchRowEditor::SearchRowEditor(const SearchRow& row, const recipe::Recipe& rec
     field_->setFixedWidth(190);
     field_->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     field_->setMaxVisibleItems(16);
-    for (const auto* field : variable_fields()) {
+    for (const auto* field : variable_fields(recipe)) {
         field_->addItem(text_of(field->label), text_of(field->key));
         field_->setItemData(field_->count() - 1, text_of(field->key), Qt::ToolTipRole);
     }
@@ -124,7 +124,7 @@ SearchDialog::SearchDialog(const recipe::Recipe& recipe, std::optional<double> s
     list_->addLayout(adding);
     list_->addStretch(1);
     connect(add_, &QPushButton::clicked, this, [this] {
-        for (const auto* field : variable_fields())
+        for (const auto* field : variable_fields(recipe_))
             if (field->level == recipe::Field::Level::simple && field->key.find('.') != std::string::npos && !field->key.starts_with("data.") &&
                 std::ranges::none_of(rows_, [&](auto* row) { return row->row().key == field->key; }))
                 return add_row(suggested_row(*field, recipe_));
