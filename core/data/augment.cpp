@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/words.h"
 #include "core/tokenizer/tokenizer.h"
 
 namespace qlora::data {
@@ -26,44 +27,6 @@ bool is_function_word(std::string_view word) {
     return words.contains(word);
 }
 
-// A text in pieces: words, and what stands before each (blanks, punctuation); what stands behind the last.
-struct Words {
-    struct Word {
-        std::string before, text;
-    };
-    std::vector<Word> words;
-    std::string rest;
-
-    explicit Words(std::string_view from) {
-        const auto in_word = [&](std::size_t i) {
-            const auto c = static_cast<unsigned char>(from[i]);
-            const auto letter = [](unsigned char x) { return x >= 0x80 || static_cast<unsigned>((x | 32) - 'a') < 26 || static_cast<unsigned>(x - '0') < 10; };
-            return letter(c) || ((c == '\'' || c == '-') && i > 0 && i + 1 < from.size() && letter(static_cast<unsigned char>(from[i - 1])) &&
-                                 letter(static_cast<unsigned char>(from[i + 1])));
-        };
-        std::size_t at = 0;
-        while (at < from.size()) {
-            std::size_t begin = at;
-            while (begin < from.size() && !in_word(begin)) ++begin;
-            std::size_t end = begin;
-            while (end < from.size() && in_word(end)) ++end;
-            if (begin == end) rest = from.substr(at);
-            else words.push_back({std::string(from.substr(at, begin - at)), std::string(from.substr(begin, end - begin))});
-            at = end;
-        }
-    }
-    std::string joined() const {
-        std::string text;
-        for (const Word& word : words) text += word.before + word.text;
-        return text + rest;
-    }
-};
-
-std::string lower(std::string word) {
-    for (char& c : word)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return word;
-}
 bool upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 // How many of `n` a fraction means: the whole part, and one more as often as the rest says.
@@ -115,7 +78,8 @@ std::vector<Variant> as_they_are(std::span<const RowIndex> rows) {
     return all;
 }
 
-Augmenter::Augmenter(const recipe::Augment& options, std::uint64_t seed, const ColumnRoles& roles) : options_(options), seed_(seed) {
+Augmenter::Augmenter(const recipe::Augment& options, std::uint64_t seed, const ColumnRoles& roles, std::shared_ptr<const Paraphrases> paraphrases)
+    : options_(options), seed_(seed), paraphrases_(std::move(paraphrases)) {
     if (roles.layout == ColumnRoles::Layout::text)
         throw input_error("data.augment", "data.augment", "expected rows of which a part is read and a part is learned, got plain text, all of which is learned",
                           "Set data.augment.copies to 0, or name the columns of questions and answers, or of texts and labels.");
@@ -127,11 +91,13 @@ Augmenter::Augmenter(const recipe::Augment& options, std::uint64_t seed, const C
     if (options.deletion > 0) changes_.push_back(Change::deletion);
 }
 
-std::vector<Variant> Augmenter::plan(std::span<const RowIndex> rows, std::span<const std::int64_t> classes) const {
+std::vector<Variant> Augmenter::plan(std::span<const RowIndex> rows, std::span<const std::int64_t> classes, std::span<const std::size_t> rewritten) const {
     std::vector<Variant> all = as_they_are(rows);
     const auto copies = static_cast<std::uint32_t>(options_.copies);
     for (std::uint32_t copy = 1; copy <= copies; ++copy)
         for (const RowIndex row : rows) all.push_back({row, copy});
+    for (std::size_t i = 0; i < rewritten.size(); ++i)
+        for (std::size_t number = 0; number < rewritten[i]; ++number) all.push_back({rows[i], first_paraphrase + static_cast<std::uint32_t>(number)});
     if (!options_.balance || classes.size() != rows.size()) return all;
     std::map<std::int64_t, std::vector<RowIndex>> members;
     for (std::size_t i = 0; i < rows.size(); ++i) if (classes[i] >= 0) members[classes[i]].push_back(rows[i]);
@@ -145,6 +111,23 @@ std::vector<Variant> Augmenter::plan(std::span<const RowIndex> rows, std::span<c
     return all;
 }
 
+std::vector<Variant> Augmenter::plan(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer) const {
+    std::vector<std::int64_t> classes;
+    const auto& labels = renderer.options().labels;
+    if (options_.balance && renderer.roles().layout == ColumnRoles::Layout::labelled && labels && labels->type == recipe::ProblemType::single_label)
+        for (const RowIndex row : rows) {
+            const auto read = read_label(table, row, renderer.roles(), *labels);
+            classes.push_back(read.empty() ? -1 : static_cast<std::int64_t>(read[0]));
+        }
+    std::vector<std::size_t> rewritten;
+    if (paraphrases_)
+        for (const RowIndex row : rows) {
+            const auto example = read_example(table, row, renderer.roles());
+            rewritten.push_back(example ? std::min(paraphrases_->count(*example), static_cast<std::size_t>(options_.paraphrases)) : 0);
+        }
+    return plan(rows, classes, rewritten);
+}
+
 RandomStream Augmenter::stream(Variant variant, std::string_view purpose) const {
     RandomStream named(seed_, purpose);
     RandomStream::State state = named.state();
@@ -156,7 +139,7 @@ std::string Augmenter::vary(std::string_view text, Variant variant, std::size_t 
     Words words(text);
     if (variant.copy == 0 || changes_.empty() || words.words.empty()) return std::string(text);
     RandomStream random = stream(variant, "augment/" + std::to_string(part));
-    switch (changes_[(variant.copy - 1) % changes_.size()]) {
+    switch (change_of(variant)) {
         case Change::synonyms: replace_by_synonyms(words, options_.synonyms, *thesaurus_, random); break;
         case Change::swap: swap_words(words, options_.swap, random); break;
         case Change::deletion: leave_out(words, options_.deletion, random); break;
@@ -165,6 +148,7 @@ std::string Augmenter::vary(std::string_view text, Variant variant, std::size_t 
 }
 
 Example Augmenter::vary(const Example& example, Variant variant) const {
+    if (variant.copy >= first_paraphrase) return paraphrases_->apply(example, variant.copy - first_paraphrase);
     Example varied = example;
     if (!varied.text.empty()) varied.text = vary(varied.text, variant);
     for (std::size_t i = 0; i < varied.messages.size(); ++i)
@@ -172,19 +156,42 @@ Example Augmenter::vary(const Example& example, Variant variant) const {
     return varied;
 }
 
-void Augmenter::mask(Sample& sample, Variant variant, const tokenizer::Tokenizer& tokenizer) const {
-    if (variant.copy == 0 || !masks()) return;
-    const std::int32_t mask = tokenizer.find("[MASK]").value_or(tokenizer.find("<mask>").value_or(-1));
+std::vector<std::size_t> Augmenter::masked(const Sample& sample, Variant variant, const tokenizer::Tokenizer& tokenizer) const {
+    std::vector<std::size_t> positions;
+    if (variant.copy == 0 || !masks()) return positions;
     RandomStream random = stream(variant, "augment/mask");
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < sample.ids.size(); ++i) {
-        const bool masked = sample.trained[i] == 0 && !tokenizer.is_special(sample.ids[i]) && random.uniform() < options_.mask;
-        if (masked && mask < 0) continue;
-        sample.ids[kept] = masked ? mask : sample.ids[i];
-        sample.trained[kept++] = sample.trained[i];
+    for (std::size_t i = 0; i < sample.ids.size(); ++i)
+        if (sample.trained[i] == 0 && !tokenizer.is_special(sample.ids[i]) && random.uniform() < options_.mask) positions.push_back(i);
+    return positions;
+}
+
+void Augmenter::mask(Sample& sample, Variant variant, const tokenizer::Tokenizer& tokenizer) const {
+    const std::int32_t mask = tokenizer.find("[MASK]").value_or(tokenizer.find("<mask>").value_or(-1));
+    const auto positions = masked(sample, variant, tokenizer);
+    if (mask >= 0) {
+        for (const std::size_t i : positions) sample.ids[i] = mask;
+        return;
     }
-    sample.ids.resize(kept);
-    sample.trained.resize(kept);
+    for (auto i = positions.rbegin(); i != positions.rend(); ++i) {
+        sample.ids.erase(sample.ids.begin() + static_cast<std::ptrdiff_t>(*i));
+        sample.trained.erase(sample.trained.begin() + static_cast<std::ptrdiff_t>(*i));
+    }
+}
+
+VariantView Augmenter::describe(const Table& table, Variant variant, const Renderer& renderer) const {
+    VariantView view{variant, {}, {}, {}};
+    if (variant.copy >= first_paraphrase) view.change = "paraphrase";
+    else if (variant.copy > 0 && !changes_.empty()) {
+        const Change change = change_of(variant);
+        view.change = change == Change::synonyms ? "synonyms" : change == Change::swap ? "words swapped" : "words left out";
+    }
+    const Sample sample = renderer.render(table, variant.row, nullptr, [&](const Example& example) {
+        Example varied = vary(example, variant);
+        view.texts = read_texts(varied);
+        return varied;
+    });
+    for (const std::size_t i : masked(sample, variant, renderer.tokenizer())) view.masked.push_back(renderer.tokenizer().decode(std::span(sample.ids).subspan(i, 1)));
+    return view;
 }
 
 }  // namespace qlora::data

@@ -15,18 +15,6 @@ struct Outcome {
     bool spared = false;  // a variant for variety that came out as the row itself
 };
 
-// The class of each row where a text is one of several; nothing otherwise.
-std::vector<std::int64_t> classes_of(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer) {
-    const auto& labels = renderer.options().labels;
-    if (renderer.roles().layout != ColumnRoles::Layout::labelled || !labels || labels->type != recipe::ProblemType::single_label) return {};
-    std::vector<std::int64_t> classes;
-    for (const RowIndex row : rows) {
-        const auto read = read_label(table, row, renderer.roles(), *labels);
-        classes.push_back(read.empty() ? -1 : static_cast<std::int64_t>(read[0]));
-    }
-    return classes;
-}
-
 std::string reason_of(const Outcome& outcome, std::size_t max_length) {
     if (outcome.sample.ids.empty()) return std::string(explain(outcome.empty));
     if (outcome.sample.truncated)
@@ -39,7 +27,7 @@ std::string reason_of(const Outcome& outcome, std::size_t max_length) {
 TokenizedDataset prepare(const Table& table, std::span<const RowIndex> rows, const Renderer& renderer,
                          const Control* control, const Progress& progress, int threads, const Augmenter* augmenter) {
     require_roles(table, renderer.roles());
-    const std::vector<Variant> variants = augmenter != nullptr ? augmenter->plan(rows, classes_of(table, rows, renderer)) : as_they_are(rows);
+    const std::vector<Variant> variants = augmenter != nullptr ? augmenter->plan(table, rows, renderer) : as_they_are(rows);
     // In blocks, so that the samples of only one are in memory beside the result.
     constexpr std::size_t block = 16384;
     TokenizedBuilder builder;

@@ -35,9 +35,25 @@ std::int32_t sample(const torch::Tensor& given, const Sampling& sampling, double
     return static_cast<std::int32_t>(index[chosen].item<std::int64_t>());
 }
 
+namespace {
+
+// Leaves in the cache what it holds of the prompt, from the beginning and without the last token, and says how much.
+std::size_t keep_common(const ModelConfig& config, KeyValueCache& cache, const std::vector<std::int32_t>& prompt) {
+    std::size_t same = 0;
+    if (!config.encoder_decoder() && cache.length == static_cast<std::int64_t>(cache.ids.size()))  // no virtual tokens
+        while (same < cache.ids.size() && same + 1 < prompt.size() && cache.ids[same] == prompt[same]) ++same;
+    // Angles that follow from a sequence's length are other ones for the shorter.
+    if (std::ranges::any_of(config.ropes, [&](const RopeConfig& rope) { return rope.changes(static_cast<std::int64_t>(same), cache.length); })) same = 0;
+    cache.ids.resize(same);
+    cache.length = static_cast<std::int64_t>(same);
+    return same;
+}
+
+}  // namespace
+
 Generation generate(const Model& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
                     const std::vector<std::int32_t>& stop_ids, const Sampling& sampling, Control& control,
-                    const std::function<bool(std::int32_t)>& emit) {
+                    const std::function<bool(std::int32_t)>& emit, KeyValueCache* given) {
     using Clock = std::chrono::steady_clock;
     auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
     if (prompt.empty()) throw input_error("generate.prompt", "prompt", "expected at least one token, got an empty prompt");
@@ -57,11 +73,13 @@ Generation generate(const Model& model, const std::vector<std::int32_t>& prompt,
     result.stop = "length";
     RandomStream random(sampling.seed, "sample");
     PollScope poll([&] { control.check(); });
-    KeyValueCache cache;
+    KeyValueCache own;
+    KeyValueCache& cache = given != nullptr ? *given : own;
+    const std::size_t known = keep_common(model.config, cache, prompt);
     cache.reserve(model.config, std::min(model.config.token_limit(), static_cast<std::int64_t>(prompt.size()) + std::min<std::int64_t>(max_tokens, 256)), model.device());
     auto start = Clock::now();
     if (reads) model.read_source(prompt, cache);
-    torch::Tensor logits = model.next_logits(reads ? std::vector{model.config.decoder_start} : prompt, cache);
+    torch::Tensor logits = model.next_logits(reads ? std::vector{model.config.decoder_start} : std::vector(prompt.begin() + static_cast<std::ptrdiff_t>(known), prompt.end()), cache);
     result.prompt_seconds = seconds_since(start);
     start = Clock::now();
     for (std::int64_t i = 0; i < max_tokens; ++i) {

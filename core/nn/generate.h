@@ -24,9 +24,11 @@ struct Generation {
 
 // Continues `prompt` (not empty; in an encoder-decoder: answers it) by at most max_tokens tokens until one of `stop_ids`. `emit` receives each token and
 // returns false to end. The same seed gives the same tokens. Polls `control` each token; throws stopped().
+// `cache`, where given, may hold another sequence of this model: what it has in common with the prompt from the beginning is not
+// computed again (not in an encoder-decoder). It holds prompt and answer afterwards.
 Generation generate(const Model& model, const std::vector<std::int32_t>& prompt, std::int64_t max_tokens,
                     const std::vector<std::int32_t>& stop_ids, const Sampling& sampling, Control& control,
-                    const std::function<bool(std::int32_t)>& emit = {});
+                    const std::function<bool(std::int32_t)>& emit = {}, KeyValueCache* cache = nullptr);
 
 // The next token from fp32 logits [vocabulary]: temperature, then top-k, then top-p, as transformers orders them.
 std::int32_t sample(const torch::Tensor& logits, const Sampling& sampling, double uniform);

@@ -51,7 +51,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
         facts.longest_tokens += recipe.method.virtual_tokens;
     }
     const auto limit = static_cast<double>(recipe.data.max_length), batch = static_cast<double>(recipe.train.batch_size);
-    const double rows = std::max<double>(1, static_cast<double>(facts.train_rows)) * static_cast<double>(1 + recipe.data.augment.copies);
+    const double rows = std::max<double>(1, static_cast<double>(facts.train_rows)) * static_cast<double>(1 + recipe.data.augment.copies + recipe.data.augment.paraphrases);
     // The peak is met in the fullest micro-batch; packed rows fill up to the limit.
     StepShape peak, mean;
     mean.tokens = batch * facts.mean_tokens;

@@ -137,6 +137,46 @@ void add_augment_fields(std::vector<Field>& table) {
                     "Accuracy may fall while the macro F1 rises: that is the point.",
          .typical = "off; on where the largest class has more than three times the rows of the smallest"},
         [](auto& r) -> auto& { return r.data.augment.balance; }));
+    const auto paraphrases = [](const Recipe& recipe) { return recipe.data.augment.paraphrases > 0; };
+    table.push_back(integer(
+        {.key = "data.augment.paraphrases",
+         .aliases = {},
+         .level = advanced,
+         .label = "Paraphrases a row",
+         .unit = "paraphrases",
+         .low = 0,
+         .high = 8,
+         .help = "Training rows in other words, written by a model.",
+         .details = "The model writes what is read anew, before the run; what is answered stays. A paraphrase that says the same words, "
+                    "other numbers, a \"not\" more or less, or something less similar than the limit below is not used, so a row may get fewer. "
+                    "Look at them on the Data page first: a small model writes many that are refused. Takes one to two seconds a row and "
+                    "paraphrase on two cores with a model of 135 M parameters; what was written is kept for the next run.",
+         .typical = "0; 1 or 2 below a few hundred rows"},
+        [](auto& r) -> auto& { return r.data.augment.paraphrases; }));
+    table.push_back(text(
+        {.key = "data.augment.paraphraser",
+         .aliases = {},
+         .level = advanced,
+         .label = "Written by",
+         .help = "The model that writes paraphrases; empty: the base model.",
+         .details = "A folder, a .gguf file or a catalogue name of a model that writes text, best one tuned to follow instructions. A base "
+                    "that only reads, such as BERT, needs another model here.",
+         .typical = "empty",
+         .matters = paraphrases},
+        [](auto& r) -> auto& { return r.data.augment.paraphraser; }));
+    table.push_back(real(
+        {.key = "data.augment.similarity",
+         .aliases = {},
+         .level = advanced,
+         .label = "Least similarity",
+         .low = -1,
+         .high = 1,
+         .help = "Paraphrases less similar to their row are not used.",
+         .details = "The cosine between what the writing model makes of both texts, less what all rows have in common: 1 for the same text, "
+                    "about 0 for two rows by chance. Higher keeps fewer, and safer ones. A paraphrase that is nearer to another row is never used.",
+         .typical = "0.6 to 0.85",
+         .matters = paraphrases},
+        [](auto& r) -> auto& { return r.data.augment.similarity; }));
 }
 
 }  // namespace

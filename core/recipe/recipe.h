@@ -35,8 +35,11 @@ struct Augment {  // of training rows: see core/data/augment.h
     double synonyms = 0.1, swap = 0.1, deletion = 0.1;     // parts of the words of a variant; each takes one of these
     double mask = 0;                                       // part of the tokens that are read
     bool balance = false;                                  // classification: rare classes get more variants
+    std::int64_t paraphrases = 0;                          // texts in other words a row, at most; 0: none
+    std::string paraphraser;                               // the model that writes them; empty: the recipe's own
+    double similarity = 0.7;                               // least similarity of a paraphrase to its text
     bool operator==(const Augment&) const = default;
-    bool active() const { return copies > 0 || balance; }
+    bool active() const { return copies > 0 || balance || paraphrases > 0; }
 };
 
 struct Data {

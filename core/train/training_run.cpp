@@ -9,6 +9,7 @@
 #include "core/adapters/task_file.h"
 #include "core/base/error.h"
 #include "core/data/augment.h"
+#include "core/evaluate/paraphrase.h"
 #include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
 #include "core/nn/bitsandbytes.h"
@@ -90,6 +91,8 @@ Event TrainingRun::run() {
     if (folder_) folder_->write_recipe(recipe_);
     std::string reason = "completed";
     try {
+        group_->together(control_, [this] { open(); });
+        write_paraphrases();
         group_->together(control_, [this] { load(); });
         share_state();
         announce();
@@ -114,14 +117,16 @@ Event TrainingRun::run() {
     return finish(reason);
 }
 
-void TrainingRun::load() {
-    const auto begun = Clock::now();
-    memory::reset_peak();
-    Progress progress = [this](const char* what, double done, double total) {
+Progress TrainingRun::progress() {
+    return [this](const char* what, double done, double total) {
         emit(Progressed{what, done, total});
         poll();
     };
-    evaluate::LoadOptions load;
+}
+
+void TrainingRun::open() {
+    const auto begun = Clock::now();
+    evaluate::LoadOptions& load = load_options_;
     load.model = recipe_.model;
     load.precision = recipe_.precision;
     load.double_quantization = recipe_.double_quantization;
@@ -136,8 +141,34 @@ void TrainingRun::load() {
                           "expected at most the model's context of " + std::to_string(limit) + " tokens, got " +
                               std::to_string(recipe_.data.max_length), "Lower data.max_length.");
     for (const auto& message : model_->notices) notice("model", message);
-    data_ = evaluate::open_data(recipe_, model_->tokenizer, model_->files->config().head.labels, control_, progress);
-    evaluate::load_weights(*model_, load, evaluate::head_wish(recipe_, data_), control_, progress);
+    data_ = evaluate::open_data(recipe_, model_->tokenizer, model_->files->config().head.labels, control_, progress());
+    load_seconds_ = std::chrono::duration<double>(Clock::now() - begun).count();
+}
+
+// Rank 0 writes, or reads what the run that goes on was begun with, and keeps it in the run's folder.
+void TrainingRun::write_paraphrases() {
+    if (recipe_.data.augment.paraphrases == 0) return;
+    std::string lines;
+    group_->together(control_, [&] {
+        if (!folder_) return;
+        const auto file = folder_->path() / "paraphrases.jsonl";
+        if (std::filesystem::exists(file)) {
+            lines = read_file(file);
+            return;
+        }
+        const auto written = evaluate::paraphrase(recipe_, data_, data_.train.rows, load_options_.device, options_.threads, control_, progress());
+        lines = written->lines();
+        write_atomically(file, lines);
+        notice("data.paraphrases", std::to_string(written->kept()) + " paraphrases of training rows are used; paraphrases.jsonl has them, and those refused.");
+    });
+    paraphrases_ = std::make_shared<const data::Paraphrases>(data::Paraphrases::parse(group_->broadcast(lines)));
+}
+
+void TrainingRun::load() {
+    const auto begun = Clock::now();
+    memory::reset_peak();
+    const Progress progress = this->progress();
+    evaluate::load_weights(*model_, load_options_, evaluate::head_wish(recipe_, data_), control_, progress);
     model_->network.gradient_checkpointing = recipe_.train.gradient_checkpointing;
     model_->network.base_dropout = recipe_.train.base_dropout;
     model_->network.label_smoothing = recipe_.train.label_smoothing;
@@ -150,7 +181,7 @@ void TrainingRun::load() {
         notice("model.dropout", "The model's files ask for no dropout inside it, so none is done.");
 
     std::optional<data::Augmenter> augmenter;
-    if (recipe_.data.augment.active()) augmenter.emplace(recipe_.data.augment, recipe_.train.seed, data_.renderer->roles());
+    if (recipe_.data.augment.active()) augmenter.emplace(recipe_.data.augment, recipe_.train.seed, data_.renderer->roles(), paraphrases_);
     train_ = data::prepare(*data_.train.table, data_.train.rows, *data_.renderer, &control_, progress, options_.threads,
                            augmenter ? &*augmenter : nullptr);
     if (augmenter && train_.size() + train_.dropped_rows() > data_.train.rows.size())
@@ -186,7 +217,7 @@ void TrainingRun::load() {
     state_.threads = at::get_num_threads();
     state_.processes = group_->size();
     if (options_.resume && group_->first()) resume_from_checkpoint();
-    load_seconds_ = std::chrono::duration<double>(Clock::now() - begun).count();
+    load_seconds_ += std::chrono::duration<double>(Clock::now() - begun).count();
 }
 
 void TrainingRun::attach_adapter() {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/data/batches.h"
+#include "core/data/paraphrases.h"
 #include "core/evaluate/measure.h"
 #include "core/parallel/group.h"
 #include "core/train/adamw.h"
@@ -30,9 +31,12 @@ class TrainingRun {
 
     void emit(const Event& event);
     void notice(std::string code, std::string message, std::string hint = {});
+    Progress progress();     // that tells and polls
     void poll();             // pause, stop, memory samples; called by every linear layer
     double seconds() const;  // of this run, earlier sittings included
 
+    void open();           // the model's files and the data
+    void write_paraphrases();  // of training rows, where wanted
     void load();
     void attach_adapter();
     void announce();  // that everything is loaded
@@ -66,7 +70,9 @@ class TrainingRun {
     Clock::time_point started_ = Clock::now(), sampled_{};
 
     std::unique_ptr<evaluate::LoadedModel> model_;
+    evaluate::LoadOptions load_options_;
     evaluate::RunData data_;
+    std::shared_ptr<const data::Paraphrases> paraphrases_;  // null: none
     data::TokenizedDataset train_, validation_;
     std::vector<data::RowIndex> questions_;
     std::vector<std::string> base_answers_;

@@ -1,5 +1,5 @@
 """Every way to fine-tune on the banking-support data with SmolLM2-135M and on the sentiment data with all-MiniLM-L6-v2: trainable
-parameters, peak memory, time, validation loss, and what held-out rows say.
+parameters, peak memory, time, validation loss, and what held-out rows say. One epoch of each.
 
     methods.py QLORA DEPS WORK [--write docs/performance.md]
 
@@ -54,7 +54,7 @@ def measured(recipe, name, settings, second):
     cached = folder.with_suffix(".json")
     if cached.exists(): return json.loads(cached.read_text())
     shutil.rmtree(folder, ignore_errors=True)
-    chosen = {"evaluate.samples": 0, "data.test_fraction": 0.1, **{k: v[second] if isinstance(v, tuple) else v for k, v in settings.items()}}
+    chosen = {"evaluate.samples": 0, "train.epochs": 1, "data.test_fraction": 0.1, **{k: v[second] if isinstance(v, tuple) else v for k, v in settings.items()}}
     if recipe == "sentiment": chosen.pop("data.test_fraction")
     code, events = run([options.qlora, "train", RECIPES / f"{recipe}.json", "--out", folder, "--json",
                         *(part for key, value in chosen.items() for part in ("--set", f"{key}={str(value).lower() if isinstance(value, bool) else value}"))])

@@ -16,6 +16,8 @@ class QuietDatasets : public DatasetService {
     void cancel() override {}
     void read_rows(int, int) override {}
     void describe(int) override {}
+    void vary(const recipe::Recipe&, int, bool) override {}
+    void cancel_varying() override {}
 };
 
 class QuietRuns : public RunsService {

@@ -1,5 +1,6 @@
 #pragma once
-// DatasetService over core/data: one task reads and reports, one fetches rows, one renders the chosen row.
+// DatasetService over core/data: one task reads and reports, one fetches rows, one renders the chosen row, one
+// makes its variants.
 
 #include <memory>
 #include <vector>
@@ -21,17 +22,21 @@ class CoreDatasetService : public DatasetService {
     void cancel() override;
     void read_rows(int first, int count) override;
     void describe(int row) override;
+    void vary(const recipe::Recipe& recipe, int row, bool write) override;
+    void cancel_varying() override;
 
   private:
     struct Loaded;
+    struct Parted;
     struct Range {
         int first = 0, count = 0;
     };
     void read_waiting();
 
     std::shared_ptr<const Loaded> loaded_;  // replaced whole, never changed: any thread may hold one
+    std::shared_ptr<const Parted> parted_;  // the same
     std::vector<Range> waiting_;  // the newest last
-    Task list_task_, open_task_, rows_task_, tokens_task_;
+    Task list_task_, open_task_, rows_task_, tokens_task_, vary_task_;
 };
 
 }  // namespace qlora::ui

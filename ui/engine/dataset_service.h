@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/data/augment.h"
 #include "core/data/report.h"
 #include "core/hub/catalogue.h"
 #include "core/recipe/recipe.h"
@@ -32,6 +33,16 @@ struct DatasetRoles {
     std::vector<data::RoleProblem> problems; // then nothing can be rendered
 };
 
+// What a run would learn from beside a row.
+struct RowVariants {
+    int row = 0;
+    bool learned = true;  // false: held out, and so never changed
+    std::vector<std::string> texts;            // of the row, that are read
+    std::vector<data::VariantView> variants;
+    std::vector<data::Paraphrase> refused;
+    bool unwritten = false;                    // paraphrases are wanted and not written yet
+};
+
 // UI thread only. A new request takes the place of one of its kind that still runs. Where no model is chosen, rows are
 // shown but tokens and report are not.
 class DatasetService : public QObject {
@@ -48,6 +59,10 @@ class DatasetService : public QObject {
     virtual void open(const recipe::Recipe& recipe) = 0;
     virtual void cancel() = 0;
     virtual void read_rows(int first, int count) = 0;  // rows_read() follows
+    // The variants of a row under the recipe's augmentation: varied() or vary_failed() follows, the newest request wins. `write`:
+    // paraphrases that are not written yet are, by the model, with progress; else they are left out.
+    virtual void vary(const recipe::Recipe& recipe, int row, bool write) = 0;
+    virtual void cancel_varying() = 0;
     virtual void describe(int row) = 0;  // after tokens_ready(): described() follows, the newest request wins
 
   signals:
@@ -59,6 +74,9 @@ class DatasetService : public QObject {
     void rows_read(const qlora::ui::DatasetBlock& block);
     void described(int row, const std::vector<qlora::data::TokenView>& tokens);
     void describe_failed(int row, const qlora::Error& error);
+    void varied(const qlora::ui::RowVariants& variants);
+    void vary_progressed(const QString& what, double done, double total);
+    void vary_failed(int row, const qlora::Error& error);
     void progressed(const QString& what, double done, double total);
     void finished();   // open() is through
     void cancelled();

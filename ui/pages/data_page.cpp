@@ -18,6 +18,7 @@
 #include "ui/pages/data_figures.h"
 #include "ui/pages/data_roles.h"
 #include "ui/pages/data_tokens.h"
+#include "ui/pages/data_variants.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/elided_label.h"
@@ -35,6 +36,7 @@ namespace {
 
 constexpr int row_height = 28, right_width = 288, remark_width = 170, other_width = 110;
 enum Filter { all_rows, with_remarks };
+enum Part { as_tokens, as_variants };
 
 QFrame* card(QWidget* parent = nullptr) {
     auto* frame = make<QFrame>(parent);
@@ -133,13 +135,25 @@ QWidget* DataPage::make_content() {
     token_title_ = make<ElidedLabel>(tr("As the model sees it"));
     set_look(token_title_, "card-title");
     heading->addWidget(token_title_, 1);
-    heading->addWidget(make<TokenLegend>());
+    legend_ = make<TokenLegend>();
+    heading->addWidget(legend_);
+    part_ = make<SegmentedControl>(tr("What is shown of the row"), QStringList{tr("Tokens"), tr("Variants")});
+    heading->addWidget(part_);
     seen_column->addLayout(heading);
     tokens_ = make<TokenStrip>();
     token_status_ = make<ElidedLabel>();
     set_look(token_status_, "dim");
-    seen_column->addWidget(tokens_, 1);
-    seen_column->addWidget(token_status_);
+    auto* by_token = make<QWidget>();
+    auto* token_column = make<QVBoxLayout>(by_token);
+    token_column->setContentsMargins({});
+    token_column->setSpacing(theme::grid);
+    token_column->addWidget(tokens_, 1);
+    token_column->addWidget(token_status_);
+    variants_ = make<VariantList>();
+    parts_ = make<QStackedWidget>();
+    parts_->addWidget(by_token);
+    parts_->addWidget(variants_);
+    seen_column->addWidget(parts_, 1);
 
     auto* splitter = make<QSplitter>(Qt::Vertical);
     splitter->setAccessibleName(tr("Rows and tokens"));
@@ -171,6 +185,12 @@ QWidget* DataPage::make_content() {
         table_->selectRow(0);
     });
     connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &DataPage::row_chosen);
+    connect(part_, &SegmentedControl::changed, this, &DataPage::show_part);
+    connect(variants_, &VariantList::write_wanted, this, [this] { ask_variants(true); });
+    connect(variants_, &VariantList::write_cancelled, this, [this] {
+        service_.cancel_varying();
+        ask_variants(false);
+    });
     connect(tokens_, &TokenStrip::current_changed, this, [this](int token) {
         token_status_->set_text(token < 0 ? tr("Point at a token, or walk with the arrow keys, to see its text and id.")
                                           : tokens_->description(token));
@@ -216,6 +236,13 @@ void DataPage::connect_service() {
     connect(&service_, &DatasetService::reported, this, [this](const data::DatasetReport& report) {
         figures_->set_report(report, !recipe_.data.test.empty() || !recipe_.data.validation.empty());
         model_->set_remarks(report);
+    });
+    connect(&service_, &DatasetService::varied, this, [this](const RowVariants& variants) {
+        if (variants.row == row_) variants_->show_variants(variants, recipe_.data.augment.active());
+    });
+    connect(&service_, &DatasetService::vary_progressed, variants_, &VariantList::set_progress);
+    connect(&service_, &DatasetService::vary_failed, this, [this](int row, const Error& error) {
+        if (row == row_) variants_->show_message(QString::fromStdString(error.message() + " " + error.hint()));
     });
     connect(&service_, &DatasetService::described, this, &DataPage::show_tokens);
     connect(&service_, &DatasetService::describe_failed, this, [this](int row, const Error& error) {
@@ -281,8 +308,22 @@ void DataPage::row_chosen() {
     const QModelIndex index = table_->currentIndex();
     if (!index.isValid()) return;
     row_ = model_->source_row(index.row());
-    token_title_->set_text(tr("Row %1 as the model sees it").arg(format::count(row_ + 1)));
-    if (tokens_ready_) service_.describe(row_);
+    token_title_->set_text((part_->current() == as_tokens ? tr("Row %1 as the model sees it") : tr("Row %1 and its variants")).arg(format::count(row_ + 1)));
+    if (!tokens_ready_) return;
+    if (part_->current() == as_tokens) service_.describe(row_);
+    else ask_variants(false);
+}
+
+void DataPage::show_part(int part) {
+    parts_->setCurrentIndex(part);
+    legend_->setVisible(part == as_tokens);
+    if (part == as_tokens) service_.cancel_varying();
+    row_chosen();
+}
+
+void DataPage::ask_variants(bool write) {
+    variants_->set_writing(write);
+    service_.vary(recipe_, row_, write);
 }
 
 void DataPage::show_tokens(int row, const std::vector<data::TokenView>& tokens) {

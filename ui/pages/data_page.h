@@ -21,7 +21,9 @@ class ElidedLabel;
 class ErrorPanel;
 class ProgressStrip;
 class SegmentedControl;
+class TokenLegend;
 class TokenStrip;
+class VariantList;
 
 class DataPage : public QWidget {
     Q_OBJECT
@@ -55,6 +57,8 @@ class DataPage : public QWidget {
     void row_chosen();
     void show_tokens(int row, const std::vector<data::TokenView>& tokens);
     void show_error(const Error& error);
+    void show_part(int part);  // tokens or variants of the chosen row
+    void ask_variants(bool write);
 
     DatasetService& service_;
     Dialogs& dialogs_;
@@ -73,7 +77,11 @@ class DataPage : public QWidget {
     DataRoles* roles_;
     SegmentedControl* filter_;
     QTableView* table_;
+    SegmentedControl* part_;
+    QStackedWidget* parts_;
+    TokenLegend* legend_;
     TokenStrip* tokens_;
+    VariantList* variants_;
     DataFigures* figures_;
 };
 

@@ -147,6 +147,13 @@ class FamiliesTest : public QObject {
         const auto greedy = expected.ids("greedy");
         Control control;
         QCOMPARE(generate(model, input.ids, 64, {}, {}, control).ids, greedy);
+        // After another prompt of the same beginning.
+        KeyValueCache cache;
+        auto other = input.ids;
+        other.back() = other.front();
+        other.push_back(other.front());
+        generate(model, other, 8, {}, {}, control, {}, &cache);
+        for (int again = 0; again < 2; ++again) QCOMPARE(generate(model, input.ids, 64, {}, {}, control, {}, &cache).ids, greedy);
         auto& growing = model.config.encoder_decoder() ? input.decoder_ids : input.ids;
         if (model.config.encoder_decoder()) growing = {model.config.decoder_start};
         for (const std::int32_t token : greedy) {

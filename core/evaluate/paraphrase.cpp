@@ -1,0 +1,237 @@
+#include "core/evaluate/paraphrase.h"
+
+#include <torch/torch.h>
+
+#include <fstream>
+#include <numeric>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/home.h"
+#include "core/base/random.h"
+#include "core/data/fingerprint.h"
+#include "core/evaluate/loaded_model.h"
+#include "core/hub/catalogue.h"
+#include "core/memory/meters.h"
+#include "core/nn/functions/poll.h"
+
+namespace qlora::evaluate {
+
+namespace {
+
+constexpr std::int64_t sample_size = 128;      // training texts that similarity is measured against
+constexpr std::size_t longest_source = 160;    // tokens
+constexpr std::int64_t tries_each = 6;         // for every paraphrase wanted
+constexpr double temperature = 0.6, top_p = 0.95;
+constexpr const char* version = "1";           // of all that decides what is written
+
+struct Shot {
+    const char *text, *reworded;
+};
+// As a text to go on with: models write on in the manner they read, and small ones that were tuned to answer would answer a
+// question rather than say it differently.
+constexpr const char* introduction = "Each sentence is followed by another sentence that says the same in other words.\n\n";
+constexpr const char *text_label = "Sentence:", *reworded_label = "Same meaning:";
+constexpr Shot shots[] = {
+    {"How do I change the address on my account?", "What do I have to do to update my account's address?"},
+    {"The service was slow, but the food made up for it.", "We waited long to be served, yet the meal was worth it."},
+    {"Can I pay by card in your shop?", "Does your shop accept card payments?"},
+    {"I have not received my order yet, please check.", "My order still has not arrived, could you look into it?"},
+    {"The film is a joy from start to finish.", "From beginning to end, this movie is a pleasure."},
+    {"What happens if I miss a payment?", "If a payment is late, what are the consequences?"},
+};
+
+class Writer {
+  public:
+    Writer(const recipe::Recipe& recipe, const std::vector<std::string>& sample, const std::string& device, int threads, Control& control, const Progress& progress)
+        : augment_(recipe.data.augment), seed_(recipe.train.seed), control_(control), sample_(sample) {
+        LoadOptions load;
+        load.model = augment_.paraphraser.empty() ? recipe.model : augment_.paraphraser;
+        load.precision = augment_.paraphraser.empty() ? recipe.precision : recipe::Precision::native;
+        load.double_quantization = recipe.double_quantization;
+        load.quantization_block = recipe.quantization_block;
+        load.compute = recipe.compute;
+        load.device = device;
+        load.threads = threads;
+        model_ = open_model(load);
+        const nn::ModelConfig& config = model_->files->config();
+        if (!config.causal || config.head.kind == nn::HeadConfig::Kind::classifier)
+            throw input_error("augment.paraphraser", augment_.paraphraser.empty() ? "data.augment.paraphraser" : load.model,
+                              "expected a model that writes text, got one that only reads",
+                              "Name a GPT, LLaMA or T5 kind of model in data.augment.paraphraser, best one tuned to follow instructions.");
+        load_weights(*model_, load, {}, control, progress);
+        poll_.emplace([&] { control.check(); });
+        measure_sample(progress);
+    }
+    ~Writer() {
+        model_.reset();
+        memory::give_back();
+    }
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
+
+    std::vector<data::Paraphrase> write(const std::string& source) {
+        std::vector<data::Paraphrase> written;
+        const auto tokens = model_->tokenizer->encode(source, {.add_special = false, .parse_special = false}).ids.size();
+        if (tokens == 0 || tokens > longest_source) return written;
+        const torch::Tensor vector = vector_of(source);
+        std::int64_t kept = 0;
+        for (std::int64_t attempt = 0; attempt < tries_each * augment_.paraphrases && kept < augment_.paraphrases; ++attempt) {
+            data::Paraphrase one{data::tidy_paraphrase(attempted(source, tokens, attempt)), 0, {}};
+            one.refused = data::refuse_by_words(source, one.text, written);
+            if (one.refused.empty()) judge(source, vector, one);
+            kept += one.refused.empty();
+            written.push_back(std::move(one));
+        }
+        return written;
+    }
+
+  private:
+    std::vector<std::int32_t> prompt_for(const std::string& source) const {
+        const auto& tokenizer = *model_->tokenizer;
+        if (model_->network.config.encoder_decoder()) return tokenizer.encode("paraphrase: " + source, {.parse_special = false}).ids;
+        std::string text = introduction;
+        for (const Shot& shot : shots) text += std::string(text_label) + " " + shot.text + "\n" + reworded_label + " " + shot.reworded + "\n\n";
+        return tokenizer.encode(text + text_label + " " + source + "\n" + reworded_label, {.parse_special = false}).ids;
+    }
+
+    std::string attempted(const std::string& source, std::size_t tokens, std::int64_t attempt) {
+        // The seed is the text's own: whichever rows are written first, each gets the same.
+        const auto hash = data::detail::murmur3(std::as_bytes(std::span(source)), {seed_, static_cast<std::uint64_t>(attempt)});
+        std::string text;
+        tokenizer::TextStream pieces(*model_->tokenizer, true);
+        nn::generate(model_->network, prompt_for(source), static_cast<std::int64_t>(2 * tokens + 8), model_->stop_ids, {temperature, 0, top_p, hash.low}, control_,
+                     [&](std::int32_t id) {
+                         text += pieces.push(id);
+                         return !data::is_written(text);
+                     },
+                     &cache_);
+        return text + pieces.finish();
+    }
+
+    // [layers + 1, hidden]: the mean over the text's tokens.
+    torch::Tensor states_of(const std::string& text) const {
+        auto ids = model_->tokenizer->encode(text, {.parse_special = false}).ids;
+        if (ids.empty()) ids = model_->stop_ids;
+        const auto states = model_->network.hidden_states(nn::Input{ids});
+        const auto& layers = states.encoder.empty() ? states.stack : states.encoder;
+        std::vector<torch::Tensor> means;
+        for (const auto& layer : layers) means.push_back(layer.to(torch::kFloat32).mean(0).cpu());
+        return torch::stack(means);
+    }
+    torch::Tensor vector_of(const std::string& text) const {
+        const torch::Tensor standard = ((states_of(text) - mean_) / deviation_).flatten();
+        return standard / standard.norm();
+    }
+
+    void measure_sample(const Progress& progress) {
+        torch::NoGradGuard no_grad;
+        std::vector<torch::Tensor> states;
+        for (const std::string& text : sample_) {
+            if (progress) progress("Reading what is to be paraphrased", static_cast<double>(states.size()), static_cast<double>(sample_.size()));
+            states.push_back(states_of(text));
+        }
+        const torch::Tensor all = torch::stack(states);  // [n, layers + 1, hidden]
+        mean_ = all.mean(0);
+        deviation_ = all.std(0, false) + 1e-6;
+        vectors_ = ((all - mean_) / deviation_).flatten(1);
+        vectors_ = vectors_ / vectors_.norm(2, 1, true).clamp_min(1e-12);
+    }
+
+    void judge(const std::string& source, const torch::Tensor& vector, data::Paraphrase& one) const {
+        torch::NoGradGuard no_grad;
+        const torch::Tensor written = vector_of(one.text);
+        one.similarity = written.dot(vector).item<double>();
+        if (one.similarity < augment_.similarity) {
+            one.refused = "strays from the text";
+            return;
+        }
+        const torch::Tensor others = vectors_.mv(written);
+        for (std::int64_t i = 0; i < others.numel(); ++i)
+            if (others[i].item<double>() > one.similarity && sample_[static_cast<std::size_t>(i)] != source) {
+                one.refused = "nearer to another row";
+                return;
+            }
+    }
+
+    recipe::Augment augment_;
+    std::uint64_t seed_;
+    Control& control_;
+    std::vector<std::string> sample_;
+    std::unique_ptr<LoadedModel> model_;
+    std::optional<nn::PollScope> poll_;
+    nn::KeyValueCache cache_;
+    torch::Tensor mean_, deviation_, vectors_;  // [layers + 1, hidden] twice, [n, (layers + 1) * hidden]
+};
+
+std::vector<std::string> texts_of(const RunData& data, std::span<const data::RowIndex> rows) {
+    std::vector<std::string> texts;
+    std::set<std::string> seen;
+    for (const data::RowIndex row : rows) {
+        const auto example = data::read_example(*data.train.table, row, data.roles);
+        if (!example) continue;
+        for (std::string& text : data::read_texts(*example))
+            if (seen.insert(text).second) texts.push_back(std::move(text));
+    }
+    return texts;
+}
+
+// The file that keeps what is written under these conditions.
+std::filesystem::path file_of(const recipe::Recipe& recipe, const std::vector<std::string>& sample) {
+    const recipe::Augment& augment = recipe.data.augment;
+    const auto model = hub::resolve_model(augment.paraphraser.empty() ? recipe.model : augment.paraphraser);
+    std::string conditions = model.string() + "\n" + version;
+    if (std::filesystem::is_regular_file(model)) conditions += std::to_string(std::filesystem::file_size(model));
+    for (const std::string& text : sample) conditions += "\n" + text;
+    if (augment.paraphraser.empty())
+        conditions += "\n" + std::string(recipe::name(recipe.precision)) + std::to_string(recipe.quantization_block) + std::to_string(recipe.double_quantization);
+    conditions += "\n" + recipe.compute + "\n" + std::to_string(augment.paraphrases) + "\n" + Json(augment.similarity).dump();
+    const auto hash = data::detail::murmur3(std::as_bytes(std::span(conditions)), {recipe.train.seed, 0});
+    return cache_home() / "paraphrases" / (data::detail::hex(hash) + ".jsonl");
+}
+
+}  // namespace
+
+namespace {
+
+// The texts of rows, what is known of them, and where that is kept.
+struct Task {
+    std::vector<std::string> sample, missing;
+    std::filesystem::path file;
+    std::shared_ptr<data::Paraphrases> known = std::make_shared<data::Paraphrases>();
+
+    Task(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows)
+        : sample(texts_of(data, spread(data.train.rows, sample_size))), file(file_of(recipe, sample)) {
+        const data::Paraphrases kept = data::Paraphrases::read(file);
+        for (std::string& text : texts_of(data, rows)) {
+            const auto written = kept.of(text);
+            if (kept.knows(text)) known->add(text, {written.begin(), written.end()});
+            else missing.push_back(std::move(text));
+        }
+    }
+};
+
+}  // namespace
+
+std::shared_ptr<const data::Paraphrases> known_paraphrases(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows) {
+    return Task(recipe, data, rows).known;
+}
+
+std::shared_ptr<const data::Paraphrases> paraphrase(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows,
+                                                    const std::string& device, int threads, Control& control, const Progress& progress) {
+    Task task(recipe, data, rows);
+    if (task.missing.empty()) return task.known;
+    Writer writer(recipe, task.sample, device, threads, control, progress);
+    std::error_code ignored;  // where it cannot be kept it is written anew
+    std::filesystem::create_directories(task.file.parent_path(), ignored);
+    std::ofstream file(task.file, std::ios::app | std::ios::binary);
+    for (std::size_t i = 0; i < task.missing.size(); ++i) {
+        if (progress) progress("Writing paraphrases", static_cast<double>(i), static_cast<double>(task.missing.size()));
+        auto written = writer.write(task.missing[i]);
+        file << data::Paraphrases::line(task.missing[i], written) << std::flush;
+        task.known->add(task.missing[i], std::move(written));
+    }
+    return task.known;
+}
+
+}  // namespace qlora::evaluate
