@@ -7,14 +7,11 @@ Rates are the usual ones of each method, not searched for. Runs that WORK alread
 """
 import argparse
 import json
-import os
 import pathlib
-import shutil
-import subprocess
 
 from report import machine, write_section
+from runs import RECIPES, Program, event
 
-RECIPES = pathlib.Path(__file__).parents[2] / "resources/recipes"
 arguments = argparse.ArgumentParser()
 arguments.add_argument("qlora"), arguments.add_argument("deps", type=pathlib.Path), arguments.add_argument("work", type=pathlib.Path)
 arguments.add_argument("--write")
@@ -42,39 +39,28 @@ METHODS = {
 }
 
 
-def run(command):
-    environment = os.environ | {"QLORA_HOME": str(options.work / "home")}
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return done.returncode, lines
-
-
 def measured(recipe, name, settings, second):
-    folder = options.work / f"{recipe}-{name}".replace(" ", "-").replace(",", "")
+    folder = program.work / f"{recipe}-{name}".replace(" ", "-").replace(",", "")
     cached = folder.with_suffix(".json")
     if cached.exists(): return json.loads(cached.read_text())
-    shutil.rmtree(folder, ignore_errors=True)
-    chosen = {"evaluate.samples": 0, "train.epochs": 1, "data.test_fraction": 0.1, **{k: v[second] if isinstance(v, tuple) else v for k, v in settings.items()}}
-    if recipe == "sentiment": chosen.pop("data.test_fraction")
-    code, events = run([options.qlora, "train", RECIPES / f"{recipe}.json", "--out", folder, "--json",
-                        *(part for key, value in chosen.items() for part in ("--set", f"{key}={str(value).lower() if isinstance(value, bool) else value}"))])
-    if code != 0:
-        figures = {"refused": (events[-1].get("error") or events[-1])["message"]}
+    chosen = {"evaluate.samples": 0, "train.epochs": 1, **{k: v[second] if isinstance(v, tuple) else v for k, v in settings.items()}}
+    if recipe != "sentiment": chosen["data.test_fraction"] = 0.1
+    events = program.train(RECIPES / f"{recipe}.json", folder, chosen)
+    if isinstance(events, str):
+        figures = {"refused": events}
     else:
-        finished = next(event for event in events if event["event"] == "finished")
-        loaded = next(event for event in events if event["event"] == "loaded")
-        steps = [event for event in events if event["event"] == "step"]
-        report = run([options.qlora, "evaluate", folder, "--split", "test", "--baselines", "--json"])[1][-1]
+        steps = [one for one in events if one["event"] == "step"]
+        report = program.answer("evaluate", folder, "--split", "test", "--baselines")[-1]
         base = next(one for one in report["contenders"] if one["name"] == "base")
         score = "accuracy" if recipe == "sentiment" else "perplexity"
-        figures = {"parameters": loaded["trainable_parameters"], "peak_mib": max(step["process_bytes"] for step in steps) / 2**20,
-                   "seconds": sum(step["seconds"] for step in steps), "validation_loss": finished["metrics"]["validation_loss"],
+        figures = {"parameters": event(events, "loaded")["trainable_parameters"], "peak_mib": max(step["process_bytes"] for step in steps) / 2**20,
+                   "seconds": sum(step["seconds"] for step in steps), "validation_loss": event(events, "finished")["metrics"]["validation_loss"],
                    "score": report["metrics"][score], "base": base["metrics"][score]}
     cached.write_text(json.dumps(figures))
     return figures
 
 
-options.work.mkdir(parents=True, exist_ok=True)
+program = Program(options.qlora, options.work)
 table = []
 for second, (recipe, model, score) in enumerate((("banking-support", "SmolLM2-135M, banking support", "perplexity of test rows"),
                                                  ("sentiment", "all-MiniLM-L6-v2, sentiment", "accuracy on test rows"))):

@@ -1,5 +1,6 @@
-// trajectory MODEL ADAPTER|RECIPE.json BATCHES.json OUT fp32|nf4 LEARNING_RATE: AdamW steps from an adapter, or from where a recipe's
-// method begins, on given batches (labels -100 where not trained on). Writes OUT/losses.json and the resulting adapter to OUT/adapter.
+// trajectory MODEL ADAPTER|RECIPE.json BATCHES.json OUT fp32|nf4 LEARNING_RATE|RECIPE.json: steps from an adapter, or from where a
+// recipe's method begins, on given batches (labels -100 where not trained on), of AdamW at one rate or as a recipe has it. Writes
+// OUT/losses.json and the resulting adapter to OUT/adapter.
 #include <torch/torch.h>
 
 #include <iostream>
@@ -18,7 +19,10 @@ int main(int argc, char** argv) {
         auto model = nn::load(nn::ModelFiles::open(argv[1]), {nf4 ? recipe::Precision::nf4 : recipe::Precision::fp32, {}}, control);
         const std::filesystem::path start = argv[2];
         auto adapter = start.extension() == ".json" ? adapters::attach(model, recipe::load(start), {}) : adapters::load(model, start);
-        const auto losses = tests::train_on(model, *adapter, read_json_file(argv[3]), std::stod(argv[6]), 0, 1);
+        const Json batches = read_json_file(argv[3]);
+        const std::filesystem::path training = argv[6];
+        const auto losses = training.extension() == ".json" ? tests::train_on(model, *adapter, batches, recipe::load(training).train)
+                                                            : tests::train_on(model, *adapter, batches, std::stod(argv[6]), 0, 1);
         const std::filesystem::path out = argv[4];
         create_folders(out / "adapter");
         write_atomically(out / "losses.json", Json(losses).dump());

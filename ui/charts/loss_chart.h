@@ -16,6 +16,7 @@ class LossChart : public Chart {
     void set_train(std::vector<double> steps, std::vector<double> losses);
     void set_validation(std::vector<double> steps, std::vector<double> losses);
     void set_best(std::int64_t step);  // 0: none
+    void set_turn(std::int64_t step);  // the best step, behind which the validation loss rises; in place of set_best()
     void set_checkpoints(const std::vector<std::int64_t>& steps);
 
     // Further runs in the fixed order of colours and dashes.

@@ -87,20 +87,13 @@ void look_at_gradients(const Steps& steps, std::vector<Finding>& findings) {
              LiveRun::tr("The gradient is zero: nothing is learned. Check which layers are adapted.")});
 }
 
-void look_at_validation(const std::vector<train::Evaluated>& evaluations, std::vector<Finding>& findings) {
-    if (evaluations.size() < 3) return;
-    const auto best = std::min_element(evaluations.begin(), evaluations.end(),
-                                       [](const auto& a, const auto& b) { return a.loss < b.loss; });
-    const auto since = evaluations.end() - best - 1;
-    if (since >= 2 && evaluations.back().loss > 1.02 * best->loss)
-        findings.push_back(
-            {Weight::warning,
-             LiveRun::tr("The validation loss has not improved since step %1: the model begins "
-                         "to learn the rows by heart. The best step is kept.")
-                 .arg(best->step)});
-}
-
 }  // namespace
+
+std::int64_t LiveRun::overfit_step() const {
+    if (evaluations_.size() < 3) return 0;
+    const auto best = std::ranges::min_element(evaluations_, {}, &train::Evaluated::loss);
+    return evaluations_.end() - best > 2 && evaluations_.back().loss > 1.02 * best->loss ? best->step : 0;
+}
 
 std::vector<Finding> LiveRun::findings() const {
     std::vector<Finding> findings;
@@ -109,7 +102,9 @@ std::vector<Finding> LiveRun::findings() const {
         look_at_loss(steps_, findings);
         look_at_gradients(steps_, findings);
     }
-    look_at_validation(evaluations_, findings);
+    if (const auto step = overfit_step(); step > 0)
+        findings.push_back({Weight::warning, tr("The validation loss has not improved since step %1: the model begins to learn the rows by heart. "
+                                                "The best step is kept.").arg(step)});
     for (const auto& notice : notices_) {
         QString text = QString::fromStdString(notice.message);
         if (!notice.hint.empty()) text += QLatin1Char(' ') + QString::fromStdString(notice.hint);

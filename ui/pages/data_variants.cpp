@@ -6,8 +6,10 @@
 #include <QScrollArea>
 #include <QScrollBar>
 #include <QVBoxLayout>
+#include <cmath>
 
 #include "core/base/words.h"
+#include "ui/format/format.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/make.h"
@@ -92,6 +94,8 @@ void VariantList::add(const QString& caption, const QString& text, bool dim) {
     body->setText(text);
     body->setTextInteractionFlags(Qt::TextSelectableByMouse);
     body->setContentsMargins(0, 0, 0, theme::grid);
+    // Their least heights are those of narrow columns; what counts is the height for the width they have.
+    for (QLabel* label : {title, body}) label->setMinimumHeight(1);
     list_->addWidget(title);
     list_->addWidget(body);
 }
@@ -115,7 +119,10 @@ void VariantList::show_variants(const RowVariants& row, bool active) {
         for (std::size_t i = 0; i < view.texts.size(); ++i) texts << marked(i < row.texts.size() ? row.texts[i] : std::string(), view.texts[i]);
         add(caption_of(view), texts.join(u"<br>"_s));
     }
-    for (const auto& one : row.refused) add(tr("Refused: %1").arg(QString::fromStdString(one.refused)), html(one.text), true);
+    for (const auto& one : row.refused) {
+        const QString reason = tr("Refused: %1").arg(QString::fromStdString(one.refused));
+        add(one.similarity == 0 ? reason : tr("%1 · similarity %2").arg(reason, format::figure(std::round(100 * one.similarity) / 100)), html(one.text), true);
+    }
     list_->addStretch(1);
     scroll_->verticalScrollBar()->setValue(0);
     can_write_ = row.unwritten;
@@ -128,6 +135,7 @@ void VariantList::show_variants(const RowVariants& row, bool active) {
 void VariantList::set_writing(bool writing) {
     if (writing) progress_->begin(tr("Writing paraphrases"));
     else progress_->end();
+    progress_->setVisible(writing);
     hint_->setVisible(!writing);
     write_->setVisible(can_write_ && !writing);
 }

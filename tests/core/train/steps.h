@@ -5,6 +5,7 @@
 #include "core/base/json.h"
 #include "core/nn/model.h"
 #include "core/train/adamw.h"
+#include "core/train/schedule.h"
 
 namespace qlora::tests {
 
@@ -40,23 +41,36 @@ inline data::Batch to_batch(const Json& json, const nn::ModelConfig& config) {
     return batch;
 }
 
-// The loss of each step.
-inline std::vector<double> train_on(nn::Model& model, adapters::Adapter& adapter, const Json& batches, double learning_rate,
-                                    double weight_decay, double limit) {
-    recipe::Train options;
-    options.weight_decay = weight_decay;
-    train::AdamW optimizer(adapter.parameters(), options);
+// The loss of each step, under the recipe's optimizer, schedule, label smoothing and limit of the gradient's norm.
+inline std::vector<double> train_on(nn::Model& model, adapters::Adapter& adapter, const Json& batches, const recipe::Train& options) {
+    std::vector<train::Part> parts;
+    for (const auto& named : adapter.tensors()) parts.push_back({named.tensor.size(0), named.tensor.dim() > 1 ? named.tensor.size(1) : 1, 1});
+    const auto optimizer = train::make_optimizer(parts, options);
+    const train::LearningRate rate(options, static_cast<std::int64_t>(batches.size()));
+    model.label_smoothing = options.label_smoothing;
     std::vector<double> losses;
     for (const auto& json : batches) {
         const auto batch = to_batch(json, model.config);
-        torch::Tensor loss = model.loss_sum(batch) / static_cast<double>(batch.trained_tokens());
+        torch::Tensor loss = model.loss_sum(batch, {.training = options.label_smoothing > 0}) / static_cast<double>(batch.trained_tokens());
         loss.backward();
-        const double scale = train::clip(adapter.gradients(), limit).scale;
-        optimizer.step(adapter.values(), adapter.gradients(), learning_rate, scale);
+        const double scale = train::clip(adapter.gradients(), options.max_grad_norm).scale;
+        optimizer->step(adapter.values(), adapter.gradients(), rate.at(static_cast<std::int64_t>(losses.size())), scale);
         adapter.gradients().zero_();
         losses.push_back(loss.item<double>());
     }
     return losses;
+}
+
+// AdamW at a constant rate.
+inline std::vector<double> train_on(nn::Model& model, adapters::Adapter& adapter, const Json& batches, double learning_rate, double weight_decay,
+                                    double limit) {
+    recipe::Train options;
+    options.schedule = recipe::Schedule::constant;
+    options.warmup = 0;
+    options.learning_rate = learning_rate;
+    options.weight_decay = weight_decay;
+    options.max_grad_norm = limit;
+    return train_on(model, adapter, batches, options);
 }
 
 }  // namespace qlora::tests
