@@ -64,7 +64,7 @@ int run(QApplication& application) {
                                                        : theme::Scheme::system);
 
     ui::CoreEngine engine({home, options.value("device").toStdString(), options.value("threads").toInt()});
-    ui::CoreDatasetService datasets;
+    ui::CoreDatasetService datasets(options.value("device").toStdString(), options.value("threads").toInt());
     ui::CoreRunsService runs(home);
     ui::CoreChatService chat;
     ui::CoreSearchService searches({home, options.value("device").toStdString(), options.value("threads").toInt()});

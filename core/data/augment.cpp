@@ -46,11 +46,15 @@ void swap_words(Words& text, double fraction, RandomStream& random) {
 }
 
 void leave_out(Words& text, double fraction, RandomStream& random) {
-    for (std::size_t left = how_many(fraction, text.words.size(), random); left > 0 && text.words.size() > 1; --left) {
-        const auto gone = text.words.begin() + static_cast<std::ptrdiff_t>(random.below(text.words.size()));
-        if (gone == text.words.begin()) std::next(gone)->before = gone->before;
-        text.words.erase(gone);
-    }
+    const std::size_t n = text.words.size(), leaving = std::min(how_many(fraction, n, random), n - 1);
+    const auto order = random.permutation(static_cast<std::uint32_t>(n));
+    std::vector<bool> gone(n);
+    for (std::size_t i = 0; i < leaving; ++i) gone[order[i]] = true;
+    std::vector<Words::Word> left;
+    for (std::size_t i = 0; i < n; ++i)
+        if (!gone[i]) left.push_back(std::move(text.words[i]));
+    if (gone[0]) left.front().before = text.words[0].before;  // what stands before the text stays
+    text.words = std::move(left);
 }
 
 void replace_by_synonyms(Words& text, double fraction, const Thesaurus& thesaurus, RandomStream& random) {
@@ -99,12 +103,21 @@ std::vector<Variant> Augmenter::plan(std::span<const RowIndex> rows, std::span<c
     for (std::size_t i = 0; i < rewritten.size(); ++i)
         for (std::size_t number = 0; number < rewritten[i]; ++number) all.push_back({rows[i], first_paraphrase + static_cast<std::uint32_t>(number)});
     if (!options_.balance || classes.size() != rows.size()) return all;
-    std::map<std::int64_t, std::vector<RowIndex>> members;
-    for (std::size_t i = 0; i < rows.size(); ++i) if (classes[i] >= 0) members[classes[i]].push_back(rows[i]);
+    struct Members {
+        std::vector<RowIndex> rows;
+        std::size_t all = 0;  // with their variants
+    };
+    std::map<std::int64_t, Members> members;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (classes[i] < 0) continue;
+        members[classes[i]].rows.push_back(rows[i]);
+        members[classes[i]].all += 1 + copies + (rewritten.empty() ? 0 : rewritten[i]);
+    }
     std::size_t most = 0;
-    for (const auto& [label, list] : members) most = std::max(most, list.size());
-    for (const auto& [label, list] : members) {
-        const std::size_t missing = std::min((most - list.size()) * (1 + copies), list.size() * most_balancing_copies);
+    for (const auto& [label, of] : members) most = std::max(most, of.all);
+    for (const auto& [label, of] : members) {
+        const auto& list = of.rows;
+        const std::size_t missing = std::min(most - of.all, list.size() * most_balancing_copies);
         for (std::size_t i = 0; i < missing; ++i)
             all.push_back({list[i % list.size()], copies + 1 + static_cast<std::uint32_t>(i / list.size())});
     }

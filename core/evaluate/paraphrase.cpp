@@ -9,7 +9,9 @@
 #include "core/base/error.h"
 #include "core/base/home.h"
 #include "core/base/random.h"
+#include "core/data/augment.h"
 #include "core/data/fingerprint.h"
+#include "core/evaluate/device.h"
 #include "core/evaluate/loaded_model.h"
 #include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
@@ -62,6 +64,10 @@ class Writer {
         load_weights(*model_, load, {}, control, progress);
         poll_.emplace([&] { control.check(); });
         measure_sample(progress);
+        if (model_->network.config.encoder_decoder()) return;
+        // What all prompts begin with.
+        const auto one = prompt_for("a"), other = prompt_for("The");
+        beginning_.assign(one.begin(), std::ranges::mismatch(one, other).in1);
     }
     ~Writer() {
         model_.reset();
@@ -70,13 +76,17 @@ class Writer {
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    std::vector<data::Paraphrase> write(const std::string& source) {
+    // `tell` is called before each try.
+    std::vector<data::Paraphrase> write(const std::string& source, const std::function<void()>& tell) {
         std::vector<data::Paraphrase> written;
         const auto tokens = model_->tokenizer->encode(source, {.add_special = false, .parse_special = false}).ids.size();
-        if (tokens == 0 || tokens > longest_source) return written;
+        const auto room = static_cast<std::size_t>(config().token_limit());
+        if (tokens == 0 || tokens > longest_source || prompt_for(source).size() + 2 * tokens + 8 > room) return written;
         const torch::Tensor vector = vector_of(source);
+        begin_anew();
         std::int64_t kept = 0;
         for (std::int64_t attempt = 0; attempt < tries_each * augment_.paraphrases && kept < augment_.paraphrases; ++attempt) {
+            tell();
             data::Paraphrase one{data::tidy_paraphrase(attempted(source, tokens, attempt)), 0, {}};
             one.refused = data::refuse_by_words(source, one.text, written);
             if (one.refused.empty()) judge(source, vector, one);
@@ -87,6 +97,20 @@ class Writer {
     }
 
   private:
+    const nn::ModelConfig& config() const { return model_->network.config; }
+
+    // The cache holds the common beginning of all prompts, computed once and by itself, so that no text's numbers follow from the
+    // text before it.
+    void begin_anew() {
+        if (beginning_.empty()) return;
+        if (cache_.ids.size() < beginning_.size()) {
+            cache_ = {};
+            model_->network.next_logits(beginning_, cache_);
+        }
+        cache_.ids.resize(beginning_.size());
+        cache_.length = static_cast<std::int64_t>(beginning_.size());
+    }
+
     std::vector<std::int32_t> prompt_for(const std::string& source) const {
         const auto& tokenizer = *model_->tokenizer;
         if (model_->network.config.encoder_decoder()) return tokenizer.encode("paraphrase: " + source, {.parse_special = false}).ids;
@@ -96,7 +120,7 @@ class Writer {
     }
 
     std::string attempted(const std::string& source, std::size_t tokens, std::int64_t attempt) {
-        // The seed is the text's own: whichever rows are written first, each gets the same.
+        // The seed is the text's own.
         const auto hash = data::detail::murmur3(std::as_bytes(std::span(source)), {seed_, static_cast<std::uint64_t>(attempt)});
         std::string text;
         tokenizer::TextStream pieces(*model_->tokenizer, true);
@@ -112,8 +136,11 @@ class Writer {
     // [layers + 1, hidden]: the mean over the text's tokens.
     torch::Tensor states_of(const std::string& text) const {
         auto ids = model_->tokenizer->encode(text, {.parse_special = false}).ids;
-        if (ids.empty()) ids = model_->stop_ids;
-        const auto states = model_->network.hidden_states(nn::Input{ids});
+        if (ids.empty()) ids = {0};
+        if (ids.size() > longest_source) ids.resize(longest_source);
+        nn::Input input{ids};
+        if (config().encoder_decoder()) input.decoder_ids = {config().decoder_start};
+        const auto states = model_->network.hidden_states(input);
         const auto& layers = states.encoder.empty() ? states.stack : states.encoder;
         std::vector<torch::Tensor> means;
         for (const auto& layer : layers) means.push_back(layer.to(torch::kFloat32).mean(0).cpu());
@@ -121,7 +148,7 @@ class Writer {
     }
     torch::Tensor vector_of(const std::string& text) const {
         const torch::Tensor standard = ((states_of(text) - mean_) / deviation_).flatten();
-        return standard / standard.norm();
+        return standard / standard.norm().clamp_min(1e-12);
     }
 
     void measure_sample(const Progress& progress) {
@@ -132,8 +159,10 @@ class Writer {
             states.push_back(states_of(text));
         }
         const torch::Tensor all = torch::stack(states);  // [n, layers + 1, hidden]
-        mean_ = all.mean(0);
-        deviation_ = all.std(0, false) + 1e-6;
+        // Of fewer texts there is nothing in common to take away.
+        const bool many = sample_.size() > 2;
+        mean_ = many ? all.mean(0) : torch::zeros_like(all[0]);
+        deviation_ = many ? all.std(0, false) + 1e-6 : torch::ones_like(all[0]);
         vectors_ = ((all - mean_) / deviation_).flatten(1);
         vectors_ = vectors_ / vectors_.norm(2, 1, true).clamp_min(1e-12);
     }
@@ -142,7 +171,7 @@ class Writer {
         torch::NoGradGuard no_grad;
         const torch::Tensor written = vector_of(one.text);
         one.similarity = written.dot(vector).item<double>();
-        if (one.similarity < augment_.similarity) {
+        if (!(one.similarity >= augment_.similarity)) {
             one.refused = "strays from the text";
             return;
         }
@@ -160,6 +189,7 @@ class Writer {
     std::vector<std::string> sample_;
     std::unique_ptr<LoadedModel> model_;
     std::optional<nn::PollScope> poll_;
+    std::vector<std::int32_t> beginning_;
     nn::KeyValueCache cache_;
     torch::Tensor mean_, deviation_, vectors_;  // [layers + 1, hidden] twice, [n, (layers + 1) * hidden]
 };
@@ -177,15 +207,26 @@ std::vector<std::string> texts_of(const RunData& data, std::span<const data::Row
 }
 
 // The file that keeps what is written under these conditions.
-std::filesystem::path file_of(const recipe::Recipe& recipe, const std::vector<std::string>& sample) {
+std::filesystem::path file_of(const recipe::Recipe& recipe, const std::vector<std::string>& sample, const std::string& device) {
     const recipe::Augment& augment = recipe.data.augment;
     const auto model = hub::resolve_model(augment.paraphraser.empty() ? recipe.model : augment.paraphraser);
     std::string conditions = model.string() + "\n" + version;
-    if (std::filesystem::is_regular_file(model)) conditions += std::to_string(std::filesystem::file_size(model));
+    const auto add_file = [&](const std::filesystem::path& path) {
+        conditions += "\n" + path.filename().string() + " " + std::to_string(std::filesystem::file_size(path)) + " " +
+                      std::to_string(std::filesystem::last_write_time(path).time_since_epoch().count());
+    };
+    if (std::filesystem::is_regular_file(model)) add_file(model);
+    else {
+        std::set<std::filesystem::path> files;
+        for (const auto& entry : std::filesystem::directory_iterator(model))
+            if (entry.is_regular_file()) files.insert(entry.path());
+        std::ranges::for_each(files, add_file);
+    }
     for (const std::string& text : sample) conditions += "\n" + text;
     if (augment.paraphraser.empty())
         conditions += "\n" + std::string(recipe::name(recipe.precision)) + std::to_string(recipe.quantization_block) + std::to_string(recipe.double_quantization);
-    conditions += "\n" + recipe.compute + "\n" + std::to_string(augment.paraphrases) + "\n" + Json(augment.similarity).dump();
+    const int gpu = gpu_index(device);
+    conditions += "\n" + compute_type(recipe.compute, nullptr, gpu) + (gpu < 0 ? " cpu" : " gpu") + "\n" + std::to_string(augment.paraphrases) + "\n" + Json(augment.similarity).dump();
     const auto hash = data::detail::murmur3(std::as_bytes(std::span(conditions)), {recipe.train.seed, 0});
     return cache_home() / "paraphrases" / (data::detail::hex(hash) + ".jsonl");
 }
@@ -200,8 +241,8 @@ struct Task {
     std::filesystem::path file;
     std::shared_ptr<data::Paraphrases> known = std::make_shared<data::Paraphrases>();
 
-    Task(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows)
-        : sample(texts_of(data, spread(data.train.rows, sample_size))), file(file_of(recipe, sample)) {
+    Task(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows, const std::string& device)
+        : sample(texts_of(data, spread(data.train.rows, sample_size))), file(file_of(recipe, sample, device)) {
         const data::Paraphrases kept = data::Paraphrases::read(file);
         for (std::string& text : texts_of(data, rows)) {
             const auto written = kept.of(text);
@@ -213,21 +254,25 @@ struct Task {
 
 }  // namespace
 
-std::shared_ptr<const data::Paraphrases> known_paraphrases(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows) {
-    return Task(recipe, data, rows).known;
+std::shared_ptr<const data::Paraphrases> known_paraphrases(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows,
+                                                          const std::string& device) {
+    return Task(recipe, data, rows, device).known;
 }
 
 std::shared_ptr<const data::Paraphrases> paraphrase(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows,
                                                     const std::string& device, int threads, Control& control, const Progress& progress) {
-    Task task(recipe, data, rows);
+    data::Augmenter(recipe.data.augment, recipe.train.seed, data.roles);  // refuses what cannot be augmented before anything is written
+    Task task(recipe, data, rows, device);
     if (task.missing.empty()) return task.known;
+    if (task.sample.empty()) task.sample = task.missing;
     Writer writer(recipe, task.sample, device, threads, control, progress);
     std::error_code ignored;  // where it cannot be kept it is written anew
     std::filesystem::create_directories(task.file.parent_path(), ignored);
     std::ofstream file(task.file, std::ios::app | std::ios::binary);
     for (std::size_t i = 0; i < task.missing.size(); ++i) {
-        if (progress) progress("Writing paraphrases", static_cast<double>(i), static_cast<double>(task.missing.size()));
-        auto written = writer.write(task.missing[i]);
+        auto written = writer.write(task.missing[i], [&] {
+            if (progress) progress("Writing paraphrases", static_cast<double>(i), static_cast<double>(task.missing.size()));
+        });
         file << data::Paraphrases::line(task.missing[i], written) << std::flush;
         task.known->add(task.missing[i], std::move(written));
     }

@@ -20,12 +20,14 @@ namespace qlora::evaluate {
 
 // What was written for the texts of `rows`, training rows of `data`: data.augment.paraphrases used ones a text where the model
 // finds them in six times as many tries, beside the refused. A text's paraphrases follow from the recipe, the sample and the text,
-// so those of a few rows are the ones a run would use. They are kept below cache_home(); what is there is not written again, and a
-// stop keeps what was written. The model is loaded only where something is to be written, and is gone when this returns. Texts of
-// more than 160 tokens are left alone. Throws input_error "augment.paraphraser" for a model that does not write; stopped().
+// so those of a few rows are the ones a run would use. They are kept below cache_home(); what is there, of the same model, sample,
+// precision, device, seed and limits, is not written again, and a stop keeps what was written. The model is loaded only where something is to be written, and is gone when this returns. Texts of
+// more than 160 tokens are left alone. `progress` is called before each try. Throws input_error "augment.paraphraser" for a model that does not write, "data.augment"
+// as data::Augmenter; stopped().
 std::shared_ptr<const data::Paraphrases> paraphrase(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows,
                                                     const std::string& device, int threads, Control& control, const Progress& progress);
 // What is kept of them already, without writing any. Loads no model; throws input_error where there is none of that name.
-std::shared_ptr<const data::Paraphrases> known_paraphrases(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows);
+std::shared_ptr<const data::Paraphrases> known_paraphrases(const recipe::Recipe& recipe, const RunData& data, std::span<const data::RowIndex> rows,
+                                                          const std::string& device);
 
 }  // namespace qlora::evaluate

@@ -46,6 +46,7 @@ void add_model_fields(std::vector<Field>& table) {
          .typical = "nf4; bf16 when memory is plentiful"},
         [](auto& r) -> auto& { return r.precision; }));
 
+    const auto in_blocks = [](const Recipe& recipe) { return is_four_bit(recipe.precision); };
     table.push_back(boolean(
         {.key = "double_quantization",
          .aliases = {"bnb_4bit_use_double_quant"},
@@ -55,7 +56,8 @@ void add_model_fields(std::vector<Field>& table) {
          .details =
              "Saves about 0.37 bit a weight (46 MB per billion weights at blocks of 64). The loss of quality "
              "is too small to see in most runs, and so is the cost in time. Only for nf4, fp4, int4 and int3.",
-         .typical = "on"},
+         .typical = "on",
+         .matters = in_blocks},
         [](auto& r) -> auto& { return r.double_quantization; }));
 
     table.push_back(integer(
@@ -72,7 +74,8 @@ void add_model_fields(std::vector<Field>& table) {
                     "quantization a block of 64 adds 0.5 bit a weight, one of 256 only 0.125. Above 256 a "
                     "single large weight spoils the precision of many others. 0 gives each row of a matrix one "
                     "scale, however long it is.",
-         .typical = "64"},
+         .typical = "64",
+         .matters = in_blocks},
         [](auto& r) -> auto& { return r.quantization_block; }));
 
     table.push_back(choice(

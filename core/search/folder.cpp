@@ -37,7 +37,13 @@ Standing read(const fs::path& folder) {
     const Json json = read_json_file(file, {.bytes = std::size_t{64} << 20, .depth = 16});
     const JsonObject object(json, file.string());
     if (!object.value("trials").is_array()) object.fail("trials", "a list");
-    for (const Json& trial : object.value("trials")) standing.trials.push_back(trial_from_json(trial, file.string()));
+    for (const Json& json_of : object.value("trials")) {
+        const Trial& trial = standing.trials.emplace_back(trial_from_json(json_of, file.string()));
+        recipe::Recipe scratch = standing.search.recipe;
+        const bool fits = std::ranges::all_of(standing.search.axes, [&](const Axis& axis) { return trial.values.contains(axis.key); });
+        if (!fits || trial.values.size() != standing.search.axes.size() || !set_values(scratch, trial.values))
+            object.fail("trials", "values of what search.json varies in run " + std::to_string(trial.number));
+    }
     standing.running = is_locked(folder);
     return standing;
 }

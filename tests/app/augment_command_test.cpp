@@ -52,7 +52,8 @@ class AugmentCommandTest : public QObject {
         for (const auto& entry : std::filesystem::directory_iterator(kept)) file = entry.path();
         std::string edited = read_file(file);
         const std::string first = alone.front()["variants"].empty() ? alone.front()["refused"][0]["text"] : alone.front()["variants"][0]["text"];
-        edited.replace(edited.find(Json(first).dump().substr(1, 8)), 8, "!edited!");
+        const std::string text = "\"text\":" + Json(first).dump();
+        edited.replace(edited.find(text), text.size(), "\"text\":\"!edited!\"");
         write_atomically(file, edited);
         QVERIFY(run({"augment", path("recipe.json").c_str(), "--rows", "1"}, exit).front().dump().find("!edited!") != std::string::npos);
         std::filesystem::remove_all(kept);

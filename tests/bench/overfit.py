@@ -48,7 +48,7 @@ recipe.write_text(json.dumps({
 table = ["| | lowest validation loss | at epoch | validation loss at the end | steps | test loss of the adapter saved |", "|---|---|---|---|---|---|"]
 curves = {}
 for name, settings in RUNS.items():
-    folder = program.work / name.replace(" ", "-").replace(",", "")
+    folder = program.work / f"{name}-{options.seed}".replace(" ", "-").replace(",", "")
     events = program.train(recipe, folder, settings if "early" in name else {"early_stopping.restore_best": False, **settings})
     measured = [(one["step"], one["loss"]) for one in events if one["event"] == "evaluation"]
     curves[name] = measured

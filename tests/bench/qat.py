@@ -4,7 +4,7 @@ bf16 base, the same rows and steps, three seeds, at int4 with one scale a row an
     qat.py QLORA DEPS WORK [--seeds 3] [--write docs/performance.md]
 
 Each is written as the quantized model that is shipped, and that model is measured on the test rows, which none has learned from.
-GPTQ calibrates on rows of the same data, some of the test rows among them. Runs that WORK already holds are not done again.
+GPTQ calibrates on training rows. Runs that WORK already holds are not done again.
 """
 import argparse
 import json

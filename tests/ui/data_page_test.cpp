@@ -1,5 +1,6 @@
 #include "ui/pages/data_page.h"
 
+#include <QAbstractButton>
 #include <QComboBox>
 #include <QDropEvent>
 #include <QLabel>
@@ -14,6 +15,7 @@
 #include "tests/ui/recorded_services.h"
 #include "ui/pages/data_roles.h"
 #include "ui/pages/data_tokens.h"
+#include "ui/pages/data_variants.h"
 #include "ui/widgets/error_panel.h"
 
 using namespace qlora;
@@ -40,9 +42,27 @@ class PlayedDatasets : public QuietDatasets {
         emit finished();
     }
 
+    void vary(const recipe::Recipe&, int row, bool write) override { varied_rows << std::pair{row, write}; }
+    void cancel_varying() override { ++cancelled_varying; }
+
     std::vector<recipe::Recipe> asked;
     QList<int> described_rows;
+    QList<std::pair<int, bool>> varied_rows;
+    int cancelled_varying = 0;
 };
+
+// Labels that were added appear, those that were taken away go.
+void settle() {
+    QCoreApplication::processEvents();
+    QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+}
+
+QStringList texts_on(const QWidget& list) {
+    QStringList texts;
+    for (const auto* label : list.findChildren<QLabel*>())
+        if (label->isVisible()) texts << label->text();
+    return texts;
+}
 
 recipe::Recipe recipe_on(const std::string& data) {
     recipe::Recipe recipe;
@@ -110,6 +130,57 @@ class DataPageTest : public QObject {
         QCOMPARE(page.findChild<TokenStrip*>()->count(), 1);
         emit service.described(55, {});
         QCOMPARE(page.findChild<TokenStrip*>()->count(), 1);
+    }
+
+    void shows_the_chosen_rows_variants_before_they_are_learned() {
+        PlayedDatasets service;
+        AnsweredDialogs dialogs;
+        DataPage page(service, dialogs);
+        page.resize(1000, 700);
+        auto recipe = recipe_on("a.jsonl");
+        recipe.data.augment.copies = 1;
+        recipe.data.augment.paraphrases = 1;
+        page.set_recipe(recipe);
+        page.show();
+        service.play(100);
+        auto* list = page.findChild<VariantList*>();
+        auto* write = list->findChild<QPushButton*>();
+        for (auto* button : page.findChildren<QAbstractButton*>())
+            if (button->text() == "Variants") button->click();
+        QVERIFY(list->isVisible());
+        QCOMPARE(service.varied_rows, (QList<std::pair<int, bool>>{{0, false}}));
+
+        RowVariants row{.row = 0, .texts = {"The old movie"}, .variants = {{{0, 1}, "synonyms", {"The old <film>"}, {"old"}}}, .refused = {{"Old?", 0.31, "strays"}}, .unwritten = true};
+        emit service.varied(row);
+        settle();
+        QVERIFY(texts_on(*list).contains("Synonyms · masked: old"));
+        QVERIFY(texts_on(*list).contains("The old &lt;<b>film</b>&gt;"));
+        QVERIFY(texts_on(*list).contains("Refused: strays · similarity 0.310"));
+        QVERIFY(write->isVisible());
+        write->click();
+        QCOMPARE(service.varied_rows.back(), std::pair(0, true));
+        QVERIFY(!write->isVisible());
+        const int cancelled = service.cancelled_varying;
+        page.set_busy("A run is going");  // takes the model away
+        QCOMPARE(service.varied_rows.back(), std::pair(0, false));
+        QVERIFY(service.cancelled_varying == cancelled + 1 && !write->isEnabled());
+        page.set_busy({});
+        QVERIFY(write->isEnabled());
+        row.unwritten = false;
+        row.row = 7;  // another row's answer comes late
+        emit service.varied(row);
+        QVERIFY(write->isVisible());
+        row.row = 0;
+        row.learned = false;
+        emit service.varied(row);
+        settle();
+        QCOMPARE(texts_on(*list).size(), 1);
+        QVERIFY(texts_on(*list).front().startsWith("A held-out row"));
+        emit service.vary_failed(0, input_error("augment.paraphraser", "m", "expected a model that writes", "Name one."));
+        settle();
+        QVERIFY(texts_on(*list).front().contains("Name one."));
+        QTest::keyClick(page.findChild<QTableView*>(), Qt::Key_Down);
+        QCOMPARE(service.varied_rows.back(), std::pair(1, false));
     }
 
     void a_classifier_learns_from_texts_with_labels() {

@@ -40,6 +40,17 @@ class LiveRunTest : public QObject {
         QCOMPARE(run.steps().size(), std::size_t(6));
         QCOMPARE(run.steps().back().loss, 1.0);
     }
+    void the_turn_of_the_validation_loss_is_found_when_it_is_sure() {
+        LiveRun run;
+        const auto turn_after = [&](std::int64_t step, double loss) {
+            run.take(train::Evaluated{.step = step, .loss = loss, .metrics = {}, .best = false, .samples = {}});
+            return run.overfit_step();
+        };
+        for (const auto& [step, loss] : {std::pair{10, 2.0}, {20, 1.5}, {30, 1.0}, {40, 1.1}}) QCOMPARE(turn_after(step, loss), std::int64_t(-1));
+        QCOMPARE(turn_after(50, 1.05), std::int64_t(30));
+        QCOMPARE(turn_after(60, 1.01), std::int64_t(-1));  // no more than noise
+        QCOMPARE(turn_after(70, 0.9), std::int64_t(-1));
+    }
     void it_tells_at_most_thirty_times_a_second() {
         LiveRun run;
         QSignalSpy advanced(&run, &LiveRun::advanced);

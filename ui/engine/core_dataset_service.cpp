@@ -48,7 +48,9 @@ struct CoreDatasetService::Parted {
     std::vector<data::RowIndex> learned;  // in order
 };
 
-CoreDatasetService::CoreDatasetService(QObject* parent) : DatasetService(parent) {
+CoreDatasetService::CoreDatasetService(std::string device, int threads, QObject* parent)
+    : DatasetService(parent), device_(std::move(device)), threads_(threads) {
+    connect(&vary_task_, &Task::failed, this, [this](const Error& error) { emit vary_failed(varied_row_, error); });
     connect(&vary_task_, &Task::progressed, this, &DatasetService::vary_progressed);
     connect(&list_task_, &Task::failed, this, &DatasetService::failed);
     connect(&open_task_, &Task::progressed, this, &DatasetService::progressed);
@@ -162,45 +164,43 @@ void CoreDatasetService::describe(int row) {
 }
 
 void CoreDatasetService::vary(const recipe::Recipe& recipe, int row, bool write) {
+    varied_row_ = row;
     vary_task_.start([this, recipe, row, write, parted = parted_, loaded = loaded_](Worker& worker) mutable {
-        try {
-            const auto shown = data::RowIndex(row);
-            if (!parted || parted->recipe.data.train != recipe.data.train || !recipe::differences(parted->recipe, recipe).empty()) {
-                auto next = std::make_shared<Parted>();
-                next->recipe = recipe;
-                const auto tokenizer = loaded && loaded->tokenizer && loaded->model == recipe.model ? loaded->tokenizer : load_tokenizer(recipe.model);
-                next->data = evaluate::open_data(recipe, tokenizer, {}, worker.control(), {});
-                next->learned = next->data.train.rows;
-                std::ranges::sort(next->learned);
-                parted = next;
-                worker.post([this, next] { parted_ = next; });
-            }
-            const auto& data = parted->data;
-            RowVariants result;
-            result.row = row;
-            result.learned = std::ranges::binary_search(parted->learned, shown);
-            if (const auto example = data::read_example(*data.train.table, shown, data.roles)) result.texts = data::read_texts(*example);
-            if (result.learned && recipe.data.augment.active()) {
-                std::shared_ptr<const data::Paraphrases> paraphrases;
-                if (recipe.data.augment.paraphrases > 0) {
-                    const auto rows = std::span(&shown, 1);
-                    paraphrases = write ? evaluate::paraphrase(recipe, data, rows, "auto", 0, worker.control(), worker.progress())
-                                        : evaluate::known_paraphrases(recipe, data, rows);
-                }
-                const data::Augmenter augmenter(recipe.data.augment, recipe.train.seed, data.roles, paraphrases);
-                for (const data::Variant variant : augmenter.plan(*data.train.table, data.train.rows, *data.renderer))
-                    if (variant.row == shown && variant.copy > 0) result.variants.push_back(augmenter.describe(*data.train.table, variant, *data.renderer));
-                for (const std::string& text : paraphrases ? result.texts : std::vector<std::string>()) {
-                    result.unwritten |= !paraphrases->knows(text);
-                    for (const auto& one : paraphrases->of(text))
-                        if (!one.refused.empty()) result.refused.push_back(one);
-                }
-            }
-            worker.post([this, result] { emit varied(result); });
-        } catch (const Error& error) {
-            if (error.kind() == Error::Kind::stopped) throw;
-            worker.post([this, row, error] { emit vary_failed(row, error); });
+        const auto shown = data::RowIndex(row);
+        if (!parted || parted->recipe.data.train != recipe.data.train || !recipe::differences(parted->recipe, recipe).empty()) {
+            auto next = std::make_shared<Parted>();
+            next->recipe = recipe;
+            const auto tokenizer = loaded && loaded->tokenizer && loaded->model == recipe.model ? loaded->tokenizer : load_tokenizer(recipe.model);
+            next->data = evaluate::open_data(recipe, tokenizer, {}, worker.control(), {});
+            next->learned = next->data.train.rows;
+            std::ranges::sort(next->learned);
+            parted = next;
+            worker.post([this, next] { parted_ = next; });
         }
+        const auto& data = parted->data;
+        RowVariants result;
+        result.row = row;
+        result.learned = std::ranges::binary_search(parted->learned, shown);
+        if (const auto example = data::read_example(*data.train.table, shown, data.roles)) result.texts = data::read_texts(*example);
+        if (result.learned && recipe.data.augment.active()) {
+            std::shared_ptr<const data::Paraphrases> paraphrases;
+            if (recipe.data.augment.paraphrases > 0) {
+                const auto rows = std::span(&shown, 1);
+                paraphrases = write ? evaluate::paraphrase(recipe, data, rows, device_, threads_, worker.control(), worker.progress())
+                                    : evaluate::known_paraphrases(recipe, data, rows, device_);
+            }
+            const data::Augmenter augmenter(recipe.data.augment, recipe.train.seed, data.roles, paraphrases);
+            // Only what balances follows from the other rows.
+            const auto planned = recipe.data.augment.balance ? std::span<const data::RowIndex>(data.train.rows) : std::span(&shown, 1);
+            for (const data::Variant variant : augmenter.plan(*data.train.table, planned, *data.renderer))
+                if (variant.row == shown && variant.copy > 0) result.variants.push_back(augmenter.describe(*data.train.table, variant, *data.renderer));
+            for (const std::string& text : paraphrases ? result.texts : std::vector<std::string>()) {
+                result.unwritten |= !paraphrases->knows(text);
+                for (const auto& one : paraphrases->of(text))
+                    if (!one.refused.empty()) result.refused.push_back(one);
+            }
+        }
+        worker.post([this, result] { emit varied(result); });
     });
 }
 

@@ -14,7 +14,8 @@ class CoreDatasetService : public DatasetService {
     Q_OBJECT
 
   public:
-    explicit CoreDatasetService(QObject* parent = nullptr);
+    // Where paraphrases are written: as evaluate::use_device takes them.
+    explicit CoreDatasetService(std::string device = "auto", int threads = 0, QObject* parent = nullptr);
     ~CoreDatasetService() override;
 
     void list() override;
@@ -33,6 +34,9 @@ class CoreDatasetService : public DatasetService {
     };
     void read_waiting();
 
+    const std::string device_;
+    const int threads_;
+    int varied_row_ = 0;  // that vary_task_ is about
     std::shared_ptr<const Loaded> loaded_;  // replaced whole, never changed: any thread may hold one
     std::shared_ptr<const Parted> parted_;  // the same
     std::vector<Range> waiting_;  // the newest last

@@ -102,7 +102,9 @@ QString rate(double tokens_per_second) {
 
 QString percent(double fraction) {
     if (!std::isfinite(fraction)) return unknown;
-    return QString::number(fraction * 100, 'f', std::abs(fraction) < 0.1 ? 1 : 0) + QStringLiteral(" %");
+    const double size = std::abs(fraction);
+    const int decimals = size >= 0.1 ? 0 : size >= 0.001 || size == 0 ? 1 : 3;
+    return QString::number(fraction * 100, 'f', decimals) + QStringLiteral(" %");
 }
 
 QString when(std::int64_t seconds_since_1970) {

@@ -50,7 +50,7 @@ class LiveRun : public QObject {
     const std::optional<train::Failed>& failed() const { return failed_; }
     std::int64_t best_step() const;
     // The step of the lowest validation loss, where at least two evaluations have come since and the last lies 2 % above it: from
-    // here on the rows are learned by heart. 0: the loss has not turned.
+    // here on the rows are learned by heart. -1: the loss has not turned.
     std::int64_t overfit_step() const;
     std::int64_t total_steps() const { return loaded_ ? loaded_->steps : 0; }
     double seconds_left() const;  // NaN: unknown

@@ -90,9 +90,9 @@ void look_at_gradients(const Steps& steps, std::vector<Finding>& findings) {
 }  // namespace
 
 std::int64_t LiveRun::overfit_step() const {
-    if (evaluations_.size() < 3) return 0;
+    if (evaluations_.size() < 3) return -1;
     const auto best = std::ranges::min_element(evaluations_, {}, &train::Evaluated::loss);
-    return evaluations_.end() - best > 2 && evaluations_.back().loss > 1.02 * best->loss ? best->step : 0;
+    return evaluations_.end() - best > 2 && evaluations_.back().loss > 1.02 * best->loss ? best->step : -1;
 }
 
 std::vector<Finding> LiveRun::findings() const {
@@ -102,7 +102,7 @@ std::vector<Finding> LiveRun::findings() const {
         look_at_loss(steps_, findings);
         look_at_gradients(steps_, findings);
     }
-    if (const auto step = overfit_step(); step > 0)
+    if (const auto step = overfit_step(); step >= 0)
         findings.push_back({Weight::warning, tr("The validation loss has not improved since step %1: the model begins to learn the rows by heart. "
                                                 "The best step is kept.").arg(step)});
     for (const auto& notice : notices_) {

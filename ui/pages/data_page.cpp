@@ -213,6 +213,7 @@ void DataPage::connect_service() {
         filter_->set_current(all_rows);
         model_->reset(int(dataset.rows), dataset.columns);
         tokens_->set_tokens({});
+        forget_variants();
         roles_->set_columns(dataset.columns);
         figures_->set_rows(dataset.rows, dataset.notices);
         source_->set_text(tr("%1 · %2 rows · %3").arg(dataset.name, format::count(qint64(dataset.rows)), format::path(dataset.path)));
@@ -226,6 +227,7 @@ void DataPage::connect_service() {
         tokens_ready_ = false;
         if (roles.problems.empty() && !recipe_.model.empty()) return;
         tokens_->set_tokens({});
+        forget_variants();
         token_status_->set_text(roles.problems.empty() ? tr("Choose a model on the Train page to see its tokens.")
                                                        : tr("Choose the columns above to see the tokens."));
     });
@@ -266,8 +268,12 @@ void DataPage::size_columns() {
 
 void DataPage::set_recipe(const recipe::Recipe& recipe) {
     const bool same = recipe.data == recipe_.data && recipe.model == recipe_.model && recipe.task == recipe_.task;
+    // Which rows are held out, and what a model writes.
+    const bool varied = recipe.train.seed != recipe_.train.seed || recipe.precision != recipe_.precision || recipe.compute != recipe_.compute ||
+                        recipe.quantization_block != recipe_.quantization_block || recipe.double_quantization != recipe_.double_quantization;
     recipe_ = recipe;
     roles_->set_task(recipe.task);
+    if (same && varied && part_->current() == as_variants) row_chosen();
     if (same) return;
     stale_ = true;
     if (isVisible()) read();
@@ -282,6 +288,8 @@ void DataPage::choose(const QString& source, const QString& held_out) {
         data.skip_bad_rows = false;
     });
 }
+
+void DataPage::set_busy(const QString& why_not) { variants_->set_busy(why_not); }
 
 void DataPage::edit(const std::function<void(recipe::Data&)>& change) {
     const recipe::Data before = recipe_.data;
@@ -319,6 +327,11 @@ void DataPage::show_part(int part) {
     legend_->setVisible(part == as_tokens);
     if (part == as_tokens) service_.cancel_varying();
     row_chosen();
+}
+
+void DataPage::forget_variants() {
+    service_.cancel_varying();
+    variants_->show_message({});
 }
 
 void DataPage::ask_variants(bool write) {

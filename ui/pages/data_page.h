@@ -36,6 +36,7 @@ class DataPage : public QWidget {
     void set_recipe(const recipe::Recipe& recipe);
     // A path or a catalogue id; `held_out` may be empty.
     void choose(const QString& source, const QString& held_out = {});
+    void set_busy(const QString& why_not);  // why the model cannot be used now; empty: it can
 
   signals:
     void data_edited(const qlora::recipe::Data& data);
@@ -59,6 +60,7 @@ class DataPage : public QWidget {
     void show_error(const Error& error);
     void show_part(int part);  // tokens or variants of the chosen row
     void ask_variants(bool write);
+    void forget_variants();
 
     DatasetService& service_;
     Dialogs& dialogs_;

@@ -21,9 +21,13 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-constexpr std::size_t most_compared = 2000;  // words: the comparison takes their product
+constexpr std::size_t most_compared = 300;  // words: the comparison takes their product
+constexpr std::size_t most_bytes = 8000;    // of a text that are shown
 
-QString html(const std::string& text) { return QString::fromStdString(text).toHtmlEscaped().replace(u'\n', u"<br>"_s); }
+QString html(const std::string& text) {
+    const QString shown = QString::fromStdString(text.size() > most_bytes ? text.substr(0, most_bytes) : text);
+    return (text.size() > most_bytes ? shown + u'…' : shown).toHtmlEscaped().replace(u'\n', u"<br>"_s);
+}
 
 // The engine's words for people.
 QString caption_of(const data::VariantView& view) {
@@ -59,7 +63,7 @@ VariantList::VariantList(QWidget* parent) : QWidget(parent) {
     progress_ = make<ProgressStrip>(this);
     foot->addWidget(progress_, 1);
     write_ = make<QPushButton>(tr("Write paraphrases"), this);
-    write_->setToolTip(tr("Has the model write this row in other words, as the run would"));
+    set_busy({});
     foot->addWidget(write_);
     column->addLayout(foot);
     connect(write_, &QPushButton::clicked, this, &VariantList::write_wanted);
@@ -68,6 +72,7 @@ VariantList::VariantList(QWidget* parent) : QWidget(parent) {
 }
 
 QString VariantList::marked(const std::string& before, const std::string& after) {
+    if (before.size() > most_bytes || after.size() > most_bytes) return html(after);
     const Words from(before), to(after);
     if (from.words.size() > most_compared || to.words.size() > most_compared) return html(after);
     const auto changes = compare_words(from, to);
@@ -111,8 +116,8 @@ void VariantList::show_message(const QString& message) {
 void VariantList::show_variants(const RowVariants& row, bool active) {
     if (!row.learned) return show_message(tr("A held-out row: it is measured as it is, and never changed."));
     if (!active)
-        return show_message(tr("The recipe makes no variants of training rows. Set variants, paraphrases or balanced classes under Augmentation "
-                               "on the Train page, Advanced."));
+        return show_message(tr("The recipe makes no variants of training rows. Set variants, paraphrases or balanced classes on the Train page, "
+                               "under Data, Advanced."));
     clear();
     for (const auto& view : row.variants) {
         QStringList texts;
@@ -138,6 +143,12 @@ void VariantList::set_writing(bool writing) {
     progress_->setVisible(writing);
     hint_->setVisible(!writing);
     write_->setVisible(can_write_ && !writing);
+}
+
+void VariantList::set_busy(const QString& why_not) {
+    write_->setEnabled(why_not.isEmpty());
+    write_->setToolTip(why_not.isEmpty() ? tr("Has the model write this row in other words, as the run would") : why_not);
+    if (!why_not.isEmpty() && hint_->isHidden()) emit write_cancelled();
 }
 
 void VariantList::set_progress(const QString& what, double done, double total) {

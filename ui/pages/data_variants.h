@@ -25,6 +25,7 @@ class VariantList : public QWidget {
     void show_variants(const RowVariants& variants, bool active);
     void show_message(const QString& message);  // in place of variants
     void set_writing(bool writing);             // paraphrases are being written
+    void set_busy(const QString& why_not);      // why none can be written now, as something else computes; empty: they can
     void set_progress(const QString& what, double done, double total);
 
     // `after` as rich text, the words that `before` has not in bold.

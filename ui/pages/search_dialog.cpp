@@ -128,7 +128,8 @@ SearchDialog::SearchDialog(const recipe::Recipe& recipe, std::optional<double> s
             if (field->level == recipe::Field::Level::simple && field->key.find('.') != std::string::npos && !field->key.starts_with("data.") &&
                 std::ranges::none_of(rows_, [&](auto* row) { return row->row().key == field->key; }))
                 return add_row(suggested_row(*field, recipe_));
-        add_row(suggested_row(*recipe::find_field("train.weight_decay"), recipe_));
+        for (const auto* field : variable_fields(recipe_))
+            if (std::ranges::none_of(rows_, [&](auto* row) { return row->row().key == field->key; })) return add_row(suggested_row(*field, recipe_));
     });
     auto* scroll = make<QScrollArea>(this);
     scroll->setWidgetResizable(true);
@@ -232,7 +233,7 @@ void SearchDialog::refresh() {
         QString text;
         const std::string key = editor->row().key;
         for (const auto& problem : problems)
-            if (problem.field.starts_with("space." + key)) text = tr("Expected %1").arg(text_of(problem.expected));
+            if (problem.field == "space." + key || problem.field.starts_with("space." + key + ".")) text = tr("Expected %1").arg(text_of(problem.expected));
         if (std::ranges::find(seen, key) != seen.end()) text = tr("This setting is varied above already"), twice = true;
         seen.push_back(key);
         editor->set_problem(text);

@@ -209,7 +209,8 @@ void SearchesView::choose(const QString& folder) {
 
 void SearchesView::take(const std::vector<search::Standing>& searches) {
     searches_ = searches;
-    if (!chosen() && !searches_.empty()) chosen_ = QString::fromStdString(searches_.front().folder.string());
+    // What has just begun may be in no listing yet.
+    if (!chosen() && !searches_.empty() && (chosen_.isEmpty() || !service_.searching())) chosen_ = QString::fromStdString(searches_.front().folder.string());
     stack_->setCurrentIndex(searches_.empty() ? 0 : 1);
     choice_->clear();
     for (const auto& standing : searches_) choice_->addItem(name_of(standing), QString::fromStdString(standing.folder.string()));
@@ -224,6 +225,7 @@ void SearchesView::show_chosen() {
     const bool other = model_->standing().folder != standing->folder;
     model_->set_standing(*standing);
     if (other) {
+        axes_->set_selected(-1);
         // The best first, as a search for it should be read.
         table_->sortByColumn(TrialsModel::metric_column, standing->search.maximize ? Qt::DescendingOrder : Qt::AscendingOrder);
         table_->resizeColumnsToContents();
@@ -262,12 +264,13 @@ void SearchesView::draw() {
         if (trial.ended > 0 && trial.status != search::Trial::Status::failed && std::isfinite(trial.value())) ended.push_back(&trial);
     std::ranges::sort(ended, {}, &search::Trial::ended);
     std::vector<double> x, values, best;
-    std::vector<search::Trial> so_far;
+    std::vector<search::Trial> two;  // the best before, and the next
     for (const auto* trial : ended) {
-        so_far.push_back(*trial);
+        two.push_back(*trial);
+        two = {two[*search::best_of(standing.search, two)]};
         x.push_back(double(x.size() + 1));
         values.push_back(trial->value());
-        best.push_back(so_far[*search::best_of(standing.search, so_far)].value());
+        best.push_back(two.front().value());
     }
     const std::string metric = standing.search.metric;
     best_->set_y_label(search_metric_name(metric));

@@ -301,6 +301,7 @@ void MainWindow::refresh_busy() {
     train_->preview()->set_busy(why_not);
     train_->set_busy(why_not);
     searches_->set_busy(busy ? why_not : QString());
+    data_->set_busy(why_not);
     evaluate_->set_busy(why_not);
     runs_->set_busy(why_not);
     rail_buttons_[std::size_t(Page::live)]->set_busy(busy);

@@ -62,6 +62,7 @@ QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 18px; border
 QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: @hover; }
 QAbstractSpinBox::up-arrow { image: url(:/theme/up-@scheme.svg); width: 10px; height: 10px; }
 QAbstractSpinBox::down-arrow { image: url(:/theme/down-@scheme.svg); width: 10px; height: 10px; }
+QComboBox { combobox-popup: 0; }
 QComboBox::drop-down { border: none; width: 24px; }
 QComboBox::down-arrow { image: url(:/theme/down-@scheme.svg); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: @card; border: 1px solid @edge; padding: 4px; outline: 0;

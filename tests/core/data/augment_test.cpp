@@ -68,7 +68,7 @@ class AugmentTest : public QObject {
             seen.insert(QString::fromStdString(varied));
             differ += other.vary(sentence, {5, copy}) != varied && augmenter.vary(sentence, {6, copy}) != varied;
         }
-        QVERIFY(seen.size() >= 10 && differ >= 9);
+        QVERIFY(seen.size() >= 9 && differ >= 9);
     }
 
     void each_change_is_what_it_says() {
@@ -129,6 +129,9 @@ class AugmentTest : public QObject {
         QCOMPARE(plan[9], (Variant{6, 1}));
         QCOMPARE(plan[10], (Variant{5, 2}));
         QCOMPARE(augmenter.plan(rows, {}).size(), 8u);
+        // Paraphrases count for their class.
+        const std::vector<std::size_t> rewritten = {0, 0, 0, 0, 0, 1, 2, 5};
+        QCOMPARE(augmenter.plan(rows, std::vector<std::int64_t>{0, 0, 0, 0, 0, 1, 1, -1}, rewritten).size(), 8u + 8u);
     }
 
     void prepared_rows_get_their_variants() {

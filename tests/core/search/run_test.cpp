@@ -197,6 +197,24 @@ class SearchRunTest : public QObject {
         QVERIFY(read(folder).trials[3].reason.starts_with("train.warmup"));
     }
 
+    void a_state_that_does_not_fit_the_description_is_refused_by_name() {
+        const fs::path folder = begin(search_of("grid", R"({"method.rank": [4, 8]})"));
+        const std::string state = read_file(folder / "state.json");
+        for (const auto& [from, to] : {std::pair{"\"method.rank\"", "\"method.alpha\""}, {"\"method.rank\": 4", "\"method.rank\": \"four\""}}) {
+            std::string wrong = state;
+            wrong.replace(wrong.find(from), std::string_view(from).size(), to);
+            write_atomically(folder / "state.json", wrong);
+            try {
+                read(folder);
+                QFAIL("read");
+            } catch (const Error& error) {
+                QVERIFY2(QString::fromStdString(error.message()).contains("search.json varies in run 1"), error.message().c_str());
+            }
+        }
+        write_atomically(folder / "state.json", state);
+        QCOMPARE(read(folder).trials.size(), std::size_t(2));
+    }
+
     void a_figure_that_no_run_gives_fails_by_name() {
         auto search = search_of("grid");
         search.metric = "chrf";
