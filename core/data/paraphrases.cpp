@@ -23,7 +23,10 @@ std::string_view trimmed(std::string_view text) {
 }
 
 bool negates(const Words& text) {
-    static const std::set<std::string_view> words = {"no", "not", "never", "none", "nothing", "nobody", "neither", "nor", "cannot", "without", "hardly"};
+    // Contractions are often written without their apostrophe.
+    static const std::set<std::string_view> words = {"no", "not", "never", "none", "nothing", "nobody", "neither", "nor", "cannot", "without", "hardly", "dont",
+                                                     "doesnt", "didnt", "isnt", "arent", "wasnt", "werent", "hasnt", "havent", "hadnt", "wont", "cant", "couldnt",
+                                                     "shouldnt", "wouldnt"};
     return std::ranges::any_of(text.words, [&](const auto& word) {
         const std::string plain = lower(word.text);
         return words.contains(plain) || plain.ends_with("n't") || plain.ends_with("n\u2019t");
@@ -37,7 +40,13 @@ std::multiset<std::string> numbers(const Words& text) {
     return found;
 }
 
-bool asks(std::string_view text) { return trimmed(text).ends_with('?'); }
+bool asks(std::string_view text) { return text.find('?') != std::string_view::npos; }
+// Questions are often written without their mark.
+bool may_ask(const Words& text) {
+    static const std::set<std::string_view> words = {"how", "what", "when", "where", "why", "who", "which", "whose", "can", "could", "may", "should", "would", "will"};
+    static const std::set<std::string_view> first = {"do", "does", "did", "is", "are", "am", "was", "were", "have", "has"};
+    return first.contains(lower(text.words.front().text)) || std::ranges::any_of(text.words, [&](const auto& word) { return words.contains(lower(word.text)); });
+}
 
 // Part of the words that are not the same.
 double difference(const Words& a, const Words& b) {
@@ -99,7 +108,8 @@ std::string refuse_by_words(std::string_view source, std::string_view text, std:
         if (other.refused.empty() && difference(Words(other.text), after) < least_difference) return "written before";
     if (numbers(before) != numbers(after)) return "other numbers";
     if (negates(before) != negates(after)) return negates(before) ? "a \"not\" is gone" : "a \"not\" came in";
-    if (asks(source) != asks(text)) return asks(source) ? "no longer a question" : "became a question";
+    if (asks(source) && !asks(text) && !may_ask(after)) return "no longer a question";
+    if (asks(text) && !asks(source) && !before.words.empty() && !may_ask(before)) return "became a question";
     return {};
 }
 

@@ -23,9 +23,10 @@ namespace {
 
 constexpr std::int64_t sample_size = 128;      // training texts that similarity is measured against
 constexpr std::size_t longest_source = 160;    // tokens
+constexpr std::size_t tokens_at_once = 512;    // whose states of all layers are held
 constexpr std::int64_t tries_each = 6;         // for every paraphrase wanted
 constexpr double temperature = 0.6, top_p = 0.95;
-constexpr const char* version = "1";           // of all that decides what is written
+constexpr const char* version = "3";           // of all that decides what is written
 
 struct Shot {
     const char *text, *reworded;
@@ -133,31 +134,54 @@ class Writer {
         return text + pieces.finish();
     }
 
-    // [layers + 1, hidden]: the mean over the text's tokens.
-    torch::Tensor states_of(const std::string& text) const {
+    std::vector<std::int32_t> read(const std::string& text) const {
         auto ids = model_->tokenizer->encode(text, {.parse_special = false}).ids;
         if (ids.empty()) ids = {0};
         if (ids.size() > longest_source) ids.resize(longest_source);
-        nn::Input input{ids};
-        if (config().encoder_decoder()) input.decoder_ids = {config().decoder_start};
-        const auto states = model_->network.hidden_states(input);
-        const auto& layers = states.encoder.empty() ? states.stack : states.encoder;
+        return ids;
+    }
+
+    // Of each text [layers + 1, hidden]: the mean over its tokens. Several texts go through the model at once, each by itself.
+    std::vector<torch::Tensor> states_of(std::span<const std::string> texts, const std::function<void(std::size_t)>& tell = {}) const {
+        torch::NoGradGuard no_grad;
+        memory::TagScope scope(MemoryTag::activations);
         std::vector<torch::Tensor> means;
-        for (const auto& layer : layers) means.push_back(layer.to(torch::kFloat32).mean(0).cpu());
-        return torch::stack(means);
+        while (means.size() < texts.size()) {
+            if (tell) tell(means.size());
+            data::Batch batch;
+            batch.starts = {0};
+            do {
+                const auto ids = read(texts[means.size() + batch.starts.size() - 1]);
+                batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
+                for (std::size_t i = 0; i < ids.size(); ++i) batch.positions.push_back(static_cast<std::int32_t>(i));
+                batch.starts.push_back(static_cast<std::int32_t>(batch.ids.size()));
+                if (config().encoder_decoder()) {  // whose decoder is not asked for anything
+                    if (batch.answer_starts.empty()) batch.answer_starts = {0};
+                    batch.targets.push_back(config().decoder_start);
+                    batch.answer_starts.push_back(static_cast<std::int32_t>(batch.targets.size()));
+                }
+            } while (batch.ids.size() < tokens_at_once && means.size() + batch.starts.size() - 1 < texts.size());
+            nn::States states;
+            const torch::Tensor last = model_->network.hidden(batch, {}, &states);
+            auto& layers = config().encoder_decoder() ? states.encoder : states.stack;
+            if (!config().encoder_decoder()) layers.push_back(last);
+            for (std::size_t row = 0; row + 1 < batch.starts.size(); ++row) {
+                std::vector<torch::Tensor> mean;
+                for (const auto& layer : layers) mean.push_back(layer.slice(0, batch.starts[row], batch.starts[row + 1]).to(torch::kFloat32).mean(0).cpu());
+                means.push_back(torch::stack(mean));
+            }
+        }
+        return means;
     }
     torch::Tensor vector_of(const std::string& text) const {
-        const torch::Tensor standard = ((states_of(text) - mean_) / deviation_).flatten();
+        const torch::Tensor standard = ((states_of({&text, 1})[0] - mean_) / deviation_).flatten();
         return standard / standard.norm().clamp_min(1e-12);
     }
 
     void measure_sample(const Progress& progress) {
-        torch::NoGradGuard no_grad;
-        std::vector<torch::Tensor> states;
-        for (const std::string& text : sample_) {
-            if (progress) progress("Reading what is to be paraphrased", static_cast<double>(states.size()), static_cast<double>(sample_.size()));
-            states.push_back(states_of(text));
-        }
+        const auto states = states_of(sample_, [&](std::size_t done) {
+            if (progress) progress("Reading what is to be paraphrased", static_cast<double>(done), static_cast<double>(sample_.size()));
+        });
         const torch::Tensor all = torch::stack(states);  // [n, layers + 1, hidden]
         // Of fewer texts there is nothing in common to take away.
         const bool many = sample_.size() > 2;

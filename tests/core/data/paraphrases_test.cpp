@@ -63,9 +63,13 @@ class ParaphrasesTest : public QObject {
         QCOMPARE(reason("Is there a way for the store to refund me 25 dollars?"), std::string("other numbers"));
         QCOMPARE(reason("Is there no way for the store to refund me 20 dollars?"), std::string("a \"not\" came in"));
         QCOMPARE(reason("There is a way for the store to refund me 20 dollars."), std::string("no longer a question"));
+        QCOMPARE(reason("tell me what the store needs to refund me 20 dollars"), std::string());
         QCOMPARE(reason(("I " + std::string(40, 'a') + " b c d e f g h i j k l m n o p q r s t u v w x y z 20?").c_str()), std::string("much longer"));
         QCOMPARE(refuse_by_words("I don’t like it.", "I do love this one.", {}), std::string("a \"not\" is gone"));
         QCOMPARE(refuse_by_words("It works.", "Does it work now?", {}), std::string("became a question"));
+        QCOMPARE(refuse_by_words("how long does it take", "What time will that need?", {}), std::string());
+        QCOMPARE(refuse_by_words("my interest hasnt been paid", "I have not got my interest.", {}), std::string());
+        QCOMPARE(refuse_by_words("", "Is it?", {}), std::string());
     }
 
     void they_are_kept_a_text_a_line() {
