@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/adapters/attach.h"
+#include "core/adapters/rounding_file.h"
 #include "core/adapters/task_file.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -134,7 +135,9 @@ QuantizeReport quantize(const QuantizeOptions& options, Control& control, const 
     } else {
         report.notices.push_back("Perplexity and the errors of outputs are measured for decoders that tell the next token only.");
     }
-    nn::Model base = nn::load(files, {Precision::native, {}}, control, progress);
+    // A model that was trained to be rounded begins from the weights that it was trained on.
+    const auto rounding = options.adapter.empty() ? std::nullopt : adapters::read_rounding(options.adapter);
+    nn::Model base = nn::load(files, {rounding ? rounding->base : Precision::native, {}}, control, progress);
     // Refused before the work is done, not behind it.
     if (files.gguf() != nullptr) nn::config_json_of(files, base, *tokenizer);
     std::unique_ptr<adapters::Adapter> adapter;
@@ -142,6 +145,12 @@ QuantizeReport quantize(const QuantizeOptions& options, Control& control, const 
         adapter = adapters::load(base, options.adapter);
         adapter->merge(base);
     }
+    if (rounding)
+        for (const Precision level : options.levels)
+            if (level != rounding->precision || (recipe::is_four_bit(level) && (options.block != rounding->block || options.double_quantization ||
+                                                                               options.method != nn::QuantizationMethod::absmax)))
+                report.notices.push_back(std::string(recipe::name(level)) + " is not what the adapter was trained for: " + std::string(recipe::name(rounding->precision)) +
+                                         ", absmax, " + (rounding->block == 0 ? "a scale a row" : "blocks of " + std::to_string(rounding->block)) + ", scales not quantized.");
     report.parameters = base.parameters();
     measure_level(base, text, report.base, control, progress);
 

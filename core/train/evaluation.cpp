@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/adapters/rounding_file.h"
 #include "core/adapters/task_file.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -109,6 +110,7 @@ void TrainingRun::save_adapter(const fs::path& folder) const {
     write_folder_atomically(folder, [&](const fs::path& f) {
         adapter_->save(f);
         adapters::write_task(f, {recipe_.task, model_->network.config.head.labels, model_->network.config.head.problem});
+        adapters::write_rounding(f, recipe_);
         for (const auto& [name, content] : model_->tokenizer->files()) write_atomically(f / name, content);
     });
     // What was written is read back before it is called saved.

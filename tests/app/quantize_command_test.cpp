@@ -77,6 +77,25 @@ class QuantizeCommandTest : public QObject {
         QCOMPARE(tuned["adapter"], Json("run/adapter"));
     }
 
+    void a_model_trained_to_be_rounded_is_exported_as_it_was_trained() {
+        const Json data = {{"train", "rows.jsonl"}, {"validation_fraction", 0.34}};
+        write_atomically(path("rows.jsonl"), "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"c\", \"completion\": \"d\"}\n{\"prompt\": \"e\", \"completion\": \"f\"}\n");
+        write_atomically(path("aware.json"), Json{{"model", "smollm2-135m"}, {"precision", "bf16"}, {"compute", "fp32"}, {"data", data}, {"output", "aware"},
+                                                  {"train", {{"max_steps", 3}, {"learning_rate", 1e-3}}}, {"qat", {{"precision", "int4"}, {"block", 0}, {"warmup", 0}}},
+                                                  {"evaluate", {{"samples", 0}}}}.dump());
+        int exit = -1;
+        const double trained = of_kind(run_program(folder_, {"train", "aware.json"}, exit, 600000, 2), "finished").front()["metrics"]["validation_loss"];
+        QCOMPARE(exit, 0);
+        const QStringList arguments{"quantize", "smollm2-135m", "--adapter", "aware/adapter", "--levels", "int4", "--measured-tokens", "256"};
+        QVERIFY(run(arguments + QStringList{"--block", "row", "--out", "exported"}, exit)["notices"].dump().find("not what the adapter was trained for") == std::string::npos);
+        QVERIFY(run(arguments + QStringList{"--block", "64", "--out", "other"}, exit)["notices"].dump().find("not what the adapter was trained for") != std::string::npos);
+        for (const auto& [folder, same] : {std::pair{"exported", true}, {"other", false}}) {
+            write_atomically(path("measured.json"), Json{{"model", path(folder) + "/int4"}, {"precision", "native"}, {"compute", "fp32"}, {"data", data}}.dump());
+            const double loss = run({"evaluate", "measured.json", "--split", "validation"}, exit)["metrics"]["loss"];
+            QVERIFY2((std::abs(loss - trained) < 1e-4) == same, qPrintable(QString("%1 %2").arg(loss, 0, 'g', 9).arg(trained, 0, 'g', 9)));
+        }
+    }
+
     void what_makes_no_sense_is_refused_before_anything_is_done() {
         const QStringList usual{"smollm2-135m", "--out", "refused"};
         QCOMPARE(refusal(usual + QStringList{"--levels", "nf5"}), std::string("usage"));
