@@ -169,7 +169,7 @@ void add_augment_fields(std::vector<Field>& table) {
          .aliases = {},
          .level = advanced,
          .label = "Least similarity",
-         .low = -1,
+         .low = 0,
          .high = 1,
          .help = "Paraphrases less similar to their row are not used.",
          .details = "The cosine between what the writing model makes of both texts, less what all rows have in common: 1 for the same text, "
