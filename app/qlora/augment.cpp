@@ -1,13 +1,11 @@
 // Shows what augmentation would make of training rows, before anything is trained.
-#include "core/data/augment.h"
-
 #include <cmath>
-#include <map>
 
 #include "app/qlora/command.h"
 #include "app/qlora/live_line.h"
 #include "app/qlora/options.h"
 #include "core/evaluate/paraphrase.h"
+#include "core/evaluate/row_variants.h"
 
 namespace qlora::cli {
 
@@ -38,30 +36,21 @@ Run define_augment(CLI::App& command) {
             LiveLine live;
             paraphrases = evaluate::paraphrase(recipe, data, shown, context.device, context.threads, context.control, live.progress());
         }
-        const data::Augmenter augmenter(recipe.data.augment, recipe.train.seed, data.roles, paraphrases);
-        std::map<data::RowIndex, std::vector<data::Variant>> variants;
-        for (const data::Variant variant : augmenter.plan(*data.train.table, data.train.rows, *data.renderer))
-            if (variant.copy > 0) variants[variant.row].push_back(variant);
-        for (const data::RowIndex row : shown) {
-            context.control.check();
-            const auto example = data::read_example(*data.train.table, row, data.roles);
-            if (!example) continue;
-            const auto texts = data::read_texts(*example);
+        for (const auto& one : evaluate::row_variants(recipe, data, shown, paraphrases, context.control)) {
             OrderedJson list = OrderedJson::array(), refused = OrderedJson::array();
-            std::string lines = "row " + std::to_string(row) + ": " + joined(texts, "\n");
-            for (const data::Variant variant : variants[row]) {
-                const auto view = augmenter.describe(*data.train.table, variant, *data.renderer);
+            const std::string text = joined(one.texts, "\n");
+            std::string lines = "row " + std::to_string(one.row) + ": " + text;
+            for (const auto& view : one.variants) {
                 list.push_back({{"change", view.change}, {"text", joined(view.texts, "\n")}, {"masked", view.masked}});
                 lines += "\n  " + (view.change.empty() ? std::string("the same") : view.change) + ": " + joined(view.texts, "\n") +
                          (view.masked.empty() ? "" : "\n    masked: " + joined(view.masked, ", "));
             }
-            for (const std::string& text : paraphrases ? texts : std::vector<std::string>())
-                for (const auto& one : paraphrases->of(text))
-                    if (!one.refused.empty()) {
-                        refused.push_back({{"text", one.text}, {"similarity", one.similarity}, {"reason", one.refused}});
-                        lines += "\n  refused, " + one.refused + (one.similarity != 0 ? " (" + Json(std::round(100 * one.similarity) / 100).dump() + ")" : std::string()) + ": " + one.text;
-                    }
-            context.output.answer({{"row", row}, {"text", joined(texts, "\n")}, {"variants", list}, {"refused", refused}}, lines);
+            for (const auto& written : one.refused) {
+                refused.push_back({{"text", written.text}, {"similarity", written.similarity}, {"reason", written.refused}});
+                lines += "\n  refused, " + written.refused +
+                         (written.similarity != 0 ? " (" + Json(std::round(100 * written.similarity) / 100).dump() + ")" : std::string()) + ": " + written.text;
+            }
+            context.output.answer({{"row", one.row}, {"text", text}, {"variants", list}, {"refused", refused}}, lines);
         }
         return 0;
     };

@@ -1,9 +1,10 @@
+#include "app/qlora/command.h"
 #include "app/qlora/format.h"
 #include "app/qlora/live_line.h"
 #include "app/qlora/options.h"
-#include "app/qlora/sitting.h"
 #include "core/base/file.h"
 #include "core/search/rate_test.h"
+#include "core/train/search_trainer.h"
 
 namespace qlora::cli {
 
@@ -36,7 +37,7 @@ std::string picture(const search::RateCurve& curve) {
 
 int lr_range(Context& context, const RangeOptions& options) {
     const recipe::Recipe recipe = options.recipe.load();
-    require_files(recipe);
+    train::require_files(recipe);
     const fs::path folder = options.out.empty() ? fs::path(".") : fs::path(options.out);
     create_folders(folder);
     LiveLine live(!context.output.json());
@@ -47,7 +48,7 @@ int lr_range(Context& context, const RangeOptions& options) {
         if (context.output.json()) context.output.line(OrderedJson{{"event", "rate"}, {"learning_rate", at.rate}, {"loss", at.loss}, {"smoothed", at.smoothed}}.dump());
         else live.show("learning rate " + short_number(at.rate) + "  loss " + fixed(at.loss, 4) + "  smoothed " + fixed(at.smoothed, 4));
     };
-    const auto curve = search::test_rates(recipe, options.test, engine_trainer(context), context.control, told, point);
+    const auto curve = search::test_rates(recipe, options.test, train::search_trainer(context.device, context.threads), context.control, told, point);
     live.clear();
     if (curve.points.empty()) {
         if (!curve.complete) return stopped().exit_code();

@@ -47,11 +47,9 @@ CLI::Option* add_precision(CLI::App& command, recipe::Precision& precision) {
         .add_option_function<std::string>(
             "--precision",
             [&precision, &field](const std::string& text) {
-                recipe::Recipe scratch;
-                if (!field.set(scratch, Json(text)))
-                    throw CLI::ValidationError("--precision",
-                                               "expected " + field.expected() + ", got \"" + text + "\"");
-                precision = scratch.precision;
+                const auto named = recipe::precision_named(text);
+                if (!named) throw CLI::ValidationError("--precision", "expected " + field.expected() + ", got \"" + text + "\"");
+                precision = *named;
             },
             "How the weights are kept in memory: " + field.expected())
         ->type_name("P");

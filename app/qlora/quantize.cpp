@@ -13,10 +13,9 @@ namespace qlora::cli {
 namespace {
 
 recipe::Precision level_named(const CLI::App& command, const std::string& text) {
-    const recipe::Field& field = *recipe::find_field("precision");
-    recipe::Recipe scratch;
-    if (!field.set(scratch, Json(text))) throw usage_error(command, "--levels: expected " + field.expected() + ", got \"" + text + "\"");
-    return scratch.precision;
+    const auto precision = recipe::precision_named(text);
+    if (!precision) throw usage_error(command, "--levels: expected " + recipe::find_field("precision")->expected() + ", got \"" + text + "\"");
+    return *precision;
 }
 
 // The mean over the matrices, weighted by their elements; nothing where one was not measured.

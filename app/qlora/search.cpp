@@ -1,7 +1,8 @@
+#include "app/qlora/command.h"
 #include "app/qlora/options.h"
 #include "app/qlora/search_log.h"
-#include "app/qlora/sitting.h"
 #include "core/base/home.h"
+#include "core/train/search_trainer.h"
 
 namespace qlora::cli {
 
@@ -66,7 +67,7 @@ fs::path prepared(const SearchOptions& options, bool& begun) {
             throw input_error("search.not_found", options.what, "expected a search's folder with a search.json in it, got another folder",
                               "Name a search's folder, or a file.");
         const search::Search search = described(options);
-        require_files(search.recipe);
+        train::require_files(search.recipe);
         const fs::path folder = options.out.empty() ? search::new_folder(data_home(), "search " + recipe::title(search.recipe))
                                                     : fs::absolute(options.out).lexically_normal();
         search::create(folder, search);
@@ -82,9 +83,9 @@ int search_for(Context& context, const SearchOptions& options) {
     bool begun = false;
     const fs::path folder = prepared(options, begun);
     const search::Search search = search::read(folder).search;
-    if (begun) require_files(search.recipe);
+    if (begun) train::require_files(search.recipe);
     SearchLog log(context.output, context.control, search.metric);
-    const auto ended = search::run(folder, engine_trainer(context), context.control, std::ref(log));
+    const auto ended = search::run(folder, train::search_trainer(context.device, context.threads), context.control, std::ref(log));
     const auto trials = search::read(folder).trials;
     if (!context.output.json()) {
         std::string text = trials_table(search, trials);

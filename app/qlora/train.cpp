@@ -2,12 +2,12 @@
 #include "app/qlora/machine.h"
 #include "app/qlora/options.h"
 #include "app/qlora/run_name.h"
-#include "app/qlora/sitting.h"
 #include "app/qlora/train_log.h"
 #include "core/base/home.h"
 #include "core/parallel/children.h"
 #include "core/parallel/network.h"
 #include "core/runs/recorder.h"
+#include "core/train/search_trainer.h"
 #include "core/train/trainer.h"
 
 namespace qlora::cli {
@@ -113,7 +113,7 @@ int train(Context& context, const TrainOptions& options) {
         throw input_error("usage", "--out", "expected the run to go on in its own folder " +
                           run.run_folder.string() + ", got " + options.out, "Leave --out away with --resume.");
     recipe::Recipe recipe = run.resume ? resumed_recipe(options, run.run_folder) : options.recipe.load();
-    require_files(recipe);
+    train::require_files(recipe);
     if (!run.resume)
         run.run_folder = !options.out.empty()     ? fs::absolute(options.out).lexically_normal()
                          : !recipe.output.empty() ? fs::path(recipe.output)

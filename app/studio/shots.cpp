@@ -19,6 +19,7 @@ namespace {
 
 // The pages by their names, and what opens from them.
 constexpr const char* scenes[] = {"train", "data", "live", "evaluate", "runs", "searches", "search", "rates"};
+constexpr std::size_t in_a_theme = std::size(scenes);
 constexpr int poll_ms = 100;
 constexpr int settle_ms = 1500;  // a page reads its data and draws within it
 constexpr int toast_ms = 8000;   // what the end of the run says has gone by then
@@ -68,7 +69,6 @@ void Shots::wait_for_facts() {
 }
 
 void Shots::draw() {
-    constexpr std::size_t in_a_theme = std::size(scenes);
     if (next_ == 2 * in_a_theme) {
         QApplication::exit(0);
         return;
@@ -92,7 +92,6 @@ void Shots::finish_scene() {
         QTimer::singleShot(poll_ms, this, &Shots::finish_scene);
         return;
     }
-    constexpr std::size_t in_a_theme = std::size(scenes);
     const QString path = QDir(folder_).filePath(QStringLiteral("%1-%2.png").arg(
         QLatin1String(scenes[next_ % in_a_theme]), QLatin1String(next_ >= in_a_theme ? "dark" : "light")));
     ++next_;

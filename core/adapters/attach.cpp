@@ -6,6 +6,7 @@
 #include "core/adapters/virtual_tokens.h"
 #include "core/adapters/whole.h"
 #include "core/base/error.h"
+#include "core/recipe/fields.h"
 
 namespace qlora::adapters {
 
@@ -53,10 +54,7 @@ std::unique_ptr<Adapter> attach(nn::Model& model, const recipe::Recipe& recipe, 
 }
 
 void quantize_aware(nn::Model& model, Adapter& adapter, const recipe::QuantizationAware& rule, bool on) {
-    using recipe::Precision;
-    Precision precision = Precision::int8;
-    for (const Precision known : {Precision::int8, Precision::int4, Precision::int3, Precision::nf4})
-        if (rule.precision == recipe::name(known)) precision = known;
+    const recipe::Precision precision = recipe::precision_named(rule.precision).value();
     const quant::BlockOptions options{rule.block, false};
     std::vector<std::shared_ptr<nn::Quantizer>> quantizers;
     for (nn::Stack* stack : {&model.encoder, &model.stack})

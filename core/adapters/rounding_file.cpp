@@ -13,10 +13,9 @@ namespace {
 constexpr const char* rounding_file = "rounding.json";
 
 recipe::Precision precision_of(const JsonObject& object, const char* key) {
-    recipe::Recipe scratch;
-    const recipe::Field& field = *recipe::find_field("precision");
-    if (!field.set(scratch, Json(object.string(key)))) object.fail(key, field.expected());
-    return scratch.precision;
+    const auto precision = recipe::precision_named(object.string(key));
+    if (!precision) object.fail(key, recipe::find_field("precision")->expected());
+    return *precision;
 }
 
 }  // namespace

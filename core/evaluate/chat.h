@@ -51,6 +51,17 @@ struct LoadOptions {
     std::string compute = "fp32";  // or "auto", "bf16": device.h
     std::string activations = "auto";  // what backward needs is kept in: auto (as products are), fp32, bf16
     int threads = 0;
+
+    // The recipe's model as the recipe has it, on the usual device.
+    static LoadOptions of(const recipe::Recipe& recipe) {
+        LoadOptions options;
+        options.model = recipe.model;
+        options.precision = recipe.precision;
+        options.double_quantization = recipe.double_quantization;
+        options.quantization_block = recipe.quantization_block;
+        options.compute = recipe.compute;
+        return options;
+    }
 };
 
 // One model in memory. Every method works on the calling thread and polls `control`; one call at a time (calls from

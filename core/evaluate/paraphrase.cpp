@@ -48,12 +48,11 @@ class Writer {
   public:
     Writer(const recipe::Recipe& recipe, const std::vector<std::string>& sample, const std::string& device, int threads, Control& control, const Progress& progress)
         : augment_(recipe.data.augment), seed_(recipe.train.seed), control_(control), sample_(sample) {
-        LoadOptions load;
-        load.model = augment_.paraphraser.empty() ? recipe.model : augment_.paraphraser;
-        load.precision = augment_.paraphraser.empty() ? recipe.precision : recipe::Precision::native;
-        load.double_quantization = recipe.double_quantization;
-        load.quantization_block = recipe.quantization_block;
-        load.compute = recipe.compute;
+        LoadOptions load = LoadOptions::of(recipe);
+        if (!augment_.paraphraser.empty()) {
+            load.model = augment_.paraphraser;
+            load.precision = recipe::Precision::native;
+        }
         load.device = device;
         load.threads = threads;
         model_ = open_model(load);
@@ -81,14 +80,15 @@ class Writer {
     std::vector<data::Paraphrase> write(const std::string& source, const std::function<void()>& tell) {
         std::vector<data::Paraphrase> written;
         const auto tokens = model_->tokenizer->encode(source, {.add_special = false, .parse_special = false}).ids.size();
-        const auto room = static_cast<std::size_t>(config().token_limit());
-        if (tokens == 0 || tokens > longest_source || prompt_for(source).size() + 2 * tokens + 8 > room) return written;
+        const auto prompt = prompt_for(source);
+        const auto most = static_cast<std::int64_t>(2 * tokens + 8), room = config().token_limit() - static_cast<std::int64_t>(prompt.size());
+        if (tokens == 0 || tokens > longest_source || most > room) return written;
         const torch::Tensor vector = vector_of(source);
         begin_anew();
         std::int64_t kept = 0;
         for (std::int64_t attempt = 0; attempt < tries_each * augment_.paraphrases && kept < augment_.paraphrases; ++attempt) {
             tell();
-            data::Paraphrase one{data::tidy_paraphrase(attempted(source, tokens, attempt)), 0, {}};
+            data::Paraphrase one{data::tidy_paraphrase(attempted(source, prompt, most, attempt)), 0, {}};
             one.refused = data::refuse_by_words(source, one.text, written);
             if (one.refused.empty()) judge(source, vector, one);
             kept += one.refused.empty();
@@ -114,18 +114,18 @@ class Writer {
 
     std::vector<std::int32_t> prompt_for(const std::string& source) const {
         const auto& tokenizer = *model_->tokenizer;
-        if (model_->network.config.encoder_decoder()) return tokenizer.encode("paraphrase: " + source, {.parse_special = false}).ids;
+        if (config().encoder_decoder()) return tokenizer.encode("paraphrase: " + source, {.parse_special = false}).ids;
         std::string text = introduction;
         for (const Shot& shot : shots) text += std::string(text_label) + " " + shot.text + "\n" + reworded_label + " " + shot.reworded + "\n\n";
         return tokenizer.encode(text + text_label + " " + source + "\n" + reworded_label, {.parse_special = false}).ids;
     }
 
-    std::string attempted(const std::string& source, std::size_t tokens, std::int64_t attempt) {
+    std::string attempted(const std::string& source, const std::vector<std::int32_t>& prompt, std::int64_t most, std::int64_t attempt) {
         // The seed is the text's own.
         const auto hash = data::detail::murmur3(std::as_bytes(std::span(source)), {seed_, static_cast<std::uint64_t>(attempt)});
         std::string text;
         tokenizer::TextStream pieces(*model_->tokenizer, true);
-        nn::generate(model_->network, prompt_for(source), static_cast<std::int64_t>(2 * tokens + 8), model_->stop_ids, {temperature, 0, top_p, hash.low}, control_,
+        nn::generate(model_->network, prompt, most, model_->stop_ids, {temperature, 0, top_p, hash.low}, control_,
                      [&](std::int32_t id) {
                          text += pieces.push(id);
                          return !data::is_written(text);
@@ -254,10 +254,6 @@ std::filesystem::path file_of(const recipe::Recipe& recipe, const std::vector<st
     const auto hash = data::detail::murmur3(std::as_bytes(std::span(conditions)), {recipe.train.seed, 0});
     return cache_home() / "paraphrases" / (data::detail::hex(hash) + ".jsonl");
 }
-
-}  // namespace
-
-namespace {
 
 // The texts of rows, what is known of them, and where that is kept.
 struct Task {

@@ -58,12 +58,7 @@ recipe::Task task_of(const std::filesystem::path& run_folder) {
 
 Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter, const ReportOptions& options,
               Control& control, const Progress& progress) {
-    LoadOptions load;
-    load.model = recipe.model;
-    load.precision = recipe.precision;
-    load.double_quantization = recipe.double_quantization;
-    load.quantization_block = recipe.quantization_block;
-    load.compute = recipe.compute;
+    LoadOptions load = LoadOptions::of(recipe);
     load.adapter = adapter;
     load.device = options.device;
     load.threads = options.threads;

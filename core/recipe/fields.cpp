@@ -78,6 +78,11 @@ const Field* find_field(std::string_view key_or_alias) {
     return it == by_name.end() ? nullptr : it->second;
 }
 
+std::optional<Precision> precision_named(const std::string& word) {
+    Recipe scratch;
+    return find_field("precision")->set(scratch, Json(word)) ? std::optional(scratch.precision) : std::nullopt;
+}
+
 std::string nearest_key(std::string_view mistyped) {
     if (mistyped.size() > 64) return {};
     std::string word = folded(mistyped);

@@ -3,6 +3,7 @@
 // tooltips and the docs: nothing about a field is written twice.
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +40,8 @@ struct Field {
 // In the order of the form and of the docs. Built once, never changed: any thread may read.
 std::span<const Field> fields();
 const Field* find_field(std::string_view key_or_alias);  // null when unknown
+// The precision that the field of that name would take; empty for other words.
+std::optional<Precision> precision_named(const std::string& word);
 // The known key nearest to a mistyped one; empty when none is near.
 std::string nearest_key(std::string_view mistyped);
 

@@ -127,11 +127,7 @@ Progress TrainingRun::progress() {
 void TrainingRun::open() {
     const auto begun = Clock::now();
     evaluate::LoadOptions& load = load_options_;
-    load.model = recipe_.model;
-    load.precision = recipe_.precision;
-    load.double_quantization = recipe_.double_quantization;
-    load.quantization_block = recipe_.quantization_block;
-    load.compute = recipe_.compute;
+    load = evaluate::LoadOptions::of(recipe_);
     load.activations = recipe_.train.activations;
     load.device = parallel::own_device(options_.device, options_.processes);
     load.threads = options_.threads;

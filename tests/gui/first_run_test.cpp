@@ -7,18 +7,12 @@
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QScrollArea>
-#include <QSettings>
 #include <QTemporaryDir>
 #include <QTest>
 #include <filesystem>
 
 #include "core/hub/catalogue.h"
 #include "tests/gui/hand.h"
-#include "ui/engine/core_chat_service.h"
-#include "ui/engine/core_dataset_service.h"
-#include "ui/engine/core_engine.h"
-#include "ui/engine/core_runs_service.h"
-#include "ui/engine/core_search_service.h"
 #include "ui/models/chat_model.h"
 #include "ui/models/live_run.h"
 #include "ui/models/recipe_draft.h"
@@ -26,8 +20,6 @@
 #include "ui/pages/train_page.h"
 #include "ui/pages/train_preview.h"
 #include "ui/shell/latency_probe.h"
-#include "ui/shell/main_window.h"
-#include "ui/theme/theme.h"
 
 using namespace qlora;
 using namespace qlora::ui;
@@ -58,18 +50,10 @@ class FirstRunTest : public QObject {
 
     void from_the_start_button_to_an_adapter_on_disk() {
         QTemporaryDir home;
-        QSettings settings(home.filePath("studio.ini"), QSettings::IniFormat);
         QElapsedTimer clock;
         clock.start();
-        CoreEngine engine({home.path().toStdString()});
-        CoreDatasetService datasets;
-        CoreRunsService runs(home.path().toStdString());
-        CoreChatService chat;
-        CoreSearchService searches({home.path().toStdString()});
-        NoDialogs dialogs;
-        MainWindow window({engine, datasets, runs, chat, searches, dialogs, *theme_, settings});
-        window.resize(1280, 720);
-        window.show();
+        Studio studio(home, *theme_);
+        MainWindow& window = studio.window;
         QVERIFY(QTest::qWaitForWindowExposed(&window));
         qInfo("window after %lld ms", static_cast<long long>(clock.elapsed()));
         QVERIFY(clock.elapsed() < 1500);

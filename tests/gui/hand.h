@@ -3,11 +3,20 @@
 
 #include <QAbstractButton>
 #include <QProcess>
+#include <QSettings>
 #include <QStringList>
+#include <QTemporaryDir>
 #include <QTest>
 #include <QWidget>
 
 #include "ui/dialogs/dialogs.h"
+#include "ui/engine/core_chat_service.h"
+#include "ui/engine/core_dataset_service.h"
+#include "ui/engine/core_engine.h"
+#include "ui/engine/core_runs_service.h"
+#include "ui/engine/core_search_service.h"
+#include "ui/shell/main_window.h"
+#include "ui/theme/theme.h"
 
 namespace qlora::ui {
 
@@ -18,6 +27,26 @@ class NoDialogs : public Dialogs {
     QString open_folder(QWidget*, const QString&, const QString&) override { return {}; }
     QString save_file(QWidget*, const QString&, const QString&, const QString&) override { return {}; }
     int ask(QWidget*, const Question&) override { return 0; }
+};
+
+// The program over a home of its own, its window 1280 pixels wide.
+struct Studio {
+    std::string home;
+    QSettings settings;
+    CoreEngine engine{{home}};
+    CoreDatasetService datasets;
+    CoreRunsService runs{home};
+    CoreChatService chat;
+    CoreSearchService searches{{home}};
+    NoDialogs dialogs;
+    MainWindow window;
+
+    Studio(const QTemporaryDir& folder, theme::Theme& theme)
+        : home(folder.path().toStdString()), settings(folder.filePath("studio.ini"), QSettings::IniFormat),
+          window({engine, datasets, runs, chat, searches, dialogs, theme, settings}) {
+        window.resize(1280, 720);
+        window.show();
+    }
 };
 
 // The X server's mouse and keyboard.

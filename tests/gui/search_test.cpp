@@ -2,7 +2,6 @@
 #include <QApplication>
 #include <QLineEdit>
 #include <QPushButton>
-#include <QSettings>
 #include <QTableView>
 #include <QTemporaryDir>
 #include <QTest>
@@ -12,19 +11,12 @@
 #include "tests/gui/hand.h"
 #include "ui/charts/chart.h"
 #include "ui/charts/parallel_axes.h"
-#include "ui/engine/core_chat_service.h"
-#include "ui/engine/core_dataset_service.h"
-#include "ui/engine/core_engine.h"
-#include "ui/engine/core_runs_service.h"
-#include "ui/engine/core_search_service.h"
 #include "ui/models/recipe_draft.h"
 #include "ui/models/trials_model.h"
 #include "ui/pages/rate_dialog.h"
 #include "ui/pages/search_dialog.h"
 #include "ui/pages/searches_view.h"
 #include "ui/pages/train_page.h"
-#include "ui/shell/main_window.h"
-#include "ui/theme/theme.h"
 
 using namespace qlora;
 using namespace qlora::ui;
@@ -45,16 +37,8 @@ class SearchTest : public QObject {
         for (int i = 0; i < 40; ++i)
             rows += Json{{"prompt", "What is number " + std::to_string(i) + "?"}, {"completion", "It is " + std::to_string(i % 7) + " of course."}}.dump() + "\n";
         write_atomically(home.filePath("rows.jsonl").toStdString(), rows);
-        QSettings settings(home.filePath("studio.ini"), QSettings::IniFormat);
-        CoreEngine engine({home.path().toStdString()});
-        CoreDatasetService datasets;
-        CoreRunsService runs(home.path().toStdString());
-        CoreChatService chat;
-        CoreSearchService searches({home.path().toStdString()});
-        NoDialogs dialogs;
-        MainWindow window({engine, datasets, runs, chat, searches, dialogs, *theme_, settings});
-        window.resize(1280, 720);
-        window.show();
+        Studio studio(home, *theme_);
+        MainWindow& window = studio.window;
         QVERIFY(QTest::qWaitForWindowActive(&window));
         recipe::Recipe recipe;
         recipe.model = QLORA_SOURCE_DIR "/tests/golden/tiny_llama/plain";
@@ -76,8 +60,8 @@ class SearchTest : public QObject {
         QVERIFY(dialog->search() && dialog->search()->runs == 4);
         QVERIFY(click(*dialog->start_button()));
         QCOMPARE(window.page(), Page::runs);
-        QTRY_VERIFY(searches.searching());
-        QTRY_VERIFY_WITH_TIMEOUT(!searches.searching(), 120000);
+        QTRY_VERIFY(studio.searches.searching());
+        QTRY_VERIFY_WITH_TIMEOUT(!studio.searches.searching(), 120000);
         const auto& trials = window.searches_view()->model();
         QTRY_COMPARE(trials.rowCount(), 4);
         QTRY_VERIFY(trials.standing().done());

@@ -9,15 +9,17 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelF
 CLASSES = {"CAUSAL_LM": AutoModelForCausalLM, "SEQ_2_SEQ_LM": AutoModelForSeq2SeqLM, "SEQ_CLS": AutoModelForSequenceClassification}
 
 
-def steps(model, weights, batches, learning_rate):
-    """AdamW on every batch, clipped at 1; the losses."""
-    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0)
+def steps(model, weights, batches, learning_rate, optimizer=None, scheduler=None, loss_of=lambda result, labels: result.loss):
+    """A step on every batch, clipped at 1, of AdamW at that rate where no other optimizer is given; the losses."""
+    optimizer = optimizer or torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0)
     losses = []
     for step in batches:
-        loss = model(**{key: torch.tensor(value) for key, value in step.items()}).loss
+        inputs = {key: torch.tensor(value) for key, value in step.items()}
+        loss = loss_of(model(**inputs), inputs["labels"])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
+        if scheduler: scheduler.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
     return losses

@@ -6,19 +6,17 @@ import subprocess
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration, get_scheduler
+from transformers import get_scheduler
 from transformers.optimization import Adafactor
 from transformers.trainer_pt_utils import LabelSmoother
 
 from peers import TRAJECTORY, WORK, verdict
+from reference_trajectory import steps as losses_of
 from reviews import batches
+from tiny_models import TASKS, tiny
 
 STEPS, ROWS, WARMUP = 20, 4, 4
-PLAIN = dict(num_attention_heads=4, num_hidden_layers=2, vocab_size=259, hidden_size=64, intermediate_size=128, max_position_embeddings=160)
-MAKE = {"llama": (lambda: LlamaForCausalLM(LlamaConfig(**PLAIN, num_key_value_heads=2, bos_token_id=1, eos_token_id=1)), "CAUSAL_LM", "all-linear"),
-        "t5": (lambda: T5ForConditionalGeneration(T5Config(vocab_size=259, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_decoder_layers=2, num_heads=4,
-                                                           decoder_start_token_id=0)), "SEQ_2_SEQ_LM", ["q", "v"]),
-        "bert": (lambda: BertForSequenceClassification(BertConfig(**PLAIN, num_labels=2)), "SEQ_CLS", ["query", "value"])}
+TARGETS = {"llama": "all-linear", "t5": ["q", "v"], "bert": ["query", "value"]}
 failures = []
 
 
@@ -59,34 +57,19 @@ SCHEDULES = {  # recipe's settings: transformers' name and options
 
 def course(kind, train, make_optimizer, schedule=None, smoothing=0.0):
     """(losses here, losses there) from the same adapter."""
-    make, task, targets = MAKE[kind]
+    model, folder = tiny(kind, WORK / f"training-{kind}")
+    start, out = WORK / "training-start", WORK / "training-ours"
+    for path in (start, out): subprocess.run(["rm", "-rf", path], check=True)
     torch.manual_seed(3)
-    model = make()
-    for weight in model.parameters():
-        if weight.ndim > 1: torch.nn.init.normal_(weight, std=weight.shape[-1] ** -0.5 * (0.5 if kind == "t5" else 1))
-    model.tie_weights()
-    folder, start, out = (WORK / f"training-{part}" for part in ("model", "start", "ours"))
-    for path in (folder, start, out): subprocess.run(["rm", "-rf", path], check=True)
-    model.save_pretrained(folder)
-    tuned = get_peft_model(model, LoraConfig(task_type=task, r=8, lora_alpha=16, target_modules=targets)).eval()
+    tuned = get_peft_model(model, LoraConfig(task_type=TASKS[kind], r=8, lora_alpha=16, target_modules=TARGETS[kind])).eval()
     tuned.save_pretrained(start)
     weights = [w for w in tuned.parameters() if w.requires_grad]
-    optimizer = make_optimizer(weights)
-    scheduler = get_scheduler(schedule[0], optimizer, num_warmup_steps=WARMUP, num_training_steps=STEPS,
-                              scheduler_specific_kwargs=schedule[1]) if schedule else None
-    smoother, theirs = LabelSmoother(smoothing) if smoothing else None, []
-    steps = batches(kind, STEPS, ROWS, 80, first_too=False)
-    for step in steps:
-        inputs = {key: torch.tensor(value) for key, value in step.items()}
-        result = tuned(**inputs)
-        # Trainer shifts the labels of decoders, and those alone.
-        loss = result.loss if smoother is None else smoother({"logits": result.logits}, inputs["labels"], shift_labels=kind == "llama")
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        if scheduler: scheduler.step()
-        optimizer.zero_grad(set_to_none=True)
-        theirs.append(loss.item())
+    optimizer, steps, more = make_optimizer(weights), batches(kind, STEPS, ROWS, 80, first_too=False), {}
+    if schedule:
+        more["scheduler"] = get_scheduler(schedule[0], optimizer, num_warmup_steps=WARMUP, num_training_steps=STEPS, scheduler_specific_kwargs=schedule[1])
+    if smoothing:  # Trainer shifts the labels of decoders, and those alone.
+        more["loss_of"] = lambda result, labels: LabelSmoother(smoothing)({"logits": result.logits}, labels, shift_labels=kind == "llama")
+    theirs = losses_of(tuned, weights, steps, None, optimizer, **more)
     recipe, given = WORK / "training-recipe.json", WORK / "training-batches.json"
     recipe.write_text(json.dumps({"model": str(folder), "precision": "fp32", "data": {"train": "none.jsonl"},
                                   "train": {"schedule": "constant", "warmup": 0, "max_grad_norm": 1.0, "label_smoothing": smoothing, **train}}))
@@ -113,5 +96,5 @@ for name, (train, make) in OPTIMIZERS.items(): compare(name, "llama", train, mak
 adamw, peer = OPTIMIZERS["adamw"]
 for name, (train, theirs, options) in SCHEDULES.items():
     compare(name, "llama", {**adamw, "warmup": WARMUP, **train}, peer, schedule=(theirs, options))
-for kind in MAKE: compare(f"label smoothing, {kind}", kind, adamw, peer, smoothing=0.1)
+for kind in TARGETS: compare(f"label smoothing, {kind}", kind, adamw, peer, smoothing=0.1)
 verdict(failures)

@@ -150,7 +150,7 @@ class DataPageTest : public QObject {
         QVERIFY(list->isVisible());
         QCOMPARE(service.varied_rows, (QList<std::pair<int, bool>>{{0, false}}));
 
-        RowVariants row{.row = 0, .texts = {"The old movie"}, .variants = {{{0, 1}, "synonyms", {"The old <film>"}, {"old"}}}, .refused = {{"Old?", 0.31, "strays"}}, .unwritten = true};
+        evaluate::RowVariants row{.row = 0, .texts = {"The old movie"}, .variants = {{{0, 1}, "synonyms", {"The old <film>"}, {"old"}}}, .refused = {{"Old?", 0.31, "strays"}}, .unwritten = true};
         emit service.varied(row);
         settle();
         QVERIFY(texts_on(*list).contains("Synonyms · masked: old"));

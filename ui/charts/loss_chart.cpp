@@ -32,16 +32,10 @@ void LossChart::set_validation(std::vector<double> steps, std::vector<double> lo
     set_points(validation, std::move(steps), std::move(losses));
 }
 
-void LossChart::set_best(std::int64_t step) {
+void LossChart::set_best(std::int64_t step, bool turned) {
     std::vector<Mark> marks;
-    if (step > 0) marks.push_back({double(step), tr("best · step %1").arg(step)});
-    set_marks(QStringLiteral("best"), std::move(marks), [] { return theme::current().good; }, Qt::DashLine);
-    set_marks(QStringLiteral("turn"), {}, [] { return theme::current().warning; }, Qt::DashLine);
-}
-
-void LossChart::set_turn(std::int64_t step) {
-    set_best(0);
-    set_marks(QStringLiteral("turn"), {{double(step), tr("best · step %1, overfits after it").arg(step)}}, [] { return theme::current().warning; }, Qt::DashLine);
+    if (step > 0) marks.push_back({double(step), turned ? tr("best · step %1, overfits after it").arg(step) : tr("best · step %1").arg(step)});
+    set_marks(QStringLiteral("best"), std::move(marks), [turned] { return turned ? theme::current().warning : theme::current().good; }, Qt::DashLine);
 }
 
 void LossChart::set_checkpoints(const std::vector<std::int64_t>& steps) {

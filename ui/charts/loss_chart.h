@@ -15,8 +15,8 @@ class LossChart : public Chart {
     void add_validation(std::int64_t step, double loss);
     void set_train(std::vector<double> steps, std::vector<double> losses);
     void set_validation(std::vector<double> steps, std::vector<double> losses);
-    void set_best(std::int64_t step);  // 0: none
-    void set_turn(std::int64_t step);  // the best step, behind which the validation loss rises; in place of set_best()
+    // 0: none. `turned`: the validation loss rises from that step on.
+    void set_best(std::int64_t step, bool turned = false);
     void set_checkpoints(const std::vector<std::int64_t>& steps);
 
     // Further runs in the fixed order of colours and dashes.

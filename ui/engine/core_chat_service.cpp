@@ -9,13 +9,7 @@ namespace qlora::ui {
 namespace {
 
 evaluate::LoadOptions load_options(const std::filesystem::path& folder) {
-    const auto recipe = recipe::load(folder / "recipe.json");
-    evaluate::LoadOptions options;
-    options.model = recipe.model;
-    options.precision = recipe.precision;
-    options.double_quantization = recipe.double_quantization;
-    options.quantization_block = recipe.quantization_block;
-    options.compute = recipe.compute;
+    auto options = evaluate::LoadOptions::of(recipe::load(folder / "recipe.json"));
     options.adapter = folder / "adapter";
     return options;
 }

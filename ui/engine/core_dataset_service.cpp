@@ -45,7 +45,6 @@ struct CoreDatasetService::Loaded {
 struct CoreDatasetService::Parted {
     recipe::Recipe recipe;
     evaluate::RunData data;
-    std::vector<data::RowIndex> learned;  // in order
 };
 
 CoreDatasetService::CoreDatasetService(std::string device, int threads, QObject* parent)
@@ -172,35 +171,17 @@ void CoreDatasetService::vary(const recipe::Recipe& recipe, int row, bool write)
             next->recipe = recipe;
             const auto tokenizer = loaded && loaded->tokenizer && loaded->model == recipe.model ? loaded->tokenizer : load_tokenizer(recipe.model);
             next->data = evaluate::open_data(recipe, tokenizer, {}, worker.control(), {});
-            next->learned = next->data.train.rows;
-            std::ranges::sort(next->learned);
             parted = next;
             worker.post([this, next] { parted_ = next; });
         }
-        const auto& data = parted->data;
-        RowVariants result;
-        result.row = row;
-        result.learned = std::ranges::binary_search(parted->learned, shown);
-        if (const auto example = data::read_example(*data.train.table, shown, data.roles)) result.texts = data::read_texts(*example);
-        if (result.learned && recipe.data.augment.active()) {
-            std::shared_ptr<const data::Paraphrases> paraphrases;
-            if (recipe.data.augment.paraphrases > 0) {
-                const auto rows = std::span(&shown, 1);
-                paraphrases = write ? evaluate::paraphrase(recipe, data, rows, device_, threads_, worker.control(), worker.progress())
-                                    : evaluate::known_paraphrases(recipe, data, rows, device_);
-            }
-            const data::Augmenter augmenter(recipe.data.augment, recipe.train.seed, data.roles, paraphrases);
-            // Only what balances follows from the other rows.
-            const auto planned = recipe.data.augment.balance ? std::span<const data::RowIndex>(data.train.rows) : std::span(&shown, 1);
-            for (const data::Variant variant : augmenter.plan(*data.train.table, planned, *data.renderer))
-                if (variant.row == shown && variant.copy > 0) result.variants.push_back(augmenter.describe(*data.train.table, variant, *data.renderer));
-            for (const std::string& text : paraphrases ? result.texts : std::vector<std::string>()) {
-                result.unwritten |= !paraphrases->knows(text);
-                for (const auto& one : paraphrases->of(text))
-                    if (!one.refused.empty()) result.refused.push_back(one);
-            }
-        }
-        worker.post([this, result] { emit varied(result); });
+        const auto rows = std::span(&shown, 1);
+        std::shared_ptr<const data::Paraphrases> paraphrases;
+        if (recipe.data.augment.paraphrases > 0)
+            paraphrases = write ? evaluate::paraphrase(recipe, parted->data, rows, device_, threads_, worker.control(), worker.progress())
+                                : evaluate::known_paraphrases(recipe, parted->data, rows, device_);
+        auto result = evaluate::row_variants(recipe, parted->data, rows, paraphrases, worker.control());
+        if (result.empty()) result.emplace_back().row = shown;
+        worker.post([this, one = std::move(result.front())] { emit varied(one); });
     });
 }
 

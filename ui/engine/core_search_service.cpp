@@ -2,34 +2,13 @@
 
 #include <chrono>
 
-#include "core/hub/catalogue.h"
-#include "core/train/trainer.h"
+#include "core/train/search_trainer.h"
 
 namespace qlora::ui {
 
 namespace {
 
 constexpr auto tell_every = std::chrono::milliseconds(100);
-
-search::Trainer engine_trainer(const CoreSearchService::Options& options) {
-    return [device = options.device, threads = options.threads](const search::Sitting& sitting, Control& control, const train::Sink& sink) {
-        train::RunOptions run;
-        run.run_folder = sitting.folder;
-        run.resume = sitting.resume;
-        run.device = device;
-        run.threads = threads;
-        run.stop_after = sitting.stop_after;
-        run.learning_rate = sitting.learning_rate;
-        return train::run(sitting.recipe, run, control, sink);
-    };
-}
-
-// Told before a folder is made.
-void require_files(const recipe::Recipe& recipe) {
-    hub::resolve_model(recipe.model);
-    for (const std::string& part : {recipe.data.train, recipe.data.validation, recipe.data.test})
-        if (!part.empty()) hub::resolve_data(part);
-}
 
 }  // namespace
 
@@ -63,7 +42,7 @@ void CoreSearchService::refresh() {
 
 void CoreSearchService::begin(const search::Search& search) {
     run([search, home = options_.home] {
-        require_files(search.recipe);
+        train::require_files(search.recipe);
         const auto folder = search::new_folder(home, "search " + recipe::title(search.recipe));
         search::create(folder, search);
         return folder;
@@ -78,7 +57,7 @@ void CoreSearchService::run(std::function<std::filesystem::path()> place) {
     if (busy()) return;
     control_ = std::make_shared<Control>();
     set_busy(true, false);
-    search_task_.start([this, place = std::move(place), control = control_, trainer = engine_trainer(options_)](Worker& worker) {
+    search_task_.start([this, place = std::move(place), control = control_, trainer = train::search_trainer(options_.device, options_.threads)](Worker& worker) {
         SearchProgress now;
         const auto folder = place();
         now.folder = QString::fromStdString(folder.string());
@@ -121,8 +100,8 @@ void CoreSearchService::test_rates(const recipe::Recipe& recipe, const search::R
     if (busy()) return;
     control_ = std::make_shared<Control>();
     set_busy(false, true);
-    rate_task_.start([this, recipe, test, control = control_, trainer = engine_trainer(options_)](Worker& worker) {
-        require_files(recipe);
+    rate_task_.start([this, recipe, test, control = control_, trainer = train::search_trainer(options_.device, options_.threads)](Worker& worker) {
+        train::require_files(recipe);
         std::chrono::steady_clock::time_point told{};
         const auto curve = search::test_rates(
             recipe, test, trainer, *control,

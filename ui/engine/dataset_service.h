@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/data/augment.h"
 #include "core/data/report.h"
+#include "core/evaluate/row_variants.h"
 #include "core/hub/catalogue.h"
 #include "core/recipe/recipe.h"
 #include "ui/models/dataset_model.h"
@@ -31,16 +31,6 @@ struct DatasetRoles {
     data::ColumnRoles roles;
     QString reason;                          // how they were guessed
     std::vector<data::RoleProblem> problems; // then nothing can be rendered
-};
-
-// What a run would learn from beside a row.
-struct RowVariants {
-    int row = 0;
-    bool learned = true;  // false: held out, and so never changed
-    std::vector<std::string> texts;            // of the row, that are read
-    std::vector<data::VariantView> variants;
-    std::vector<data::Paraphrase> refused;
-    bool unwritten = false;                    // paraphrases are wanted and not written yet
 };
 
 // UI thread only. A new request takes the place of one of its kind that still runs. Where no model is chosen, rows are
@@ -74,7 +64,7 @@ class DatasetService : public QObject {
     void rows_read(const qlora::ui::DatasetBlock& block);
     void described(int row, const std::vector<qlora::data::TokenView>& tokens);
     void describe_failed(int row, const qlora::Error& error);
-    void varied(const qlora::ui::RowVariants& variants);
+    void varied(const qlora::evaluate::RowVariants& variants);
     void vary_progressed(const QString& what, double done, double total);
     void vary_failed(int row, const qlora::Error& error);
     void progressed(const QString& what, double done, double total);

@@ -239,8 +239,8 @@ void DataPage::connect_service() {
         figures_->set_report(report, !recipe_.data.test.empty() || !recipe_.data.validation.empty());
         model_->set_remarks(report);
     });
-    connect(&service_, &DatasetService::varied, this, [this](const RowVariants& variants) {
-        if (variants.row == row_) variants_->show_variants(variants, recipe_.data.augment.active());
+    connect(&service_, &DatasetService::varied, this, [this](const evaluate::RowVariants& variants) {
+        if (int(variants.row) == row_) variants_->show_variants(variants, recipe_.data.augment.active());
     });
     connect(&service_, &DatasetService::vary_progressed, variants_, &VariantList::set_progress);
     connect(&service_, &DatasetService::vary_failed, this, [this](int row, const Error& error) {

@@ -113,7 +113,7 @@ void VariantList::show_message(const QString& message) {
     set_writing(false);
 }
 
-void VariantList::show_variants(const RowVariants& row, bool active) {
+void VariantList::show_variants(const evaluate::RowVariants& row, bool active) {
     if (!row.learned) return show_message(tr("A held-out row: it is measured as it is, and never changed."));
     if (!active)
         return show_message(tr("The recipe makes no variants of training rows. Set variants, paraphrases or balanced classes on the Train page, "

@@ -22,7 +22,7 @@ class VariantList : public QWidget {
     explicit VariantList(QWidget* parent = nullptr);
 
     // `active`: the recipe's augmentation does something.
-    void show_variants(const RowVariants& variants, bool active);
+    void show_variants(const evaluate::RowVariants& variants, bool active);
     void show_message(const QString& message);  // in place of variants
     void set_writing(bool writing);             // paraphrases are being written
     void set_busy(const QString& why_not);      // why none can be written now, as something else computes; empty: they can

@@ -218,8 +218,8 @@ void LivePage::advance() {
         if (quality_->curves() > 0 && quality_frame_->isHidden()) show_quality(true);
         loss_->set_y_label(evaluation.metrics.contains("perplexity") ? tr("nats / token") : tr("loss a row"));
         answers_->add(evaluation);
-        if (const auto turn = run_.overfit_step(); turn > 0) loss_->set_turn(turn);
-        else loss_->set_best(run_.best_step());
+        const auto turn = run_.overfit_step();
+        loss_->set_best(turn > 0 ? turn : run_.best_step(), turn > 0);
     }
     if (checkpoints_shown_ != run_.checkpoints().size()) {
         checkpoints_shown_ = run_.checkpoints().size();

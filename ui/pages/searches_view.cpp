@@ -71,6 +71,12 @@ QString strategy_text(search::Strategy strategy) {
     return SearchesView::tr("Successive halving");
 }
 
+QString best_text(const TrialsModel& model) {
+    const auto* best = model.trial(model.best_row());
+    const std::string& metric = model.standing().search.metric;
+    return best ? SearchesView::tr("best: run %1 with %2 %3").arg(best->number).arg(search_metric_name(metric), search_metric_text(metric, best->value())) : QString();
+}
+
 }  // namespace
 
 SearchesView::SearchesView(SearchService& service, QWidget* parent) : QWidget(parent), service_(service) {
@@ -237,8 +243,7 @@ void SearchesView::show_chosen() {
     }
     QStringList parts{strategy_text(standing->search.strategy), tr("%1 of %2 runs done").arg(ended + failed).arg(standing->trials.size())};
     if (failed > 0) parts << tr("%1 failed").arg(failed);
-    if (const auto* best = model_->trial(model_->best_row()))
-        parts << tr("best: run %1 with %2 %3").arg(best->number).arg(search_metric_name(standing->search.metric), search_metric_text(standing->search.metric, best->value()));
+    if (const QString best = best_text(*model_); !best.isEmpty()) parts << best;
     summary_->set_text(parts.join(u" · "_s));
     draw();
 }
@@ -285,8 +290,7 @@ void SearchesView::say(const SearchProgress& progress) {
     if (progress.rungs > 1) text += u", "_s + tr("rung %1 of %2").arg(progress.rung + 1).arg(progress.rungs);
     text += u" · "_s + (progress.step > 0 ? tr("step %1 of %2, loss %3").arg(format::count(progress.step), format::count(progress.steps), format::figure(progress.loss))
                                          : tr("loading"));
-    if (const auto* best = model_->trial(model_->best_row()))
-        text += u" · "_s + tr("best: run %1 with %2 %3").arg(best->number).arg(search_metric_name(model_->standing().search.metric), search_metric_text(model_->standing().search.metric, best->value()));
+    if (const QString best = best_text(*model_); !best.isEmpty()) text += u" · "_s + best;
     summary_->set_text(text);
 }
 

@@ -1,20 +1,20 @@
-#include "app/qlora/sitting.h"
+#include "core/train/search_trainer.h"
 
 #include "core/hub/catalogue.h"
 #include "core/train/trainer.h"
 
-namespace qlora::cli {
+namespace qlora::train {
 
-search::Trainer engine_trainer(const Context& context) {
-    return [device = context.device, threads = context.threads](const search::Sitting& sitting, Control& control, const train::Sink& sink) {
-        train::RunOptions options;
+search::Trainer search_trainer(std::string device, int threads) {
+    return [device = std::move(device), threads](const search::Sitting& sitting, Control& control, const Sink& sink) {
+        RunOptions options;
         options.run_folder = sitting.folder;
         options.resume = sitting.resume;
         options.device = device;
         options.threads = threads;
         options.stop_after = sitting.stop_after;
         options.learning_rate = sitting.learning_rate;
-        return train::run(sitting.recipe, options, control, sink);
+        return run(sitting.recipe, options, control, sink);
     };
 }
 
@@ -24,4 +24,4 @@ void require_files(const recipe::Recipe& recipe) {
         if (!part.empty()) hub::resolve_data(part);
 }
 
-}  // namespace qlora::cli
+}  // namespace qlora::train
