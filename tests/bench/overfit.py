@@ -1,28 +1,31 @@
-"""Overfitting, and what holds it off: 60 rows of banking support, LoRA r 64 on all linear layers, as many steps as 40 epochs of them
-take, over a bf16 base of SmolLM2-135M. Four curves of validation loss: plain, with dropout, with augmentation (three variants a row),
-with both; and a fifth run whose early stopping ends it and restores the best adapter.
+"""Overfitting, and what holds it off: 60 rows, LoRA r 64 on all linear layers, as many steps as 40 epochs of them take. Four curves of
+validation loss: plain, with dropout, with augmentation (three variants a row), with both; and a fifth run whose early stopping ends it
+and restores the best adapter.
 
-    overfit.py QLORA DEPS WORK [--seed 1] [--write docs/performance.md] [--picture docs/pictures/overfitting.svg]
+    overfit.py reviews|support QLORA DEPS WORK [--seed 1] [--write docs/performance.md] [--picture PICTURE.svg]
 
+reviews: sentiment by all-MiniLM-L6-v2, minutes. support: answers of a bank's desk by SmolLM2-135M in bf16, half an hour to hours.
 Runs that WORK already holds are not done again.
 """
 import argparse
+import csv
 import json
 import pathlib
 
 from report import machine, write_section
-from runs import Program, event
+from runs import RECIPES, Program, event
 
 arguments = argparse.ArgumentParser()
+arguments.add_argument("data", choices=["reviews", "support"])
 arguments.add_argument("qlora"), arguments.add_argument("deps", type=pathlib.Path), arguments.add_argument("work", type=pathlib.Path)
 arguments.add_argument("--seed", type=int, default=1), arguments.add_argument("--write"), arguments.add_argument("--picture")
 options = arguments.parse_args()
 program = Program(options.qlora, options.work)
 
-DATA = pathlib.Path(__file__).parents[2] / "resources/datasets/banking-support.jsonl"
-ROWS, VALIDATION, TEST, EPOCHS, BATCH = 60, 40, 150, 40, 6
+ROWS, EPOCHS, BATCH = 60, 40, 6
 STEPS = EPOCHS * ROWS // BATCH
 AUGMENT = {"data.augment.copies": 3, "data.augment.synonyms": 0.2, "data.augment.swap": 0.1, "data.augment.deletion": 0.1}
+RATES = {"reviews": 1e-4, "support": 3e-4}
 RUNS = {
     "plain": {},
     "dropout 0.3": {"method.dropout": 0.3},
@@ -31,25 +34,39 @@ RUNS = {
     "plain, early stopping": {"early_stopping.patience": 4},
 }
 
-# Equally many of all kinds of question, as the file goes through them in turn.
-lines = DATA.read_text().splitlines()
-parts = {"train": lines[:ROWS], "validation": lines[ROWS:ROWS + VALIDATION], "test": lines[-TEST:]}
-for part, rows in parts.items():
-    (program.work / f"{part}.jsonl").write_text("\n".join(rows) + "\n")
-recipe = program.work / "recipe.json"
-recipe.write_text(json.dumps({
-    "model": "smollm2-135m", "precision": "bf16",
-    "data": {"train": str(program.work / "train.jsonl"), "validation": str(program.work / "validation.jsonl"),
-             "test": str(program.work / "test.jsonl"), "max_length": 256},
-    "method": {"kind": "lora", "rank": 64, "alpha": 64},
-    "train": {"max_steps": STEPS, "batch_size": BATCH, "learning_rate": 3e-4, "schedule": "constant", "warmup": 0, "weight_decay": 0, "seed": options.seed},
-    "evaluate": {"every": ROWS // BATCH, "samples": 0, "max_rows": 0}}))
+
+def reviews():
+    """30 rows of either label, 400 to validate on, the held-out file."""
+    def read(name):
+        return [{"text": row["text"], "label": row["label"]} for row in csv.DictReader((options.deps / "datasets" / name).open())]
+    rows = read("movie-reviews.csv")
+    train = [row for label in ("positive", "negative") for row in [row for row in rows if row["label"] == label][:ROWS // 2]]
+    return {"train": train, "validation": rows[-400:], "test": read("movie-reviews-test.csv")}
+
+
+def support():
+    """Equally many of all kinds of question, as the file goes through them in turn."""
+    rows = [json.loads(line) for line in (RECIPES.parent / "datasets/banking-support.jsonl").read_text().splitlines()]
+    return {"train": rows[:ROWS], "validation": rows[ROWS:ROWS + 40], "test": rows[-150:]}
+
+
+recipe = json.loads((RECIPES / {"reviews": "sentiment.json", "support": "banking-support.json"}[options.data]).read_text())
+recipe["precision"] = "bf16"
+recipe["data"] = {"max_length": recipe["data"].get("max_length", 256)}
+for part, rows in {"reviews": reviews, "support": support}[options.data]().items():
+    recipe["data"][part] = str(program.work / f"{part}.jsonl")
+    pathlib.Path(recipe["data"][part]).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+recipe["method"] = {"kind": "lora", "rank": 64, "alpha": 64}
+recipe["train"] = {"max_steps": STEPS, "batch_size": BATCH, "learning_rate": RATES[options.data], "schedule": "constant", "warmup": 0, "weight_decay": 0, "seed": options.seed}
+recipe["evaluate"] = {"every": ROWS // BATCH, "samples": 0, "max_rows": 0}
+recipe_file = program.work / "recipe.json"
+recipe_file.write_text(json.dumps(recipe))
 
 table = ["| | lowest validation loss | at epoch | validation loss at the end | steps | test loss of the adapter saved |", "|---|---|---|---|---|---|"]
 curves = {}
 for name, settings in RUNS.items():
     folder = program.work / f"{name}-{options.seed}".replace(" ", "-").replace(",", "")
-    events = program.train(recipe, folder, settings if "early" in name else {"early_stopping.restore_best": False, **settings})
+    events = program.train(recipe_file, folder, settings if "early" in name else {"early_stopping.restore_best": False, **settings})
     measured = [(one["step"], one["loss"]) for one in events if one["event"] == "evaluation"]
     curves[name] = measured
     best = min(measured[1:], key=lambda point: point[1])
@@ -58,7 +75,7 @@ for name, settings in RUNS.items():
     print(table[-1], flush=True)
 
 if options.write:
-    write_section(options.write, "overfit", [machine(options.deps), "", *table])
+    write_section(options.write, f"overfit {options.data}", [machine(options.deps), "", *table])
 
 
 def picture():
@@ -82,7 +99,7 @@ def picture():
         out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#f0f2f5"/>'
                    f'<text x="{at:.1f}" y="{height - bottom + 18}" text-anchor="middle">{epoch * ROWS // BATCH}</text>')
     out.append(f'<text x="{(left + width - right) / 2}" y="{height - 10}" text-anchor="middle">step (10 are an epoch of the 60 rows)</text>'
-               f'<text transform="translate(16 {(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">nats / token</text>')
+               f'<text transform="translate(16 {(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">{"nats / row" if options.data == "reviews" else "nats / token"}</text>')
     for i, (name, points) in enumerate(shown.items()):
         path = " ".join(f"{x(step):.1f},{y(loss):.1f}" for step, loss in points)
         step, loss = min(points, key=lambda point: point[1])
