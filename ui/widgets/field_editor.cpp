@@ -1,5 +1,6 @@
 #include "ui/widgets/field_editor.h"
 
+#include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
 #include <QEvent>
@@ -251,7 +252,7 @@ bool FieldEditor::eventFilter(QObject* watched, QEvent* event) {
         case QEvent::Enter:
             if (watched == this)
                 QTimer::singleShot(details_after_ms, this, [this] {
-                    if (underMouse() && !input_->hasFocus()) show_details();
+                    if (underMouse() && !input_->hasFocus() && !QApplication::activePopupWidget()) show_details();
                 });
             break;
         case QEvent::Leave:
