@@ -82,9 +82,9 @@ def picture():
     width, height, left, top, right, bottom = 900, 460, 60, 40, 20, 50
     shown = {name: points[1:] for name, points in curves.items() if "early" not in name}
     low = min(loss for points in shown.values() for _, loss in points) * 0.98
-    high = max(points[-1][1] for points in shown.values()) * 1.02
+    high = max(loss for points in shown.values() for _, loss in points) * 1.02
     x = lambda step: left + (width - left - right) * step / STEPS  # noqa: E731
-    y = lambda loss: top + (height - top - bottom) * (high - min(loss, high)) / (high - low)  # noqa: E731
+    y = lambda loss: top + (height - top - bottom) * (high - loss) / (high - low)  # noqa: E731
     colours = ["#1f5fd0", "#d95f02", "#1b7f5c", "#8e3a9d"]
     dashes = ["", "8 4", "2 4", "10 4 2 4"]
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
@@ -103,11 +103,11 @@ def picture():
     for i, (name, points) in enumerate(shown.items()):
         path = " ".join(f"{x(step):.1f},{y(loss):.1f}" for step, loss in points)
         step, loss = min(points, key=lambda point: point[1])
-        key = top + 18 + 20 * i
+        key = height - bottom - 110 + 20 * i
         out.append(f'<polyline points="{path}" fill="none" stroke="{colours[i]}" stroke-width="2" stroke-dasharray="{dashes[i]}"/>'
                    f'<circle cx="{x(step):.1f}" cy="{y(loss):.1f}" r="5" fill="white" stroke="{colours[i]}" stroke-width="2.5"/>'
-                   f'<line x1="{left + 240}" x2="{left + 280}" y1="{key - 4}" y2="{key - 4}" stroke="{colours[i]}" stroke-width="2" stroke-dasharray="{dashes[i]}"/>'
-                   f'<text x="{left + 290}" y="{key}">{name}: turns at step {step}</text>')
+                   f'<line x1="{left + 430}" x2="{left + 470}" y1="{key - 4}" y2="{key - 4}" stroke="{colours[i]}" stroke-width="2" stroke-dasharray="{dashes[i]}"/>'
+                   f'<text x="{left + 480}" y="{key}">{name}: turns at step {step}</text>')
     stopped = curves["plain, early stopping"]
     at = x(stopped[-1][0])
     out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#b3261e" stroke-dasharray="3 3"/>'

@@ -16,7 +16,7 @@ def machine(deps):
     sites = [str(site) for site in pathlib.Path(deps).glob("peers/lib/python3*/site-packages")]
     versions = [f"{d.name} {d.version}" for name in ("torch", "transformers", "peft", "bitsandbytes")
                 for d in list(importlib.metadata.distributions(name=name, path=sites))[:1]]
-    return f"{model}, {os.cpu_count()} cores, {widest}; {', '.join(versions)}; {datetime.date.today()}."
+    return "; ".join(filter(None, (f"{model}, {os.cpu_count()} cores, {widest}", ", ".join(versions), f"{datetime.date.today()}.")))
 
 
 def write_section(path, name, lines):
