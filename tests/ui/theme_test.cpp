@@ -1,6 +1,8 @@
 #include "ui/theme/theme.h"
 
+#include <QAbstractItemView>
 #include <QApplication>
+#include <QComboBox>
 #include <QDirIterator>
 #include <QPushButton>
 #include <QTest>
@@ -47,6 +49,24 @@ class ThemeTest : public QObject {
     void no_name_is_left_in_the_style_sheet() {
         for (const auto* tokens : {&theme::light(), &theme::dark()})
             QVERIFY(!theme::style_sheet(*tokens).contains('@'));
+    }
+    void what_is_chosen_can_be_read_in_an_open_list() {
+        for (const auto* tokens : {&theme::light(), &theme::dark()}) {
+            QComboBox list;
+            list.setStyleSheet(theme::style_sheet(*tokens));
+            list.addItems({"LoRA", "Full fine-tuning"});
+            list.show();
+            list.showPopup();
+            const QRect row = list.view()->visualRect(list.view()->currentIndex());
+            const QImage image = list.view()->viewport()->grab(row).toImage();
+            const QColor ground = image.pixelColor(image.rect().center());
+            double contrast = 1;
+            for (int y = 0; y < image.height(); ++y)
+                for (int x = 0; x < image.width(); ++x)
+                    contrast = std::max(contrast, theme::contrast(image.pixelColor(x, y), ground));
+            QVERIFY2(contrast >= 4.5, qPrintable(QString("its text stands out %1 to 1").arg(contrast)));
+            list.hidePopup();
+        }
     }
     void switching_reaches_windows_that_are_open() {
         theme::Theme theme(*qApp, theme::Scheme::light);
