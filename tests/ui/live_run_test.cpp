@@ -40,6 +40,17 @@ class LiveRunTest : public QObject {
         QCOMPARE(run.steps().size(), std::size_t(6));
         QCOMPARE(run.steps().back().loss, 1.0);
     }
+    void a_run_from_disk_has_its_memory_from_its_steps() {
+        LiveRun run;
+        train::StepDone step{.step = 1, .seconds = 0.5};
+        step.bytes[MemoryTag::weights] = 7;
+        train::StepDone next{.step = 2, .seconds = 0.25};
+        next.bytes[MemoryTag::weights] = 9;
+        run.replay("/run", {step, next});
+        QCOMPARE(run.memory().size(), std::size_t(2));
+        QCOMPARE(run.memory().back().seconds, 0.75);
+        QCOMPARE(run.memory().back().bytes[MemoryTag::weights], std::int64_t(9));
+    }
     void the_turn_of_the_validation_loss_is_found_when_it_is_sure() {
         LiveRun run;
         const auto turn_after = [&](std::int64_t step, double loss) {

@@ -70,6 +70,11 @@ void LiveRun::take(const train::Event& event) {
             } else if constexpr (std::is_same_v<Value, train::StepDone>) {
                 drop_from(steps_, value.step);  // a resumed run tells again the steps after its checkpoint
                 steps_.push_back(value);
+                // The samples between are told to windows alone, not written: a run from disk has one a step.
+                if (replayed_) {
+                    const double before = memory_.empty() ? 0 : memory_.back().seconds;
+                    memory_.push_back({.seconds = before + value.seconds, .bytes = value.bytes});
+                }
                 progress_.reset();
             } else if constexpr (std::is_same_v<Value, train::Evaluated>) {
                 drop_from(evaluations_, value.step);
