@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/search/rate_test.h"
 #include "core/train/search_trainer.h"
+#include "core/train/trainer.h"
 
 namespace qlora::cli {
 

@@ -3,6 +3,7 @@
 #include "app/qlora/search_log.h"
 #include "core/base/home.h"
 #include "core/train/search_trainer.h"
+#include "core/train/trainer.h"
 
 namespace qlora::cli {
 

@@ -7,7 +7,6 @@
 #include "core/parallel/children.h"
 #include "core/parallel/network.h"
 #include "core/runs/recorder.h"
-#include "core/train/search_trainer.h"
 #include "core/train/trainer.h"
 
 namespace qlora::cli {

@@ -136,7 +136,8 @@ QuantizeReport quantize(const QuantizeOptions& options, Control& control, const 
         report.notices.push_back("Perplexity and the errors of outputs are measured for decoders that tell the next token only.");
     }
     // A model that was trained to be rounded begins from the weights that it was trained on.
-    const auto rounding = options.adapter.empty() ? std::nullopt : adapters::read_rounding(options.adapter);
+    std::optional<adapters::TrainedRounding> rounding;
+    if (!options.adapter.empty()) rounding = adapters::read_rounding(options.adapter);
     nn::Model base = nn::load(files, {rounding ? rounding->base : Precision::native, {}}, control, progress);
     // Refused before the work is done, not behind it.
     if (files.gguf() != nullptr) nn::config_json_of(files, base, *tokenizer);

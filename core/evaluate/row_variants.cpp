@@ -1,6 +1,5 @@
 #include "core/evaluate/row_variants.h"
 
-#include <algorithm>
 #include <map>
 
 namespace qlora::evaluate {
@@ -9,15 +8,12 @@ std::vector<RowVariants> row_variants(const recipe::Recipe& recipe, const RunDat
                                       const std::shared_ptr<const data::Paraphrases>& paraphrases, const Control& control) {
     const data::Table& table = *data.train.table;
     const recipe::Augment& augment = recipe.data.augment;
-    std::vector<data::RowIndex> learned = data.train.rows;
-    std::ranges::sort(learned);
     std::vector<RowVariants> all;
     for (const data::RowIndex row : rows) {
         const auto example = data::read_example(table, row, data.roles);
         if (!example) continue;
         RowVariants& one = all.emplace_back();
         one.row = row;
-        one.learned = std::ranges::binary_search(learned, row);
         one.texts = data::read_texts(*example);
     }
     if (!augment.active()) return all;
@@ -28,7 +24,6 @@ std::vector<RowVariants> row_variants(const recipe::Recipe& recipe, const RunDat
         if (variant.copy > 0) planned[variant.row].push_back(variant);
     for (RowVariants& one : all) {
         control.check();
-        if (!one.learned) continue;
         for (const data::Variant variant : planned[one.row]) one.variants.push_back(augmenter.describe(table, variant, *data.renderer));
         if (!paraphrases) continue;
         for (const std::string& text : one.texts) {

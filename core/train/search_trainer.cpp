@@ -1,6 +1,5 @@
 #include "core/train/search_trainer.h"
 
-#include "core/hub/catalogue.h"
 #include "core/train/trainer.h"
 
 namespace qlora::train {
@@ -16,12 +15,6 @@ search::Trainer search_trainer(std::string device, int threads) {
         options.learning_rate = sitting.learning_rate;
         return run(sitting.recipe, options, control, sink);
     };
-}
-
-void require_files(const recipe::Recipe& recipe) {
-    hub::resolve_model(recipe.model);
-    for (const std::string& part : {recipe.data.train, recipe.data.validation, recipe.data.test})
-        if (!part.empty()) hub::resolve_data(part);
 }
 
 }  // namespace qlora::train

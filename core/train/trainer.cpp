@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/out_of_memory.h"
 #include "core/gpu/gpu.h"
+#include "core/hub/catalogue.h"
 #include "core/memory/meters.h"
 #include "core/train/training_run.h"
 
@@ -18,6 +19,12 @@ struct GiveBack {
 };
 
 }  // namespace
+
+void require_files(const recipe::Recipe& recipe) {
+    hub::resolve_model(recipe.model);
+    for (const std::string& part : {recipe.data.train, recipe.data.validation, recipe.data.test})
+        if (!part.empty()) hub::resolve_data(part);
+}
 
 Event run(const recipe::Recipe& recipe, const RunOptions& options, Control& control, const Sink& sink) {
     Failed failure;

@@ -25,6 +25,9 @@ struct RunOptions {
     std::function<double(std::int64_t update)> learning_rate{};
 };
 
+// Throws input_error when the recipe's model or data is not there: told before anything is written.
+void require_files(const recipe::Recipe& recipe);
+
 // Runs to its end on the calling thread (the window gives it a std::jthread of its own; never the UI thread).
 // Sends Finished or Failed as the last event and returns that event; throws nothing. Control is polled at least
 // every 100 ms of work, also while loading, evaluating and saving. Two runs may not share a folder: it is locked.

@@ -25,7 +25,6 @@ program = Program(options.qlora, options.work)
 ROWS, EPOCHS, BATCH = 60, 40, 6
 STEPS = EPOCHS * ROWS // BATCH
 AUGMENT = {"data.augment.copies": 3, "data.augment.synonyms": 0.2, "data.augment.swap": 0.1, "data.augment.deletion": 0.1}
-RATES = {"reviews": 1e-4, "support": 3e-4}
 RUNS = {
     "plain": {},
     "dropout 0.3": {"method.dropout": 0.3},
@@ -50,14 +49,16 @@ def support():
     return {"train": rows[:ROWS], "validation": rows[ROWS:ROWS + 40], "test": rows[-150:]}
 
 
-recipe = json.loads((RECIPES / {"reviews": "sentiment.json", "support": "banking-support.json"}[options.data]).read_text())
+parts, example, rate, unit = {"reviews": (reviews, "sentiment.json", 1e-4, "nats / row"),
+                              "support": (support, "banking-support.json", 3e-4, "nats / token")}[options.data]
+recipe = json.loads((RECIPES / example).read_text())
 recipe["precision"] = "bf16"
-recipe["data"] = {"max_length": recipe["data"].get("max_length", 256)}
-for part, rows in {"reviews": reviews, "support": support}[options.data]().items():
+recipe["data"] = {"max_length": recipe["data"]["max_length"]}
+for part, rows in parts().items():
     recipe["data"][part] = str(program.work / f"{part}.jsonl")
     pathlib.Path(recipe["data"][part]).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 recipe["method"] = {"kind": "lora", "rank": 64, "alpha": 64}
-recipe["train"] = {"max_steps": STEPS, "batch_size": BATCH, "learning_rate": RATES[options.data], "schedule": "constant", "warmup": 0, "weight_decay": 0, "seed": options.seed}
+recipe["train"] = {"max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "schedule": "constant", "warmup": 0, "weight_decay": 0, "seed": options.seed}
 recipe["evaluate"] = {"every": ROWS // BATCH, "samples": 0, "max_rows": 0}
 recipe_file = program.work / "recipe.json"
 recipe_file.write_text(json.dumps(recipe))
@@ -99,7 +100,7 @@ def picture():
         out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#f0f2f5"/>'
                    f'<text x="{at:.1f}" y="{height - bottom + 18}" text-anchor="middle">{epoch * ROWS // BATCH}</text>')
     out.append(f'<text x="{(left + width - right) / 2}" y="{height - 10}" text-anchor="middle">step (10 are an epoch of the 60 rows)</text>'
-               f'<text transform="translate(16 {(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">{"nats / row" if options.data == "reviews" else "nats / token"}</text>')
+               f'<text transform="translate(16 {(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">{unit}</text>')
     for i, (name, points) in enumerate(shown.items()):
         path = " ".join(f"{x(step):.1f},{y(loss):.1f}" for step, loss in points)
         step, loss = min(points, key=lambda point: point[1])

@@ -174,14 +174,20 @@ void CoreDatasetService::vary(const recipe::Recipe& recipe, int row, bool write)
             parted = next;
             worker.post([this, next] { parted_ = next; });
         }
-        const auto rows = std::span(&shown, 1);
-        std::shared_ptr<const data::Paraphrases> paraphrases;
-        if (recipe.data.augment.paraphrases > 0)
-            paraphrases = write ? evaluate::paraphrase(recipe, parted->data, rows, device_, threads_, worker.control(), worker.progress())
-                                : evaluate::known_paraphrases(recipe, parted->data, rows, device_);
-        auto result = evaluate::row_variants(recipe, parted->data, rows, paraphrases, worker.control());
-        if (result.empty()) result.emplace_back().row = shown;
-        worker.post([this, one = std::move(result.front())] { emit varied(one); });
+        const auto& data = parted->data;
+        evaluate::RowVariants one;
+        one.row = shown;
+        one.learned = std::ranges::find(data.train.rows, shown) != data.train.rows.end();
+        if (one.learned) {
+            const auto rows = std::span(&shown, 1);
+            std::shared_ptr<const data::Paraphrases> paraphrases;
+            if (recipe.data.augment.paraphrases > 0)
+                paraphrases = write ? evaluate::paraphrase(recipe, data, rows, device_, threads_, worker.control(), worker.progress())
+                                    : evaluate::known_paraphrases(recipe, data, rows, device_);
+            auto result = evaluate::row_variants(recipe, data, rows, paraphrases, worker.control());
+            if (!result.empty()) one = std::move(result.front());
+        }
+        worker.post([this, one = std::move(one)] { emit varied(one); });
     });
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "core/train/search_trainer.h"
+#include "core/train/trainer.h"
 
 namespace qlora::ui {
 

@@ -67,7 +67,7 @@ QComboBox::drop-down { border: none; width: 24px; }
 QComboBox::down-arrow { image: url(:/theme/down-@scheme.svg); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: @card; border: 1px solid @edge; padding: 4px; outline: 0; }
 QComboBox QAbstractItemView::item { min-height: 26px; padding: 0 6px; border-radius: 4px; color: @text; }
-QComboBox QAbstractItemView::item:selected { background: @selection; color: @text; }
+QComboBox QAbstractItemView::item:selected { background: @selection; }
 QCheckBox { spacing: 8px; background: transparent; padding: 3px; border: 1px solid transparent; border-radius: 6px; }
 QCheckBox:focus { border-color: @accent; }
 QCheckBox::indicator, QTreeView::indicator { width: 16px; height: 16px; border: 1px solid @edge; border-radius: 4px;
