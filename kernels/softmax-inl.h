@@ -27,13 +27,17 @@ HWY_INLINE float exponentials(std::conditional_t<kStore, float, const float>* va
     const Vector factor = hn::Set(floats, scale), shift = hn::Set(floats, largest);
     Vector sums = hn::Zero(floats), nothing = hn::Zero(floats);
     std::int64_t i = begin;
-    for (; i + lanes <= end; i += lanes) {
-        const Vector x = hn::LoadU(floats, values + i);
-        const Vector e = hn::Exp(floats, hn::MulSub(x, factor, shift));
-        if constexpr (kStore) hn::StoreU(e, floats, values + i);
-        sums = hn::Add(sums, e);
-        nothing =
-            hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a score is: its exponential would be 0
+    while (i + lanes <= end) {
+        // Sums of a part each: one that ran over a whole vocabulary would lose of each number what it is too large for.
+        Vector part = hn::Zero(floats);
+        for (const std::int64_t stop = std::min<std::int64_t>(end, i + 1024); i + lanes <= stop; i += lanes) {
+            const Vector x = hn::LoadU(floats, values + i);
+            const Vector e = hn::Exp(floats, hn::MulSub(x, factor, shift));
+            if constexpr (kStore) hn::StoreU(e, floats, values + i);
+            part = hn::Add(part, e);
+            nothing = hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a score is: its exponential would be 0
+        }
+        sums = hn::Add(sums, part);
     }
     float sum = hn::GetLane(hn::SumOfLanes(floats, hn::Add(sums, nothing)));
     for (; i < end; ++i) {

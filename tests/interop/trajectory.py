@@ -1,12 +1,12 @@
-"""20 steps from one PEFT adapter on one list of batches, here and with transformers + peft: each loss within 1e-4 (fp32)
-or 1e-3 (NF4), the final adapter within 1e-3 of the largest update. Then the adapter travels: ours opens in PEFT and
+"""20 steps from one PEFT adapter on one list of batches, here, with transformers + peft, and exactly, in fp64: each loss within 1e-4
+(fp32) or 1e-3 (NF4) of both, the final adapter within 1e-3 of the exact update. Then the adapter travels: ours opens in PEFT and
 gives the same logits. Negative control: another learning rate.
 
 AdamW's first steps are all but the gradient's sign, so that of millions of elements some, whose gradient is nearly zero,
-go as the last bit of a sum goes. There may be three times as many of these as where the reference in fp32 differs from itself in
-fp64: so much is rounding; and as many as that is on a processor with AVX2 alone (3 times 1.5e-4), since with AVX-512 the reference
-rounds less (2.4e-5) while two programs' sums still differ in order. The farthest of them is as far as the sign of one step moved it, twice the rate, which is a tenth of
-the largest update in 20 steps; which element that is, and after how many flips, is another on every kind of processor."""
+go as the last bit of a sum goes: by twice the rate, a tenth of the largest update in 20 steps. Which ones, and how many, is
+another on every kind of processor; in 14 courses with vectors of 8 and of 16 numbers up to 9.4e-4 of the elements were more than 1e-3 of the
+largest update from the exact ones, the farthest 0.087 of it, all together 7.8e-5 to 5.1e-4 of the update's norm. transformers' in
+fp32 is 1.1e-3 to 3.3e-3 from it, so that against it alone nothing as close could be asked."""
 import json
 import subprocess
 from typing import NamedTuple
@@ -37,7 +37,7 @@ for step in range(20):
 (WORK / "batches.json").write_text(json.dumps(batches))
 
 RATE = 2e-3
-STRAGGLERS, FARTHEST = 4.5e-4, 0.1  # at least allowed, whatever the processor: see above
+NORM, STRAGGLERS, FARTHEST = 1e-3, 3e-3, 0.25  # see above
 failures = []
 
 
@@ -58,30 +58,33 @@ def ours(precision, rate):
     return json.loads((out / "losses.json").read_text()), out / "adapter"
 
 
-def differences(ours_losses, ours_adapter, losses, adapter):
-    loss = max(abs(a - b) / b for a, b in zip(ours_losses, losses))
-    a, b, s = (load_file(x / "adapter_model.safetensors") for x in (ours_adapter, adapter, start))
+def farthest_loss(some, others):
+    return max(abs(a - b) / b for a, b in zip(some, others, strict=True))
+
+
+def differences(some_losses, some_adapter, losses, adapter):
+    a, b, s = (load_file(x / "adapter_model.safetensors") for x in (some_adapter, adapter, start))
     assert a.keys() == b.keys()
     a, b, s = (torch.cat([x[k].double().flatten() for k in sorted(x)]) for x in (a, b, s))
     apart = (a - b).abs() / (b - s).abs().max()  # of the largest update
-    return Differences(loss, ((a - b).norm() / (b - s).norm()).item(), apart.max().item(), (apart > 1e-3).double().mean().item())
+    return Differences(farthest_loss(some_losses, losses), ((a - b).norm() / (b - s).norm()).item(), apart.max().item(), (apart > 1e-3).double().mean().item())
 
 
-fp32, fp64 = WORK / "reference-fp32", WORK / "reference-fp64"
-rounding = differences(run(folder, start, batches, fp32, "fp32", RATE), fp32 / "adapter",
-                       run(folder, start, batches, fp64, "fp64", RATE), fp64 / "adapter")
-print(f"reference, fp32 against fp64: {rounding}")
 for precision, bar in (("fp32", 1e-4), ("nf4", 1e-3)):
-    reference = WORK / f"reference-{precision}"
+    reference, exact = WORK / f"reference-{precision}", WORK / f"exact-{precision}"
     losses = run(folder, start, batches, reference, precision, RATE)
-    got = differences(*ours(precision, RATE), losses, reference / "adapter")
-    print(f"{precision}, {losses[0]:.4f} -> {losses[-1]:.4f}: {got}")
-    if got.loss > bar: failures.append(f"{precision}: losses differ by {got.loss:.1e}, bar {bar}")
-    if got.norm > 1e-3 or got.beyond > max(3 * rounding.beyond, STRAGGLERS) or got.largest > max(3 * rounding.largest, FARTHEST):
-        failures.append(f"{precision}: the adapter differs")
-    wrong = differences(*ours(precision, RATE * 1.05), losses, reference / "adapter")
-    print(f"{precision}, control at 1.05 times the rate: {wrong}")
-    if wrong.loss < bar or wrong.norm < 1e-3 or wrong.beyond < max(3 * rounding.beyond, STRAGGLERS): failures.append(f"{precision}: another learning rate passes too")
+    exact_losses = run(folder, start, batches, exact, precision, RATE, exact=True)
+    print(f"{precision}, {losses[0]:.4f} -> {losses[-1]:.4f}")
+    print(f"transformers from exact: {differences(losses, reference / 'adapter', exact_losses, exact / 'adapter')}")
+    our_losses, our_adapter = ours(precision, RATE)
+    got = differences(our_losses, our_adapter, exact_losses, exact / "adapter")
+    apart = farthest_loss(our_losses, losses)
+    print(f"ours from exact: {got}; losses within {apart:.1e} of transformers'")
+    if max(got.loss, apart) > bar: failures.append(f"{precision}: losses differ by {got.loss:.1e} and {apart:.1e}, bar {bar}")
+    if got.norm > NORM or got.beyond > STRAGGLERS or got.largest > FARTHEST: failures.append(f"{precision}: the adapter differs")
+    wrong = differences(*ours(precision, RATE * 1.05), exact_losses, exact / "adapter")
+    print(f"control at 1.05 times the rate: {wrong}")
+    if wrong.loss < bar or wrong.norm < NORM or wrong.beyond < STRAGGLERS: failures.append(f"{precision}: another learning rate passes too")
 
 saved = WORK / f"ours-fp32-{RATE}" / "adapter"
 tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), saved).eval()
