@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "core/adapters/lora.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/evaluate/device.h"
