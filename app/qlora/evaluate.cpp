@@ -107,9 +107,10 @@ Run define_evaluate(CLI::App& command) {
         options->report.device = context.device;
         options->report.threads = context.threads;
         LiveLine live;
-        evaluate::Report report = evaluate::report(subject.recipe, subject.adapter, options->report,
+        const evaluate::Report report = evaluate::report(subject.recipe, subject.adapter, options->report,
                                                    context.control, live.progress());
         live.clear();
+        if (report.split != options->report.split) context.output.note("There are no " + options->report.split + " rows; these figures are of the " + report.split + " rows.");
         context.output.answer(evaluate::to_json(report), text(report));
         return 0;
     };

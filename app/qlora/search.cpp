@@ -118,8 +118,8 @@ Run define_search(CLI::App& command) {
     command.add_option("--goal", options->goal, "min or max, where the metric does not say it");
     command.add_option("--seed", options->seed, "Of what is drawn")->check(CLI::NonNegativeNumber);
     command.add_option("--eta", options->eta, "Halving: one of so many goes on, to so many times the length")->check(CLI::Range(2, 100));
-    command.add_option("--budget-steps", options->budget_steps, "Halving: the steps of the first rung")->check(CLI::PositiveNumber);
-    command.add_option("--budget-epochs", options->budget_epochs, "Halving: the epochs of the first rung")->check(CLI::PositiveNumber);
+    auto* steps = command.add_option("--budget-steps", options->budget_steps, "Halving: the steps of the first rung")->check(CLI::PositiveNumber);
+    command.add_option("--budget-epochs", options->budget_epochs, "Halving: the epochs of the first rung")->check(CLI::PositiveNumber)->excludes(steps);
     command.add_flag("--no-baseline", options->no_baseline, "Leaves out the run of the recipe as it is");
     command.add_option("--set", options->assignments, "Sets a key of the recipe; may be given several times")->type_name("KEY=VALUE")->allow_extra_args(false);
     return [options](Context& context) { return search_for(context, *options); };

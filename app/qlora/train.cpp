@@ -7,6 +7,7 @@
 #include "core/parallel/children.h"
 #include "core/parallel/network.h"
 #include "core/runs/recorder.h"
+#include "core/recipe/fields.h"
 #include "core/train/trainer.h"
 
 namespace qlora::cli {
@@ -51,6 +52,12 @@ int exit_code(const train::Event& last, Context& context) {
     const auto* finished = std::get_if<train::Finished>(&last);
     bool by_user = finished != nullptr && finished->reason.starts_with("stopped");
     return by_user ? stopped().exit_code() : 0;
+}
+
+void tell_without_effect(const recipe::Recipe& recipe, TrainLog& log) {
+    std::string keys;
+    for (const recipe::Field* field : recipe::without_effect(recipe)) keys += (keys.empty() ? "" : ", ") + field->key;
+    if (!keys.empty()) log(train::Notice{"recipe.without_effect", "Set, and without effect in this run: " + keys + ".", {}});
 }
 
 // The threads of one process where nothing was said: the cores, shared among those of this machine.
@@ -119,6 +126,7 @@ int train(Context& context, const TrainOptions& options) {
                                                   : runs::Store(home).new_folder(recipe::title(recipe));
     runs::Recorder recorder(home, recipe, run.run_folder, run.resume);
     TrainLog log(context.output, context.control);
+    tell_without_effect(recipe, log);
     const auto others = start_others(context, options.processes, run);
     train::Event last = train::run(recipe, run, context.control, [&](const train::Event& event) {
         recorder(event);

@@ -1,12 +1,21 @@
 #include "core/base/error.h"
 
+#include <cctype>
 #include <system_error>
 
 namespace qlora {
 
 namespace {
+// Whether a text has this word by itself: a field or a file may be called "a".
+bool names(const std::string& text, const std::string& word) {
+    const auto parted = [&](std::size_t i) { return i >= text.size() || std::isalnum(static_cast<unsigned char>(text[i])) == 0; };
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
+        if ((at == 0 || parted(at - 1)) && parted(at + word.size())) return true;
+    return false;
+}
+
 std::string sentence(const std::string& where, std::string message) {
-    if (where.empty() || message.find(where) != std::string::npos) return message;
+    if (where.empty() || names(message, where)) return message;
     return where + ": " + std::move(message);
 }
 }  // namespace

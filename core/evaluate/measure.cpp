@@ -174,12 +174,18 @@ std::string answer(const LoadedModel& model, const Part& part, const data::Rende
     return model.tokenizer->decode(generated.ids, true);
 }
 
-std::vector<data::RowIndex> pick_questions(const Part& part, const data::Renderer& renderer, std::int64_t count) {
+std::vector<data::RowIndex> pick_questions(const LoadedModel& model, const Part& part, const data::Renderer& renderer, std::int64_t count) {
     std::vector<data::RowIndex> rows;
     if (renderer.roles().layout == data::ColumnRoles::Layout::text) return rows;
     if (count <= 0) return rows;
+    const nn::ModelConfig& config = model.network.config;
+    // A classifier's rows are cut, and an encoder-decoder answers apart from its prompt.
+    const bool goes_on = config.head.kind == nn::HeadConfig::Kind::language_model && !config.encoder_decoder();
+    const std::int64_t room = config.token_limit() - model.network.virtual_tokens();
     for (const auto row : spread(part.rows, count))
-        if (!renderer.prompt_text(*part.table, row).empty()) rows.push_back(row);
+        if (!renderer.prompt_text(*part.table, row).empty() &&
+            (!goes_on || static_cast<std::int64_t>(renderer.render_prompt(*part.table, row).size()) < room))
+            rows.push_back(row);
     return rows;
 }
 

@@ -39,7 +39,8 @@ std::map<std::string, double> answer_metrics(const std::vector<std::string>& exp
 std::string answer(const LoadedModel& model, const Part& part, const data::Renderer& renderer, data::RowIndex row,
                    std::int64_t max_tokens, Control& control);
 
-// `count` rows spread evenly over the part's rows that ask something; none for plain text.
-std::vector<data::RowIndex> pick_questions(const Part& part, const data::Renderer& renderer, std::int64_t count);
+// Of `count` rows spread evenly over the part those that ask something and leave the model's context room for an answer; none for
+// plain text.
+std::vector<data::RowIndex> pick_questions(const LoadedModel& model, const Part& part, const data::Renderer& renderer, std::int64_t count);
 
 }  // namespace qlora::evaluate

@@ -37,7 +37,7 @@ Contender contender_of(const LoadedModel& model, const std::string& name, const 
     contender.regression = std::move(measured.regression);
     if (model.network.config.encoder_decoder()) {
         std::vector<std::string> expected, given;
-        const auto rows = pick_questions(part, *data.renderer, compared_answers);
+        const auto rows = pick_questions(model, part, *data.renderer, compared_answers);
         for (const auto row : rows) {
             if (progress) progress("Answering", static_cast<double>(given.size()), static_cast<double>(rows.size()));
             expected.push_back(data.renderer->answer_text(*part.table, row));
@@ -84,7 +84,7 @@ Report report(const recipe::Recipe& recipe, const std::filesystem::path& adapter
                           "Name a file in data." + report.split + ", or a fraction to hold out.");
     const auto dataset = data::prepare(*part.table, part.rows, *data.renderer, &control, progress, options.threads);
     report.rows = static_cast<std::int64_t>(dataset.size());
-    const auto questions = pick_questions(part, *data.renderer, options.answers);
+    const auto questions = pick_questions(*model, part, *data.renderer, options.answers);
     for (const auto row : questions) {
         report.questions.push_back(data.renderer->prompt_text(*part.table, row));
         report.expected.push_back(data.renderer->answer_text(*part.table, row));

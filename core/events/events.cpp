@@ -1,9 +1,11 @@
 #include "core/events/events.h"
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include "core/base/file.h"
+#include "core/base/folder.h"
 
 namespace qlora::train {
 
@@ -212,6 +214,23 @@ std::string to_line(const Event& event) {
 
 Event from_json(const Json& json, const std::string& where) {
     return read(JsonObject(json, where).string("event"), json, where);
+}
+
+bool is_only_tried(const std::filesystem::path& folder) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(".") && name != "recipe.json" && name != "events.jsonl") return false;
+    }
+    if (error || is_locked(folder)) return false;
+    for (const char* name : {"recipe.json", "events.jsonl"})
+        if (!std::filesystem::is_regular_file(folder / name, error)) return false;
+    std::ifstream in(folder / "events.jsonl");
+    for (std::string line; std::getline(in, line);) {
+        const Json event = Json::parse(line, nullptr, false);
+        if (!event.is_object() || event.value("event", "") == "step") return false;
+    }
+    return true;
 }
 
 std::vector<Event> read_events(const std::filesystem::path& file) {

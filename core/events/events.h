@@ -94,5 +94,8 @@ Event from_json(const Json& json, const std::string& where = "event");
 // The events of a run folder's events.jsonl, in order. A last line cut short by a crash is left out; any
 // other broken line throws input_error naming file and line.
 std::vector<Event> read_events(const std::filesystem::path& file);
+// Whether a folder holds a run that ended before its first step, and so nothing that another may not take the place of: one that was
+// refused once its model or data was read. Not one that a program holds.
+bool is_only_tried(const std::filesystem::path& folder);
 
 }  // namespace qlora::train

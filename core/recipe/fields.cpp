@@ -78,6 +78,23 @@ const Field* find_field(std::string_view key_or_alias) {
     return it == by_name.end() ? nullptr : it->second;
 }
 
+std::vector<const Field*> without_effect(const Recipe& recipe) {
+    const Augment& augment = recipe.data.augment;
+    const auto idle = [&](const std::string& key) {
+        if (key.starts_with("data.augment.")) {
+            const bool changes = key.ends_with(".synonyms") || key.ends_with(".swap") || key.ends_with(".deletion") || key.ends_with(".mask");
+            return (changes && !augment.active()) || (key.ends_with(".balance") && recipe.task != Task::classification);
+        }
+        // An adapter that goes on is what its files say.
+        const bool of_the_adapter = key == "method.rank" || key == "method.alpha" || key == "method.rslora" || key == "method.dora" || key == "method.target_modules";
+        return of_the_adapter && !recipe.method.adapter.empty();
+    };
+    std::vector<const Field*> found;
+    for (const Field& field : fields())
+        if ((!field.has_effect(recipe) || idle(field.key)) && field.get(recipe) != field.default_value()) found.push_back(&field);
+    return found;
+}
+
 std::optional<Precision> precision_named(const std::string& word) {
     Recipe scratch;
     return find_field("precision")->set(scratch, Json(word)) ? std::optional(scratch.precision) : std::nullopt;

@@ -40,6 +40,9 @@ struct Field {
 // In the order of the form and of the docs. Built once, never changed: any thread may read.
 std::span<const Field> fields();
 const Field* find_field(std::string_view key_or_alias);  // null when unknown
+// Those set to something else than their default that change nothing in this recipe: of another method, of variants that are not made,
+// of an adapter that goes on as it was.
+std::vector<const Field*> without_effect(const Recipe& recipe);
 // The precision that the field of that name would take; empty for other words.
 std::optional<Precision> precision_named(const std::string& word);
 // The known key nearest to a mistyped one; empty when none is near.

@@ -25,7 +25,7 @@ void add_evaluate_fields(std::vector<Field>& table) {
          .label = "Smallest improvement",
          .low = 0,
          .high = 100,
-         .help = "Less than this does not count as an improvement.",
+         .help = "Less than this does not count as an improvement: patience runs on.",
          .details = "Larger stops sooner, when what is gained is no longer worth the time.",
          .typical = "0 to 0.01"},
         [](auto& r) -> auto& { return r.early_stopping.min_delta; }));

@@ -9,6 +9,7 @@ namespace fs = std::filesystem;
 namespace {
 
 void refuse_used_folder(const fs::path& folder) {
+    if (train::is_only_tried(folder)) return;
     std::error_code error;
     bool used = fs::exists(folder, error) && !fs::is_directory(folder, error);
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))

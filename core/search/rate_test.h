@@ -14,7 +14,8 @@ struct RateTest {
 };
 struct RatePoint {
     // smoothed: while the test goes, an exponential mean of the losses so far (weight 0.9, without its bias); in the end that
-    // together with the same from the other end, which does not lag behind: a lag of ten steps would be most of a power of ten.
+    // together with the same from the other end, which does not lag behind: a lag of ten steps would be most of a power of ten;
+    // losses behind the lowest of those means count at most as the largest before it.
     double rate = 0, loss = 0, smoothed = 0;
 };
 struct RateCurve {

@@ -75,24 +75,22 @@ void TrainingRun::evaluate() {
     const bool finite = std::isfinite(evaluated.loss);
     // Losses before quantization-aware training began to round are those of another model.
     const bool first = state_.best_step == 0 || (quantizes(state_.step - 1) && !quantizes(state_.best_step - 1));
-    if (first) state_.without_improvement = 0;
-    const bool improved = finite && (first || evaluated.loss < state_.best_loss - rule.min_delta);
+    const bool best = finite && (first || evaluated.loss < state_.best_loss);
+    const bool improved = best && (first || evaluated.loss < state_.best_loss - rule.min_delta);
     if (finite) {
         state_.last_validation_loss = evaluated.loss;
         state_.last_metrics = evaluated.metrics;
     }
-    if (improved) {
+    state_.without_improvement = improved ? 0 : state_.without_improvement + 1;
+    if (best) {
         evaluated.best = true;
         state_.best_loss = evaluated.loss;
         state_.best_metrics = evaluated.metrics;
         state_.best_step = state_.step;
-        state_.without_improvement = 0;
         if (folder_) {
             create_folders(folder_->path() / "best");
             write_folder_atomically(folder_->path() / "best" / step_name(state_.step), [&](const fs::path& f) { adapter_->save(f); });
         }
-    } else {
-        ++state_.without_improvement;
     }
     emit(evaluated);
     state_.stopped_early = rule.patience > 0 && state_.without_improvement >= rule.patience;

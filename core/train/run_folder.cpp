@@ -24,7 +24,8 @@ std::int64_t step_of(const Json& event) {
 }  // namespace
 
 RunFolder::RunFolder(const fs::path& path, bool resume) : path_(path) {
-    if (!resume && holds_a_run(path))
+    const bool instead = !resume && is_only_tried(path);
+    if (!resume && !instead && holds_a_run(path))
         throw input_error("run.folder", path.string(), "the run folder is not empty",
                           "Choose another output, or go on with that run (--resume).");
     create_folders(path);
@@ -32,7 +33,7 @@ RunFolder::RunFolder(const fs::path& path, bool resume) : path_(path) {
     if (!lock_->taken())
         throw failure("run.locked", path.string(), "another run is writing into this folder", "Wait for it to end, or stop it.");
     for (const fs::path& folder : {path, path / "checkpoints", path / "best"}) remove_leftovers(folder);
-    events_.open(path / "events.jsonl", std::ios::app);
+    events_.open(path / "events.jsonl", instead ? std::ios::trunc : std::ios::app);
     if (!events_) throw failure("run.folder", (path / "events.jsonl").string(), "cannot be written", "Choose a folder you may write to.");
 }
 

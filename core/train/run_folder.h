@@ -14,7 +14,7 @@ namespace qlora::train {
 class RunFolder {
   public:
     // Creates or opens the folder and locks it. Throws failure "run.locked" when another run holds it, input_error
-    // "run.folder" when it should be new but holds something.
+    // "run.folder" when it should be new but holds something other than a run that was only tried, whose place it takes.
     RunFolder(const std::filesystem::path& path, bool resume);
 
     const std::filesystem::path& path() const { return path_; }

@@ -187,18 +187,18 @@ void TrainingRun::load() {
         auto& rows = data_.validation.rows;
         rows = evaluate::spread(rows, recipe_.evaluate.max_rows);
         validation_ = data::prepare(*data_.validation.table, rows, *data_.renderer, &control_, progress, options_.threads);
-        questions_ = evaluate::pick_questions(data_.validation, *data_.renderer, recipe_.evaluate.samples);
     }
     for (const auto& message : data_.notices) notice("data", message);
-    for (const auto& dropped : train_.dropped())
-        notice("data.dropped", std::to_string(dropped.rows) + (dropped.rows == 1 ? " training row is" : " training rows are") +
-                                   " left out: " + dropped.reason + ".");
+    for (const auto& [rows, what] : {std::pair{&train_, " training row"}, {&validation_, " validation row"}})
+        for (const auto& dropped : rows->dropped())
+            notice("data.dropped", std::to_string(dropped.rows) + what + (dropped.rows == 1 ? " is" : "s are") + " left out: " + dropped.reason + ".");
     if (train_.truncated() > 0)
         notice("data.truncated", std::to_string(train_.truncated()) + " training rows are cut at " +
                                      std::to_string(recipe_.data.max_length) + " tokens.",
                "Raise the length limit to keep them whole.");
 
     attach_adapter();
+    if (!data_.validation.empty()) questions_ = evaluate::pick_questions(*model_, data_.validation, *data_.renderer, recipe_.evaluate.samples);
     data::BatchOptions batches;
     batches.batch_size = recipe_.train.batch_size;
     batches.bin_tokens = recipe_.data.packing ? recipe_.data.max_length : 0;
@@ -206,6 +206,9 @@ void TrainingRun::load() {
     batches.seed = recipe_.train.seed;
     sampler_.emplace(train_, batches);
     steps_ = recipe_.train.max_steps > 0 ? recipe_.train.max_steps : sampler_->steps(recipe_.train.epochs);
+    if (const double warmup = recipe_.train.warmup; warmup >= 1 && warmup >= static_cast<double>(steps_))
+        throw input_error("recipe.invalid", "train.warmup", "expected fewer steps than the " + std::to_string(steps_) + " of this run, got " + Json(warmup).dump() +
+                          ": the learning rate would never reach its full value", "Lower train.warmup, or write it as a part of the run: 0.05.");
     learning_rate_.emplace(recipe_.train, steps_);
     optimizer_ = make_optimizer(parts_of(*adapter_, recipe_.method), recipe_.train, model_->network.device());
     state_.train_fingerprint = train_.fingerprint();

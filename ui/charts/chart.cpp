@@ -153,6 +153,11 @@ void Chart::set_smoothing(double weight) {
     restyle();
 }
 
+void Chart::set_top(double top) {
+    top_ = top;
+    schedule();
+}
+
 void Chart::set_y_from_zero(bool from_zero) {
     from_zero_ = from_zero;
     schedule();
@@ -240,7 +245,7 @@ void Chart::rescale_y() {
         for (const QCPGraph* graph : {curve.faint, curve.line}) {
             if (!graph) continue;
             for (const QCPGraphData& point : *graph->data()) {
-                if (!std::isfinite(point.value) || point.key < range.lower || point.key > range.upper) continue;
+                if (!std::isfinite(point.value) || point.value > top_ || point.key < range.lower || point.key > range.upper) continue;
                 low = std::min(low, point.value);
                 high = std::max(high, point.value);
             }

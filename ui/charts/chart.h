@@ -5,6 +5,7 @@
 
 #include <QColor>
 #include <QWidget>
+#include <cmath>
 #include <functional>
 #include <optional>
 #include <span>
@@ -60,6 +61,7 @@ class Chart : public QWidget {
     void set_smoothing(double weight);  // of the past, 0 (none) to 0.99
     double smoothing() const { return smoothing_; }
     void set_y_from_zero(bool from_zero);
+    void set_top(double top);  // points above it do not widen the axis: it takes those below; infinity: all
     void set_y_text(std::function<QString(double)> text);  // of the axis ticks: bytes, ...
     void set_x_text(std::function<QString(double)> text);  // of ticks and read-out; x are then no steps: logarithms, say
     void fit();
@@ -117,6 +119,7 @@ class Chart : public QWidget {
     std::optional<double> pointer_;  // x under the pointer
     std::function<QString(double)> y_text_, x_text_;
     bool log_ = false, fitted_ = true, from_zero_ = false, dirty_ = false;
+    double top_ = INFINITY;
     double smoothing_ = 0.9;
 };
 

@@ -25,6 +25,20 @@ constexpr int raw = 0, smoothed = 1;
 
 QString rate_text(double rate) { return format::figure(rate); }
 
+// 1e-4, 1e-3, 0.01, 0.1, 1 where a power of ten is meant.
+QString tick_text(double logarithm) {
+    const double whole = std::round(logarithm);
+    if (std::abs(logarithm - whole) > 1e-6) return rate_text(std::pow(10, logarithm));
+    return whole > -3 ? QString::number(std::pow(10, whole)) : u"1e%1"_s.arg(int(whole));
+}
+
+// Up to where the losses are worth seeing: what breaks away leaves at the top.
+double top_of(const search::RateCurve& curve) {
+    double most = 0;
+    for (const auto& point : curve.points) most = std::max(most, point.smoothed);
+    return 1.5 * most;
+}
+
 }  // namespace
 
 RateDialog::RateDialog(const recipe::Recipe& recipe, SearchService& service, QWidget* parent)
@@ -65,7 +79,7 @@ RateDialog::RateDialog(const recipe::Recipe& recipe, SearchService& service, QWi
     column->addLayout(row);
 
     chart_ = make<Chart>(tr("Loss over the rate"), tr("learning rate"), tr("loss"), this);
-    chart_->set_x_text([](double logarithm) { return rate_text(std::pow(10, logarithm)); });
+    chart_->set_x_text(tick_text);
     chart_->add_curve(tr("loss"), {.color = [] { return theme::current().tint(theme::current().dim, 0.6); }, .width = 1, .fill = {}, .text = {}});
     chart_->add_curve(tr("smoothed"), {.color = [] { return theme::current().accent; }, .fill = {}, .text = {}});
     column->addWidget(chart_, 1);
@@ -114,6 +128,7 @@ void RateDialog::start() {
     points_.clear();
     suggested_ = 0;
     chart_->clear_points();
+    chart_->set_top(INFINITY);
     chart_->set_marks(u"suggested"_s, {}, [] { return theme::current().good; }, Qt::SolidLine);
     verdict_->clear();
     state_->set_text(tr("Loading"));
@@ -134,6 +149,7 @@ void RateDialog::show_curve(const search::RateCurve& curve) {
         losses.push_back(point.loss);
         means.push_back(point.smoothed);
     }
+    chart_->set_top(top_of(curve));
     chart_->set_points(raw, x, std::move(losses));
     chart_->set_points(smoothed, std::move(x), std::move(means));
     // To two figures: the test knows no more.

@@ -301,6 +301,27 @@ class RecipeTest : public QObject {
         }
     }
 
+    void what_is_set_in_vain_is_found() {
+        Recipe recipe;
+        QVERIFY(without_effect(recipe).empty());
+        const auto keys = [&] {
+            QStringList found;
+            for (const Field* field : without_effect(recipe)) found << QString::fromStdString(field->key);
+            return found.join(" ");
+        };
+        recipe.data.augment.mask = 0.5;
+        recipe.method.kind = MethodKind::adapter;
+        recipe.method.dropout = 0.9;
+        QCOMPARE(keys(), QString("data.augment.mask method.dropout"));
+        recipe.data.augment.copies = 1;
+        recipe.method.kind = MethodKind::lora;
+        QCOMPARE(keys(), QString());
+        recipe.data.augment.balance = true;
+        recipe.method.dora = true;
+        recipe.method.adapter = "somewhere";
+        QCOMPARE(keys(), QString("data.augment.balance method.dora"));
+    }
+
     void a_mistyped_key_is_answered_with_the_nearest() {
         QCOMPARE(nearest_key("learning_rat"), "train.learning_rate");
         QCOMPARE(nearest_key("train.learnig_rate"), "train.learning_rate");

@@ -54,6 +54,19 @@ class RatesTest : public QObject {
         QVERIFY(curve.tenth_of_lowest > 1e-4 && curve.tenth_of_lowest < 5e-3);
     }
 
+    // Of a few steps, the last of which are a hundred times as high as the first: they must not hide the fall before them.
+    void losses_that_break_away_do_not_hide_the_fall() {
+        std::vector<RatePoint> points;
+        for (int i = 0; i < 36; ++i) {
+            const double rate = 1e-6 * std::pow(10, 6.0 * i / 39);
+            points.push_back({rate, i < 30 ? 4.3 - 1.8 / (1 + std::exp(-3 * (std::log10(rate) + 4))) : 2.5 + 0.2 * std::pow(2.5, i - 29), 0});
+        }
+        const auto curve = judge(points);
+        QVERIFY2(curve.suggested > 2e-5 && curve.suggested < 5e-4, qPrintable(QString::number(curve.suggested)));
+        QVERIFY(curve.tenth_of_lowest < 1e-2);
+        for (const RatePoint& point : curve.points) QVERIFY(point.smoothed < 4.4);
+    }
+
     void a_calm_range_is_gone_through_whole() {
         Control control;
         const auto curve = test_rates(some_recipe(), {1e-7, 1e-3, 50}, pretend, control, [](const train::Event&) {}, [](const RatePoint&) {});

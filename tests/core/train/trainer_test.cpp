@@ -353,6 +353,54 @@ class TrainerTest : public QObject {
                 read_file(folder / "best" / ("step-" + std::to_string(finished.best_step)) / "adapter_model.safetensors"));
     }
 
+    // The least change of early stopping says when to end, not which step is best.
+    void the_best_step_is_that_of_the_lowest_loss_whatever_counts_as_improvement() {
+        auto recipe = tiny_recipe();
+        recipe.train.epochs = 4;
+        recipe.train.warmup = 0;
+        recipe.evaluate.every = 2;
+        for (const int patience : {0, 3}) {
+            recipe.early_stopping.patience = patience;
+            recipe.early_stopping.min_delta = 5;
+            const auto outcome = run_recipe(recipe, fresh());
+            const auto& finished = std::get<Finished>(outcome.last);
+            double best = 1e9;
+            for (const auto& e : outcome.all<Evaluated>())
+                if (e.step > 0) best = std::min(best, e.loss);
+            QCOMPARE(finished.metrics.at("validation_loss"), best);
+            QCOMPARE(QString::fromStdString(finished.reason), patience > 0 ? QString("early_stopping") : QString("completed"));
+            if (patience > 0) QCOMPARE(finished.steps, std::int64_t{8});  // the first counts, three do not
+        }
+    }
+
+    void a_question_longer_than_the_context_is_not_asked_and_a_row_without_its_answer_is_told_of() {
+        auto recipe = tiny_recipe();
+        const auto rows = fs::path(folder_.path().toStdString()) / "long.jsonl";
+        std::ofstream(rows) << Json{{"prompt", std::string(2000, 'x')}, {"completion", "no"}}.dump() << "\n"
+                            << Json{{"prompt", "What is number 3?"}, {"completion", "It is 3 of course."}}.dump() << "\n";
+        recipe.data.validation = rows.string();
+        recipe.evaluate.samples = 2;
+        const auto outcome = run_recipe(recipe, fresh());
+        QCOMPARE(QString::fromStdString(outcome.reason()), QString("completed"));
+        QCOMPARE(outcome.all<Evaluated>().back().samples.size(), std::size_t{1});
+        bool told = false;
+        for (const auto& notice : outcome.all<Notice>()) told = told || notice.message.starts_with("1 validation row is left out");
+        QVERIFY(told);
+    }
+
+    void a_run_that_was_refused_leaves_its_folder_to_the_next() {
+        auto recipe = tiny_recipe();
+        const auto folder = fresh();
+        recipe.train.warmup = 1000;
+        QCOMPARE(QString::fromStdString(run_recipe(recipe, folder).reason()).left(36), QString("failed: recipe.invalid: train.warmup"));
+        recipe.train.warmup = 0.1;
+        QCOMPARE(QString::fromStdString(run_recipe(recipe, folder).reason()), QString("completed"));
+        int begun = 0;
+        for (const auto& event : read_events(folder / "events.jsonl")) begun += std::holds_alternative<Finished>(event) || std::holds_alternative<Failed>(event);
+        QCOMPARE(begun, 1);
+        QCOMPARE(QString::fromStdString(run_recipe(recipe, folder).reason()).left(18), QString("failed: run.folder"));
+    }
+
     void numbers_that_are_none_change_nothing_and_end_the_run() {
         auto recipe = tiny_recipe();
         const auto model = fresh();
@@ -419,7 +467,9 @@ class TrainerTest : public QObject {
         recipe = tiny_recipe();
         QVERIFY(QString::fromStdString(run_recipe(recipe, "/proc/run").reason()).contains("/proc/run"));
         const auto used = fresh();
-        run_recipe(tiny_recipe(), used, false, [](const Event&, Control& control) { control.stop(); });
+        run_recipe(tiny_recipe(), used, false, [](const Event& event, Control& control) {
+            if (std::holds_alternative<StepDone>(event)) control.stop();
+        });
         QVERIFY(QString::fromStdString(run_recipe(tiny_recipe(), used).reason()).contains("run.folder"));
     }
 
