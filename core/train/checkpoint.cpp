@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -20,9 +21,7 @@ constexpr std::int64_t format_version = 1;
 constexpr const char* hashed_files[] = {"adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors"};
 
 // FNV-1a, 64 bit, over eight bytes at a time: it finds damage, it is no defence against forgery.
-std::string content_hash(const fs::path& path) {
-    MappedFile file(path);
-    const auto bytes = file.bytes();
+std::string hash_of(std::span<const std::byte> bytes) {
     std::uint64_t hash = 0xCBF29CE484222325;
     std::size_t i = 0;
     for (; i + 8 <= bytes.size(); i += 8) {
@@ -33,10 +32,22 @@ std::string content_hash(const fs::path& path) {
     }
     for (; i < bytes.size(); ++i) hash = (hash ^ static_cast<std::uint64_t>(bytes[i])) * 0x100000001B3;
     hash ^= bytes.size();
-    file.check();
     char text[17] = {};
     auto end = std::to_chars(text, text + 16, hash, 16);
     return std::string(text, end.ptr);
+}
+
+std::string content_hash(const fs::path& path) {
+    MappedFile file(path);
+    std::string hash = hash_of(file.bytes());
+    file.check();
+    return hash;
+}
+
+// Of what state.json says beside its hashes, as it is read back.
+std::string state_hash(const Json& json) {
+    const std::string text = Json{{"updates", json.value("updates", Json())}, {"state", json.value("state", Json())}}.dump();
+    return hash_of(std::as_bytes(std::span(text)));
 }
 
 std::int64_t step_of(const fs::path& folder) {
@@ -77,6 +88,8 @@ Json checked_state(const fs::path& folder) {
     for (const char* name : hashed_files)
         if (hashes.string(name) != content_hash(folder / name))
             throw input_error("checkpoint.damaged", (folder / name).string(), "the content is not what was written");
+    if (json["hashes"].contains("state.json") && hashes.string("state.json") != state_hash(json))  // older checkpoints have none
+        throw input_error("checkpoint.damaged", path.string(), "the content is not what was written");
     return json;
 }
 
@@ -133,6 +146,7 @@ fs::path write_checkpoint(const fs::path& run, const RunState& state, const adap
         formats::write_safetensors(f / "optimizer.safetensors", moments);
         OrderedJson json = {{"format", format_version}, {"updates", optimizer.updates()}, {"state", to_json(state)}};
         for (const char* name : hashed_files) json["hashes"][name] = content_hash(f / name);
+        json["hashes"]["state.json"] = state_hash(parse_json(json.dump(), "state.json"));
         write_atomically(f / "state.json", json.dump(2) + "\n");
     });
     auto checkpoints = list_checkpoints(run);
