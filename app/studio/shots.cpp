@@ -6,6 +6,7 @@
 #include <QPixmap>
 #include <QTimer>
 #include <cstdio>
+#include <utility>
 
 #include "ui/models/live_run.h"
 #include "ui/models/recipe_draft.h"
@@ -89,7 +90,12 @@ void Shots::draw() {
 void Shots::finish_scene() {
     const auto* rates = window_.findChild<ui::RateDialog*>();
     if (rates && rates->testing()) {
+        waits_ = true;
         QTimer::singleShot(poll_ms, this, &Shots::finish_scene);
+        return;
+    }
+    if (std::exchange(waits_, false)) {  // the last points are not drawn yet
+        QTimer::singleShot(settle_ms, this, &Shots::finish_scene);
         return;
     }
     const QString path = QDir(folder_).filePath(QStringLiteral("%1-%2.png").arg(

@@ -31,6 +31,7 @@ class Shots : public QObject {
     QString folder_;
     int steps_;
     std::size_t next_ = 0;
+    bool waits_ = false;  // for the range test
 };
 
 }  // namespace qlora::studio
