@@ -108,7 +108,7 @@ Run define_evaluate(CLI::App& command) {
         options->report.threads = context.threads;
         LiveLine live;
         const evaluate::Report report = evaluate::report(subject.recipe, subject.adapter, options->report,
-                                                   context.control, live.progress());
+                                                         context.control, live.progress());
         live.clear();
         if (report.split != options->report.split) context.output.note("There are no " + options->report.split + " rows; these figures are of the " + report.split + " rows.");
         context.output.answer(evaluate::to_json(report), text(report));

@@ -6,8 +6,8 @@
 #include "core/base/home.h"
 #include "core/parallel/children.h"
 #include "core/parallel/network.h"
-#include "core/runs/recorder.h"
 #include "core/recipe/fields.h"
+#include "core/runs/recorder.h"
 #include "core/train/trainer.h"
 
 namespace qlora::cli {

@@ -80,6 +80,7 @@ const Field* find_field(std::string_view key_or_alias) {
 
 std::vector<const Field*> without_effect(const Recipe& recipe) {
     const Augment& augment = recipe.data.augment;
+    // Those that the form shows all the same: it is where they, or what makes them count, are set.
     const auto idle = [&](const std::string& key) {
         if (key.starts_with("data.augment.")) {
             const bool changes = key.ends_with(".synonyms") || key.ends_with(".swap") || key.ends_with(".deletion") || key.ends_with(".mask");

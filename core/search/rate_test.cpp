@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
-#include <span>
 
 #include "core/base/error.h"
 
@@ -100,17 +99,17 @@ bool falls_clearly(const std::vector<RatePoint>& points, std::size_t width, std:
 
 RateCurve judge(std::vector<RatePoint> points) {
     RateCurve curve;
+    if (points.empty()) return curve;
     std::vector<double> losses;
     for (const RatePoint& point : points) losses.push_back(point.loss);
-    auto there = means_of(losses);
     // Where the loss breaks away it is many times what it was, and would hide from the other end that it fell before: behind the lowest
     // mean nothing counts as more than the most before it.
-    const auto mean = [](const Mean& mean) { return mean.sum / mean.weight; };
-    const auto turn = std::ranges::min_element(there, {}, mean) - there.begin();
-    if (!losses.empty())
-        for (const double most = *std::max_element(losses.begin(), losses.begin() + turn + 1); double& loss : std::span(losses).subspan(static_cast<std::size_t>(turn)))
-            loss = std::min(loss, most);
-    there = means_of(losses);
+    const auto before = means_of(losses);
+    const auto lowest_mean = std::ranges::min_element(before, {}, [](const Mean& mean) { return mean.sum / mean.weight; });
+    const auto turn = losses.begin() + (lowest_mean - before.begin());
+    const double most = *std::max_element(losses.begin(), turn + 1);
+    for (auto loss = turn; loss != losses.end(); ++loss) *loss = std::min(*loss, most);
+    const auto there = means_of(losses);
     std::ranges::reverse(losses);
     auto back = means_of(losses);
     std::ranges::reverse(back);
