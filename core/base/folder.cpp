@@ -54,6 +54,13 @@ bool is_locked(const fs::path& folder) {
     return held;
 }
 
+bool holds_files(const fs::path& folder) {
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+        if (!entry->path().filename().string().starts_with('.')) return true;
+    return false;
+}
+
 bool is_leftover(const std::string& name) { return name.starts_with('.') && name.find(".tmp-") != std::string::npos; }
 
 void remove_leftovers(const fs::path& folder) {

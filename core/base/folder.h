@@ -23,6 +23,9 @@ class FolderLock {
 // Whether some program holds a folder's lock.
 bool is_locked(const std::filesystem::path& folder);
 
+// Whether a folder holds anything but hidden files. Of none that can be read: false.
+bool holds_files(const std::filesystem::path& folder);
+
 // A temporary file or folder that a write beside its place begins with (file.h); and the removal of those that interrupted
 // writes left in a folder.
 bool is_leftover(const std::string& name);

@@ -1,6 +1,7 @@
 #include "core/runs/recorder.h"
 
 #include "core/base/error.h"
+#include "core/base/folder.h"
 
 namespace qlora::runs {
 
@@ -11,10 +12,7 @@ namespace {
 void refuse_used_folder(const fs::path& folder) {
     if (train::is_only_tried(folder)) return;
     std::error_code error;
-    bool used = fs::exists(folder, error) && !fs::is_directory(folder, error);
-    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-        used = used || !entry->path().filename().string().starts_with('.');
-    if (used)
+    if (holds_files(folder) || (fs::exists(folder, error) && !fs::is_directory(folder, error)))
         throw input_error("runs.folder", folder.string(),
                           "expected a new or empty folder, got one that holds files",
                           "Choose another folder, or resume the run in it.");

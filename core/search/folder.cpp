@@ -18,11 +18,9 @@ bool is_search(const fs::path& folder) {
 
 void create(const fs::path& folder, const Search& search) {
     create_folders(folder);
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error))
-        if (!entry.path().filename().string().starts_with("."))
-            throw input_error("search.folder", folder.string(), "expected a new or empty folder, got one that holds files",
-                              "Choose another folder, or go on with the search in it.");
+    if (holds_files(folder))
+        throw input_error("search.folder", folder.string(), "expected a new or empty folder, got one that holds files",
+                          "Choose another folder, or go on with the search in it.");
     create_folders(folder / "runs");
     // The description goes last: with it the folder is a search.
     write_trials(folder, make_trials(search));

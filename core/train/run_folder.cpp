@@ -9,13 +9,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool holds_a_run(const fs::path& path) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(path, error))
-        if (!entry.path().filename().string().starts_with(".")) return true;
-    return false;
-}
-
 std::int64_t step_of(const Json& event) {
     auto it = event.find("step");
     return it != event.end() && it->is_number_integer() ? it->get<std::int64_t>() : 0;
@@ -25,7 +18,7 @@ std::int64_t step_of(const Json& event) {
 
 RunFolder::RunFolder(const fs::path& path, bool resume) : path_(path) {
     const bool instead = !resume && is_only_tried(path);
-    if (!resume && !instead && holds_a_run(path))
+    if (!resume && !instead && holds_files(path))
         throw input_error("run.folder", path.string(), "the run folder is not empty",
                           "Choose another output, or go on with that run (--resume).");
     create_folders(path);
