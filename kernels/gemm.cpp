@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/gemm_bf16.h"
@@ -134,9 +135,13 @@ inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows
 class Fp32 {
   public:
     static constexpr std::int64_t depth = fp32_depth;
-    explicit Fp32(float* memory) : a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
+    Fp32(const float* a, std::int64_t stride, float* memory)
+        : from_(a), stride_(stride), a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
 
-    void pack_row(std::int64_t r, const float* from, std::int64_t n) const { std::memcpy(a_ + r * a_pitch, from, n * sizeof(float)); }
+    // The block of A: rows [i, i + rows), elements [k, k + n).
+    void pack_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
+        for (std::int64_t r = 0; r < rows; ++r) std::memcpy(a_ + r * a_pitch, from_ + (i + r) * stride_ + k, n * sizeof(float));
+    }
     // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned.
     void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
         for (std::int64_t c = 0; c < columns; c += lanes) {
@@ -159,47 +164,96 @@ class Fp32 {
     }
 
   private:
+    const float* from_;
+    std::int64_t stride_;
     float *a_, *b_, *expanded_;
 };
 
 #if HWY_TARGET == HWY_AVX3
+// Of an A in fp32 or in bf16.
+template <class From>
 class Bf16 {
   public:
     static constexpr std::int64_t depth = bf16_depth;
-    explicit Bf16(float* memory)
-        : a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
+    Bf16(const From* a, std::int64_t stride, float* memory)
+        : from_(a), stride_(stride), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
           expanded_(memory + a_floats + b_floats), narrow_(expanded_ + expanded_floats) {}
 
-    void pack_row(std::int64_t r, const float* from, std::int64_t n) const { bf16::narrow(from, n, a_ + r * pitch); }
+    void pack_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
+        if constexpr (std::is_same_v<From, std::uint16_t>) {
+            if (n % 2 == 0 && !evict_each_other(stride_)) {
+                block_ = from_ + i * stride_ + k;
+                pitch_ = stride_;
+                return;
+            }
+        }
+        block_ = a_;
+        pitch_ = a_pitch_bytes / 2;
+        for (std::int64_t r = 0; r < rows; ++r) {
+            const From* row = from_ + (i + r) * stride_ + k;
+            if constexpr (std::is_same_v<From, float>) {
+                bf16::narrow(row, n, a_ + r * pitch_);
+            } else {
+                std::memcpy(a_ + r * pitch_, row, n * sizeof(From));
+                if (n % 2 != 0) a_[r * pitch_ + n] = 0;
+            }
+        }
+    }
     void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
-        constexpr std::int64_t pairs_pitch = bf16_depth / 2 + 16;
         for (std::int64_t c = 0; c < columns; c += lanes) {
-            const Rows rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
+            const std::int64_t count = std::min(lanes, columns - c);
+            auto* out = reinterpret_cast<float*>(b_ + c / width * width * even(n)) + c % width;
+            // A pair of bf16 moves like a float.
+            if (is_bf16(w) && count == lanes && n % 2 == 0 && w.row_bytes % sizeof(float) == 0) {
+                transpose_strip(reinterpret_cast<const float*>(bf16_row(w, j + c) + k), w.row_bytes / 4, n / 2, out, width);
+                continue;
+            }
+            const Rows rows = expand_lanes(w, j + c, count, k, k + n, expanded_);
             for (std::int64_t r = 0; r < lanes; ++r)
                 bf16::narrow(rows.data + r * rows.pitch, n, reinterpret_cast<std::uint16_t*>(narrow_ + r * pairs_pitch));
-            // A pair of bf16 moves like a float.
-            transpose_strip(narrow_, pairs_pitch, (n + 1) / 2,
-                            reinterpret_cast<float*>(b_ + c / width * width * even(n)) + c % width, width);
+            transpose_strip(narrow_, pairs_pitch, (n + 1) / 2, out, width);
         }
     }
     void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
-        static constexpr float zeros[width] = {};
+        if (is_bf16(w)) {
+            for (std::int64_t r = 0; r < n; r += 2) {
+                const std::uint16_t* row = bf16_row(w, k + r) + j;
+                pair_columns(row, r + 1 < n ? row + w.row_bytes / 2 : nullptr, 0, columns, r, even(n));
+            }
+            return;
+        }
         for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows x) {
             for (std::int64_t r = 0; r < count; r += 2, x.data += 2 * x.pitch)
-                for (std::int64_t c = first; c < last; c += width)
-                    bf16::pair(x.data + c - first, r + 1 < count ? x.data + x.pitch + c - first : zeros, std::min(width, last - c),
-                               b_ + c * even(n) + (row + r) * width);
+                pair_columns(x.data, r + 1 < count ? x.data + x.pitch : nullptr, first, last, row + r, even(n));
         });
     }
     void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
-        bf16::multiply_tile(static_cast<int>(last - first), a_ + first * pitch, pitch, b_ + p * even(n), even(n), c, c_stride,
+        bf16::multiply_tile(static_cast<int>(last - first), block_ + first * pitch_, pitch_, b_ + p * even(n), even(n), c, c_stride,
                             columns, add);
     }
 
   private:
+    static constexpr std::int64_t pairs_pitch = bf16_depth / 2 + 16;
     static std::int64_t even(std::int64_t n) { return (n + 1) / 2 * 2; }
-    static constexpr std::int64_t pitch = a_pitch_bytes / 2;
+    static bool is_bf16(const AnyMatrix& w) { return w.packed == nullptr && w.format == BlockFormat::bf16 && w.row_bytes % 2 == 0; }
+    static const std::uint16_t* bf16_row(const AnyMatrix& w, std::int64_t row) {
+        return reinterpret_cast<const std::uint16_t*>(w.data + row * w.row_bytes);
+    }
+    // Whether rows so many bf16 apart fall on a few sets of the first-level cache only, so that a tile's do not fit together.
+    static bool evict_each_other(std::int64_t stride) { return stride % 1024 == 0; }
+    // Columns [first, last) of two rows, of which the second may be missing, as element `row` of the panels.
+    template <class Number>
+    void pair_columns(const Number* x, const Number* next, std::int64_t first, std::int64_t last, std::int64_t row, std::int64_t n) const {
+        static constexpr Number zeros[width] = {};
+        for (std::int64_t c = first; c < last; c += width)
+            bf16::pair(x + c - first, next != nullptr ? next + c - first : zeros, std::min(width, last - c), b_ + c * n + row * width);
+    }
+
+    const From* from_;
+    std::int64_t stride_;
+    const std::uint16_t* block_ = nullptr;  // of A
+    std::int64_t pitch_ = 0;
     std::uint16_t *a_, *b_;
     float *expanded_, *narrow_;
 };
@@ -213,7 +267,7 @@ std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t unit) {
 }
 
 template <class Numbers>
-void multiply_in(const Numbers& numbers, const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
                  std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add) {
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     if (inner == 0) {
@@ -233,7 +287,7 @@ void multiply_in(const Numbers& numbers, const float* a, std::int64_t a_stride, 
             else numbers.pack_plain(w, j, columns, k, n);
             for (std::int64_t i = 0; i < m; i += a_rows) {
                 const std::int64_t rows = std::min(a_rows, m - i);
-                for (std::int64_t r = 0; r < rows; ++r) numbers.pack_row(r, a + (i + r) * a_stride + k, n);
+                numbers.pack_rows(i, rows, k, n);
                 // Tiles of nearly equal heights: a last one of a row or two would leave the units idle.
                 const std::int64_t count = (rows + tile_rows - 1) / tile_rows;
                 for (std::int64_t p = 0; p < columns; p += width)
@@ -247,14 +301,21 @@ void multiply_in(const Numbers& numbers, const float* a, std::int64_t a_stride, 
     }
 }
 
-void multiply_any(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                  std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, Arithmetic arithmetic) {
+void multiply_fp32(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
+                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, Arithmetic arithmetic) {
 #if HWY_TARGET == HWY_AVX3
     if (arithmetic == Arithmetic::bf16 && has_bf16_products())
-        return multiply_in(Bf16(memory), a, a_stride, m, w, side, begin, end, c, c_stride, add);
+        return multiply_in(Bf16(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
 #endif
     static_cast<void>(arithmetic);
-    multiply_in(Fp32(memory), a, a_stride, m, w, side, begin, end, c, c_stride, add);
+    multiply_in(Fp32(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
+}
+
+void multiply_bf16(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
+                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory) {
+#if HWY_TARGET == HWY_AVX3
+    multiply_in(Bf16(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
+#endif
 }
 
 }  // namespace qlora::kernels::HWY_NAMESPACE
@@ -263,7 +324,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace qlora::kernels {
 
-HWY_EXPORT(multiply_any);
+HWY_EXPORT(multiply_fp32);
+HWY_EXPORT(multiply_bf16);
 
 AnyMatrix any_matrix(const PackedRows& packed) {
     return {.rows = packed.rows, .cols = packed.cols, .packed = &packed};
@@ -285,7 +347,12 @@ AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols, st
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
                      float* workspace, Arithmetic arithmetic) {
-    HWY_DYNAMIC_DISPATCH(multiply_any)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, arithmetic);
+    HWY_DYNAMIC_DISPATCH(multiply_fp32)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, arithmetic);
+}
+
+void multiply_matrix(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace) {
+    HWY_DYNAMIC_DISPATCH(multiply_bf16)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace);
 }
 
 }  // namespace qlora::kernels

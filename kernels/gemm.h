@@ -44,5 +44,8 @@ inline constexpr std::int64_t gemm_columns = 32;
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
                      float* workspace, Arithmetic arithmetic = Arithmetic::fp32);
+// The same in bf16, of an A that is rounded already: what an A in fp32 gives, to the bit. Only where has_bf16_products().
+void multiply_matrix(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
+                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace);
 
 }  // namespace qlora::kernels

@@ -32,6 +32,10 @@ template <int kRows>
 QLORA_BF16 void tile(const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c, std::int64_t c_stride,
                      std::int64_t columns, bool add) {
     __m512 sums[kRows][2];
+    for (int r = 0; add && r < kRows; ++r) {  // C comes while the products are made
+        _mm_prefetch(c + r * c_stride, _MM_HINT_T0);
+        _mm_prefetch(c + r * c_stride + 16, _MM_HINT_T0);
+    }
 #pragma GCC unroll 14
     for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
     for (std::int64_t k = 0; k < n; k += 2, panel += 2 * panel_columns) {
@@ -85,6 +89,15 @@ QLORA_BF16 void pair(const float* first, const float* second, std::int64_t n, st
     }
 }
 
+QLORA_BF16 void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out) {
+    for (std::int64_t i = 0; i < n; i += 16) {
+        const __mmask16 mask = below(n - i);
+        const auto low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, first + i));
+        const auto high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, second + i));
+        _mm512_mask_storeu_epi32(out + 2 * i, mask, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+}
+
 void multiply_tile(int rows, const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c,
                    std::int64_t c_stride, std::int64_t columns, bool add) {
     tiles[static_cast<std::size_t>(rows - 1)](a, pitch, panel, n, c, c_stride, columns, add);
@@ -104,6 +117,7 @@ bool has_bf16_products() {
 namespace bf16 {
 void narrow(const float*, std::int64_t, std::uint16_t*) {}
 void pair(const float*, const float*, std::int64_t, std::uint16_t*) {}
+void pair(const std::uint16_t*, const std::uint16_t*, std::int64_t, std::uint16_t*) {}
 void multiply_tile(int, const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool) {}
 }  // namespace bf16
 }  // namespace qlora::kernels

@@ -20,7 +20,7 @@ GemmRates measured_gemm_rates() {
         GemmRates best;
         const auto measure = [&](quant::Arithmetic arithmetic, double& rate) {
             const auto start = Clock::now();
-            quant::matmul_transposed(x, w, arithmetic);
+            quant::matmul_transposed(quant::Operand(x, arithmetic), w);
             rate = std::max(rate, 2.0 * m * n * k / std::chrono::duration<double>(Clock::now() - start).count());
         };
         for (const auto begun = Clock::now(); Clock::now() - begun < std::chrono::seconds(1); std::this_thread::sleep_for(std::chrono::milliseconds(10)))

@@ -31,8 +31,6 @@ float* scratch_workspace(std::int64_t floats) {
     return buffer.data_ptr<float>();
 }
 
-bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu() && !gpu::takes(x); }
-
 namespace {
 
 // Work below which a second thread costs more than it does, and what packing a panel costs, in rows of the other matrix.
@@ -59,8 +57,21 @@ Grid split(std::int64_t m, std::int64_t columns, double flop) {
     return best;
 }
 
-// `a` has rows of numbers side by side.
-void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add, Arithmetic arithmetic) {
+Tensor with_dense_rows(const Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1) ? x : x.contiguous(); }
+
+// The matrix as the kernels take it: rows of fp32 or bf16 numbers side by side.
+kernels::AnyMatrix matrix_of(const Tensor& x) {
+    const bool narrow = x.scalar_type() == torch::kBFloat16;
+    return {.rows = x.size(0),
+            .cols = x.size(1),
+            .format = narrow ? kernels::BlockFormat::bf16 : kernels::BlockFormat::f32,
+            .data = static_cast<const std::byte*>(x.const_data_ptr()),
+            .row_bytes = x.stride(0) * x.element_size()};
+}
+
+// C = A W^T or A W, or, with `add`, C + the product; `from` on a CPU.
+void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add) {
+    const Tensor a = with_dense_rows(from.rounded());
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     TORCH_CHECK(a.dim() == 2 && a.size(1) == inner && c.is_cpu() && c.dim() == 2 && c.size(0) == a.size(0) && c.stride(1) == 1 &&
                     c.size(1) == (side == Side::transposed ? w.rows : w.cols),
@@ -68,77 +79,76 @@ void multiply_all(const Tensor& a, const kernels::AnyMatrix& w, Side side, Tenso
     if (c.numel() == 0) return;
     const std::int64_t m = a.size(0), columns = c.size(1), panels = (columns + kernels::gemm_columns - 1) / kernels::gemm_columns;
     const auto [across, down] = split(m, columns, 2.0 * static_cast<double>(m) * static_cast<double>(w.rows * w.cols));
-    const auto* from = a.const_data_ptr<float>();
     auto* to = c.data_ptr<float>();
     at::parallel_for(0, across * down, 1, [&, across = across, down = down](std::int64_t begin, std::int64_t end) {
+        float* workspace = scratch_workspace(kernels::gemm_workspace);
         for (std::int64_t part = begin; part < end; ++part) {
-            const std::int64_t x = part % across, y = part / across, first = m * y / down, last = m * (y + 1) / down;
-            kernels::multiply_matrix(from + first * a.stride(0), a.stride(0), last - first, w, side,
-                                     panels * x / across * kernels::gemm_columns,
-                                     std::min(columns, panels * (x + 1) / across * kernels::gemm_columns),
-                                     to + first * c.stride(0), c.stride(0), add, scratch_workspace(kernels::gemm_workspace), arithmetic);
+            const std::int64_t x = part % across, y = part / across, first = m * y / down, rows = m * (y + 1) / down - first;
+            const auto multiply = [&](const auto* numbers, auto... arithmetic) {
+                kernels::multiply_matrix(numbers + first * a.stride(0), a.stride(0), rows, w, side, panels * x / across * kernels::gemm_columns,
+                                         std::min(columns, panels * (x + 1) / across * kernels::gemm_columns), to + first * c.stride(0), c.stride(0),
+                                         add, workspace, arithmetic...);
+            };
+            if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
+            else multiply(a.const_data_ptr<float>(), Arithmetic::fp32);
         }
     });
 }
 
-Tensor with_dense_rows(const Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1) ? x : x.contiguous(); }
-
-void multiply_dense(const Tensor& a, const Tensor& w, Side side, Tensor& c, bool add, Arithmetic arithmetic) {
-    const Tensor left = with_dense_rows(a), right = with_dense_rows(w);
-    multiply_all(left, kernels::any_matrix(right.const_data_ptr<float>(), right.size(0), right.size(1), right.stride(0)), side, c, add, arithmetic);
+void multiply_dense(const Operand& a, const Operand& w, Side side, Tensor& c, bool add) {
+    const Tensor right = with_dense_rows(w.rounded());
+    multiply_all(a, matrix_of(right), side, c, add);
 }
 
-// What operands of a product on a GPU are in, and the product of two, summed in fp32 and given in it.
-torch::ScalarType operand_type(Arithmetic arithmetic) { return arithmetic == Arithmetic::bf16 ? torch::kBFloat16 : torch::kFloat32; }
+// On a GPU, summed in fp32 and given in it.
 Tensor gpu_product(const Tensor& a, const Tensor& b) {
     if (a.scalar_type() == torch::kFloat32) return at::mm(a, b);
     return a.is_cuda() ? at::mm(a, b, torch::kFloat32) : at::mm(a.to(torch::kFloat32), b.to(torch::kFloat32));
 }
-Tensor gpu_product(const Tensor& a, const Tensor& b, Arithmetic arithmetic) {
-    const auto type = operand_type(arithmetic);
-    return gpu_product(a.to(type), b.to(type));
-}
+Tensor gpu_product(const Operand& a, const Operand& b) { return gpu_product(a.rounded(), b.rounded().to(a.rounded().scalar_type())); }
 
 // x W^T on a GPU. One row alone multiplies straight from the packed form.
-Tensor gpu_transposed(const Tensor& x, const Weight& weight, Arithmetic arithmetic) {
+Tensor gpu_transposed(const Operand& x, const Weight& weight) {
     Tensor y;
-    if (x.size(0) == 1) {
-        y = torch::empty({1, weight.rows()}, x.options());
-        weight.multiply_on_gpu(x.contiguous(), y);
+    if (x.rows() == 1) {
+        y = torch::empty({1, weight.rows()}, x.numbers().options());
+        weight.multiply_on_gpu(x.numbers().contiguous(), y);
         return y;
     }
-    const Tensor rows = x.to(operand_type(arithmetic));
+    const Tensor& rows = x.rounded();
     for_each_tile(weight, rows.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
         Tensor part = gpu_product(rows, tile.t());
         if (tile.size(0) == weight.rows()) {
             y = std::move(part);
             return;
         }
-        if (begin == 0) y = torch::empty({x.size(0), weight.rows()}, x.options());
+        if (begin == 0) y = torch::empty({rows.size(0), weight.rows()}, part.options());
         y.narrow(1, begin, tile.size(0)).copy_(part);
     });
     return y;
 }
 
 // dx = dy W on a GPU, or, with `add`, dx + dy W.
-void gpu_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add, Arithmetic arithmetic) {
-    const Tensor rows = dy.to(operand_type(arithmetic));
-    for_each_tile(weight, rows.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
-        const Tensor part = gpu_product(rows.narrow(1, begin, tile.size(0)), tile);
+void gpu_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add) {
+    for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+        const Tensor part = gpu_product(dy.narrow(1, begin, tile.size(0)), tile);
         if (begin == 0 && !add) dx.copy_(part);
         else dx.add_(part);
     });
 }
 
 // dx = dy W, or, with `add`, dx + dy W.
-void multiply_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add, Arithmetic arithmetic) {
-    if (ours(dy)) {
-        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(with_dense_rows(dy), w, Side::plain, dx, add, arithmetic); });
-        return;
+void multiply_plain(const Operand& dy, const Weight& weight, Tensor& dx, bool add) {
+    switch (dy.taken_by()) {
+        case Operand::By::kernels:
+            weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(dy, w, Side::plain, dx, add); });
+            return;
+        case Operand::By::gpu: return gpu_plain(dy.rounded(), weight, dx, add);
+        case Operand::By::libtorch: break;
     }
-    if (gpu::takes(dy)) return gpu_plain(dy, weight, dx, add, arithmetic);
-    for_each_tile(weight, dy.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
-        const Tensor part = dy.narrow(1, begin, tile.size(0));
+    const Tensor& rows = dy.numbers();
+    for_each_tile(weight, rows.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+        const Tensor part = rows.narrow(1, begin, tile.size(0));
         if (begin == 0 && !add) at::mm_out(dx, part, tile);
         else dx.addmm_(part, tile);
     });
@@ -176,61 +186,70 @@ void for_each_tile(const Weight& weight, torch::ScalarType dtype,
     }
 }
 
-Tensor matmul_transposed(const Tensor& x, const Weight& weight, Arithmetic arithmetic) {
+Tensor matmul_transposed(const Operand& x, const Weight& weight) {
     torch::NoGradGuard no_grad;
-    if (gpu::takes(x)) return gpu_transposed(x, weight, arithmetic);
-    Tensor y = torch::empty({x.size(0), weight.rows()}, x.options());
-    if (!ours(x)) {
-        for_each_tile(weight, x.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
+    if (x.taken_by() == Operand::By::gpu) return gpu_transposed(x, weight);
+    Tensor y = x.empty(x.rows(), weight.rows());
+    if (x.taken_by() == Operand::By::libtorch) {
+        for_each_tile(weight, y.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
             Tensor part = y.narrow(1, begin, tile.size(0));
-            at::mm_out(part, x, tile.t());
+            at::mm_out(part, x.numbers(), tile.t());
         });
         return y;
     }
-    const Tensor rows = with_dense_rows(x);
-    if (x.size(0) == 1) weight.multiply(rows.const_data_ptr<float>(), y.data_ptr<float>());
-    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(rows, w, Side::transposed, y, false, arithmetic); });
+    if (x.rows() == 1) weight.multiply(with_dense_rows(x.numbers()).const_data_ptr<float>(), y.data_ptr<float>());
+    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(x, w, Side::transposed, y, false); });
     return y;
 }
 
-Tensor matmul(const Tensor& dy, const Weight& weight, Arithmetic arithmetic) {
+Tensor matmul(const Operand& dy, const Weight& weight) {
     torch::NoGradGuard no_grad;
-    Tensor dx = torch::empty({dy.size(0), weight.cols()}, dy.options());
-    multiply_plain(dy, weight, dx, false, arithmetic);
+    Tensor dx = dy.empty(dy.rows(), weight.cols());
+    multiply_plain(dy, weight, dx, false);
     return dx;
 }
 
-void add_matmul(Tensor& dx, const Tensor& dy, const Weight& weight, Arithmetic arithmetic) {
+void add_matmul(Tensor& dx, const Operand& dy, const Weight& weight) {
     torch::NoGradGuard no_grad;
-    multiply_plain(dy, weight, dx, true, arithmetic);
+    multiply_plain(dy, weight, dx, true);
 }
 
-Tensor matmul_transposed(const Tensor& x, const Tensor& weight, Arithmetic arithmetic) {
-    if (gpu::takes(x)) return gpu_product(x, weight.t(), arithmetic);
-    if (!ours(x)) return at::mm(x, weight.t());
-    Tensor y = torch::empty({x.size(0), weight.size(0)}, x.options());
-    multiply_dense(x, weight, Side::transposed, y, false, arithmetic);
+Tensor matmul_transposed(const Operand& x, const Operand& weight) {
+    switch (x.taken_by()) {
+        case Operand::By::gpu: return gpu_product(x, weight.t());
+        case Operand::By::libtorch: return at::mm(x.numbers(), weight.numbers().t());
+        case Operand::By::kernels: break;
+    }
+    Tensor y = x.empty(x.rows(), weight.rows());
+    multiply_dense(x, weight, Side::transposed, y, false);
     return y;
 }
 
-Tensor matmul(const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
-    if (gpu::takes(dy)) return gpu_product(dy, weight, arithmetic);
-    if (!ours(dy)) return at::mm(dy, weight);
-    Tensor dx = torch::empty({dy.size(0), weight.size(1)}, dy.options());
-    multiply_dense(dy, weight, Side::plain, dx, false, arithmetic);
+Tensor matmul(const Operand& dy, const Operand& weight) {
+    switch (dy.taken_by()) {
+        case Operand::By::gpu: return gpu_product(dy, weight);
+        case Operand::By::libtorch: return at::mm(dy.numbers(), weight.numbers());
+        case Operand::By::kernels: break;
+    }
+    Tensor dx = dy.empty(dy.rows(), weight.cols());
+    multiply_dense(dy, weight, Side::plain, dx, false);
     return dx;
 }
 
-void add_matmul_transposed(Tensor& y, const Tensor& x, const Tensor& weight, Arithmetic arithmetic) {
-    if (gpu::takes(x)) y.add_(gpu_product(x, weight.t(), arithmetic));
-    else if (ours(x)) multiply_dense(x, weight, Side::transposed, y, true, arithmetic);
-    else y.addmm_(x, weight.t());
+void add_matmul_transposed(Tensor& y, const Operand& x, const Operand& weight) {
+    switch (x.taken_by()) {
+        case Operand::By::kernels: return multiply_dense(x, weight, Side::transposed, y, true);
+        case Operand::By::gpu: y.add_(gpu_product(x, weight.t())); return;
+        case Operand::By::libtorch: y.addmm_(x.numbers(), weight.numbers().t());
+    }
 }
 
-void add_matmul(Tensor& dx, const Tensor& dy, const Tensor& weight, Arithmetic arithmetic) {
-    if (gpu::takes(dy)) dx.add_(gpu_product(dy, weight, arithmetic));
-    else if (ours(dy)) multiply_dense(dy, weight, Side::plain, dx, true, arithmetic);
-    else dx.addmm_(dy, weight);
+void add_matmul(Tensor& dx, const Operand& dy, const Operand& weight) {
+    switch (dy.taken_by()) {
+        case Operand::By::kernels: return multiply_dense(dy, weight, Side::plain, dx, true);
+        case Operand::By::gpu: dx.add_(gpu_product(dy, weight)); return;
+        case Operand::By::libtorch: dx.addmm_(dy.numbers(), weight.numbers());
+    }
 }
 
 }  // namespace qlora::quant

@@ -65,7 +65,7 @@ double best_product(quant::Arithmetic arithmetic) {
     double best = 0;
     for (int i = 0; i < 8; ++i) {
         const auto start = std::chrono::steady_clock::now();
-        quant::matmul_transposed(x, w, arithmetic);
+        quant::matmul_transposed(quant::Operand(x, arithmetic), w);
         best = std::max(best, 2 * std::pow(2048.0, 3) / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     return best / 1e9;

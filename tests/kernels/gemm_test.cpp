@@ -103,10 +103,13 @@ class GemmTest : public QObject {
     void products_in_bf16_are_those_of_rounded_numbers() {
         if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
         use_target(0);  // the best there is
-        const auto rounded = [](std::vector<float> x) {
-            std::vector<std::uint16_t> halves(x.size());
-            f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), halves.data());
-            bf16_to_f32(halves.data(), static_cast<std::int64_t>(x.size()), x.data());
+        const auto halves = [](const std::vector<float>& x) {
+            std::vector<std::uint16_t> all(x.size());
+            f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), all.data());
+            return all;
+        };
+        const auto rounded = [&](std::vector<float> x) {
+            bf16_to_f32(halves(x).data(), static_cast<std::int64_t>(x.size()), x.data());
             return x;
         };
         auto all = std::vector<Shape>(std::begin(shapes), std::end(shapes));
@@ -114,6 +117,7 @@ class GemmTest : public QObject {
         for (const auto [m, rows, cols] : all) {
             const std::int64_t n = rows * cols;
             const auto plain = normal(rows + cols, n);
+            const auto plain_halves = halves(plain);
             std::vector<std::uint8_t> packed(packed_bytes(Code::nf4, n));
             std::vector<float> absmax(block_count(n, 64)), levels(n);
             quantize(Code::nf4, plain.data(), n, 64, packed.data(), absmax.data());
@@ -124,8 +128,20 @@ class GemmTest : public QObject {
                 const Exact wanted = exact(rounded(a), m, rounded(plain), rows, cols, side),
                             wanted_packed = exact(rounded(a), m, rounded(levels), rows, cols, side);
                 for (const bool add : {false, true}) {
-                    compare(product(a, m, any_matrix(plain.data(), rows, cols, cols), side, add, Arithmetic::bf16), wanted, m, add);
+                    const auto c = product(a, m, any_matrix(plain.data(), rows, cols, cols), side, add, Arithmetic::bf16);
+                    compare(c, wanted, m, add);
                     compare(product(a, m, any_matrix(nf4), side, add, Arithmetic::bf16), wanted_packed, m, add);
+                    // Sides that are rounded already, A's rows a few numbers apart.
+                    const std::int64_t in = side == Side::transposed ? cols : rows, out = side == Side::transposed ? rows : cols;
+                    const AnyMatrix halves_of_w = any_matrix(BlockFormat::bf16, plain_halves.data(), rows, cols);
+                    QVERIFY(first_difference(product(a, m, halves_of_w, side, add, Arithmetic::bf16), c) < 0);
+                    for (const std::int64_t stride : {in, in + 5, (in + 1023) / 1024 * 1024}) {
+                        std::vector<std::uint16_t> apart(m * stride, 0x7F80);  // infinity, which a product must not see
+                        for (std::int64_t i = 0; i < m; ++i) f32_to_bf16(a.data() + i * in, in, apart.data() + i * stride);
+                        std::vector<float> from_halves(c.size(), 1.0f);
+                        multiply_matrix(apart.data(), stride, m, halves_of_w, side, 0, out, from_halves.data(), out + outside, add, Workspace().get());
+                        QVERIFY(first_difference(from_halves, c) < 0);
+                    }
                 }
             }
         }
@@ -227,10 +243,10 @@ class GemmTest : public QObject {
     void nothing_sums_up_to_zero() {
         std::vector<float> c(3 * 40, 5.0f);
         const Workspace workspace;
-        multiply_matrix(nullptr, 0, 3, any_matrix(c.data(), 40, 0, 0), Side::transposed, 0, 40, c.data(), 40,
+        multiply_matrix(static_cast<const float*>(nullptr), 0, 3, any_matrix(c.data(), 40, 0, 0), Side::transposed, 0, 40, c.data(), 40,
                         true, workspace.get());
         QVERIFY(first_difference(c, std::vector<float>(3 * 40, 5.0f)) < 0);
-        multiply_matrix(nullptr, 0, 3, any_matrix(c.data(), 40, 0, 0), Side::transposed, 0, 40, c.data(), 40,
+        multiply_matrix(static_cast<const float*>(nullptr), 0, 3, any_matrix(c.data(), 40, 0, 0), Side::transposed, 0, 40, c.data(), 40,
                         false, workspace.get());
         QVERIFY(first_difference(c, std::vector<float>(3 * 40, 0.0f)) < 0);
     }

@@ -228,7 +228,12 @@ class Rotate : public torch::autograd::Function<Rotate> {
 Tensor kept(const Tensor& x, Arithmetic arithmetic) {
     return arithmetic.keeps_bf16 && x.scalar_type() == torch::kFloat32 ? x.to(torch::kBFloat16) : x;
 }
+Tensor kept(const quant::Operand& x, Arithmetic arithmetic) { return arithmetic.keeps_bf16 ? kept(x.rounded(), arithmetic) : x.numbers(); }
 Tensor restored(const Tensor& x, Arithmetic arithmetic) { return arithmetic.keeps_bf16 ? x.to(torch::kFloat32) : x; }
+
+quant::Operand kept_operand(const Tensor& x, Arithmetic arithmetic) {
+    return arithmetic.products == kernels::Arithmetic::bf16 ? quant::Operand(x, arithmetic) : quant::Operand(restored(x, arithmetic), arithmetic);
+}
 
 Tensor made(const Source& source) {
     torch::NoGradGuard no_grad;

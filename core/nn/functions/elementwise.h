@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/nn/functions/arithmetic.h"
+#include "core/quant/operand.h"
 
 namespace qlora::nn {
 
@@ -23,7 +24,9 @@ inline bool is_trained(const NormRule& rule) { return rule.weight.requires_grad(
 
 // fp32 numbers as they are kept for backward, and back.
 torch::Tensor kept(const torch::Tensor& x, Arithmetic arithmetic);
+torch::Tensor kept(const quant::Operand& x, Arithmetic arithmetic);
 torch::Tensor restored(const torch::Tensor& x, Arithmetic arithmetic);
+quant::Operand kept_operand(const torch::Tensor& x, Arithmetic arithmetic);  // for a product: restored only where that needs it
 
 // Numbers that linear layers read, described by what they are made from: that is what a backward pass needs kept.
 struct Source {

@@ -15,6 +15,7 @@
 
 namespace qlora::nn {
 
+using quant::Operand;
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -60,6 +61,9 @@ double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients, doub
     return total + smoothing * added;
 }
 
+// What the branch reads, whose factors are fp32 whatever the rest is in.
+Operand in_fp32(const Operand& x) { return x.numbers().scalar_type() == torch::kFloat32 ? x : Operand(x.numbers().to(torch::kFloat32)); }
+
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& targets,
@@ -74,13 +78,13 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
         for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
             poll();
             const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
-            const Tensor rows = x.narrow(0, begin, n);
-            Tensor logits = quant::matmul_transposed(rows, *weight, arithmetic).to(torch::kFloat32);
+            const Operand rows(x.narrow(0, begin, n), arithmetic);
+            Tensor logits = quant::matmul_transposed(rows, *weight).to(torch::kFloat32);
             if (bias.numel() > 0) logits.add_(bias);
-            Tensor low;
+            Operand low(Tensor{});
             if (low_rank) {
-                low = quant::matmul_transposed(rows.to(torch::kFloat32), a, arithmetic).mul_(scale);
-                quant::add_matmul_transposed(logits, low, b, arithmetic);
+                low = Operand(quant::matmul_transposed(in_fp32(rows), a).mul_(scale), arithmetic);
+                quant::add_matmul_transposed(logits, low, b);
             }
             Tensor slope;
             if (rule.softcap > 0) {
@@ -90,14 +94,14 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
             }
             total += cross_entropy(logits, targets.narrow(0, begin, n), wanted, rule.smoothing);
             if (!wanted) continue;
-            Tensor& dlogits = logits;
-            if (slope.defined()) dlogits.mul_(slope);
-            Tensor part = quant::matmul(dlogits.to(x.scalar_type()), *weight, arithmetic);
+            if (slope.defined()) logits.mul_(slope);
+            const Operand dlogits(logits, arithmetic);
+            Tensor part = quant::matmul(x.scalar_type() == torch::kFloat32 ? dlogits : Operand(logits.to(x.scalar_type())), *weight);
             if (low_rank) {
-                Tensor dlow = quant::matmul(dlogits, b, arithmetic).mul_(scale);
-                part.add_(quant::matmul(dlow, a, arithmetic).to(x.scalar_type()));
-                quant::add_matmul(da, dlow.t(), rows.to(torch::kFloat32), arithmetic);
-                db.add_(quant::matmul(low.t(), dlogits, arithmetic).t());
+                const Operand dlow(quant::matmul(dlogits, b).mul_(scale), arithmetic);
+                part.add_(quant::matmul(dlow, a).to(x.scalar_type()));
+                quant::add_matmul(da, dlow.t(), in_fp32(rows));
+                db.add_(quant::matmul(low.t(), dlogits).t());
             }
             dx.narrow(0, begin, n).copy_(part);
         }

@@ -11,6 +11,7 @@
 
 namespace qlora::nn {
 
+using quant::Operand;
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -75,9 +76,9 @@ class Linears : public torch::autograd::Function<Linears> {
                                  std::span<const LinearParts> layers, c10::intrusive_ptr<Group> group) {
         poll();
         const DropoutKey& key = group->key;
-        const Tensor input = observed(made(source), layers);
-        const auto type = input.scalar_type();
         const Arithmetic arithmetic = source.arithmetic;
+        const Operand input(observed(made(source), layers), arithmetic);
+        const auto type = input.numbers().scalar_type();
         variable_list results, lows, factors;
         for (std::size_t i = 0; i < layers.size(); ++i) {
             const auto& [weight, bias, branch, trained, quantizer] = layers[i];
@@ -85,7 +86,7 @@ class Linears : public torch::autograd::Function<Linears> {
             if (quantizer != nullptr) own.made = quantized(layers[i]);
             else if (trained != nullptr) own.made = quant::Weight::dense(trained->values.detach());
             own.merged = quantizer != nullptr;
-            Tensor y = quant::matmul_transposed(input, own.used(), arithmetic);
+            Tensor y = quant::matmul_transposed(input, own.used());
             if (bias.defined()) y.add_(bias.detach());
             if (branch != nullptr) {
                 own.branched = true;
@@ -96,12 +97,12 @@ class Linears : public torch::autograd::Function<Linears> {
                 own.a_gradient = branch->a_gradient;
                 own.b_gradient = branch->b_gradient;
                 const Tensor &a = leaves[static_cast<std::size_t>(own.places.a)], &b = leaves[static_cast<std::size_t>(own.places.b)];
-                const Tensor given = own.drops ? apply_dropout(input, branch->dropout, key, branch->stream) : input;
-                Tensor low = quant::matmul_transposed(given, a.to(type), arithmetic).mul_(branch->scale);
-                if (!own.merged) quant::add_matmul_transposed(y, low, b.to(type), arithmetic);
+                const Operand given = own.drops ? Operand(apply_dropout(input.numbers(), branch->dropout, key, branch->stream), arithmetic) : input;
+                const Operand low(quant::matmul_transposed(given, a.to(type)).mul_(branch->scale), arithmetic);
+                if (!own.merged) quant::add_matmul_transposed(y, low, b.to(type));
                 own.start_a = branch->start_a;
                 own.start_b = branch->start_b;
-                if (own.starts()) quant::add_matmul_transposed(y, quant::matmul_transposed(input, own.start_a.to(type), arithmetic).mul_(-own.scale), own.start_b.to(type), arithmetic);
+                if (own.starts()) quant::add_matmul_transposed(y, Operand(quant::matmul_transposed(input, own.start_a.to(type)).mul_(-own.scale), arithmetic), own.start_b.to(type));
                 lows.push_back(kept(low, arithmetic));
                 factors.insert(factors.end(), {a, b});
             }
@@ -110,8 +111,9 @@ class Linears : public torch::autograd::Function<Linears> {
         }
         // A plain source that nothing but frozen weights reads needs not be kept.
         const bool keep = group->reads || source.kind != Source::Kind::plain;
-        const Tensor none = torch::empty({0}, input.options());
-        variable_list saved{!keep ? none : source.held.defined() ? source.held : kept(x, arithmetic), keep ? kept(up, arithmetic) : none};
+        const Tensor none = torch::empty({0}, input.numbers().options());
+        variable_list saved{!keep ? none : source.held.defined() ? source.held : source.kind == Source::Kind::plain ? kept(input, arithmetic) : kept(x, arithmetic),
+                            keep ? kept(up, arithmetic) : none};
         saved.insert(saved.end(), lows.begin(), lows.end());
         saved.insert(saved.end(), factors.begin(), factors.end());
         ctx->save_for_backward(std::move(saved));
@@ -130,11 +132,12 @@ class Linears : public torch::autograd::Function<Linears> {
         const auto saved = ctx->get_saved_variables();
         Source source = group->source;
         const Arithmetic arithmetic = source.arithmetic;
-        source.x = restored(saved[0], arithmetic);
+        const bool plain = source.kind == Source::Kind::plain;
+        if (!plain) source.x = restored(saved[0], arithmetic);
         if (saved[1].numel() > 0) source.up = restored(saved[1], arithmetic);
         const std::size_t branches = (saved.size() - 2) / 3;
         const bool wanted = ctx->needs_input_grad(0) || group->norm_weight >= 0 || group->norm_bias >= 0;
-        const Tensor input = group->reads ? made(source) : Tensor();
+        const Operand input = plain ? kept_operand(saved[0], arithmetic) : Operand(group->reads ? made(source) : Tensor(), arithmetic);
         variable_list found(static_cast<std::size_t>(ctx->saved_data["leaves"].toInt()));
         const auto place = [&](std::int64_t index) -> Tensor& { return found[static_cast<std::size_t>(index)]; };
         Tensor dinput;
@@ -144,25 +147,27 @@ class Linears : public torch::autograd::Function<Linears> {
             const std::size_t mine = branch;
             if (layer.branched) ++branch;
             if (!gradients[i].defined()) continue;
-            const Tensor dy = gradients[i].contiguous();
-            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, layer.used(), arithmetic);
-            else if (wanted) quant::add_matmul(dinput, dy, layer.used(), arithmetic);
-            if (layer.places.bias >= 0) place(layer.places.bias) = dy.sum(0).to(torch::kFloat32);
+            const Operand dy(gradients[i].contiguous(), arithmetic);
+            const auto type = dy.numbers().scalar_type();
+            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, layer.used());
+            else if (wanted) quant::add_matmul(dinput, dy, layer.used());
+            if (layer.places.bias >= 0) place(layer.places.bias) = dy.numbers().sum(0).to(torch::kFloat32);
             if (layer.places.whole >= 0) {
-                if (layer.whole_gradient.defined() && dy.scalar_type() == torch::kFloat32) quant::add_matmul(layer.whole_gradient, dy.t(), input, arithmetic);
-                else place(layer.places.whole) = delivered(quant::matmul(dy.t(), input, arithmetic).to(torch::kFloat32), layer.whole_gradient);
+                if (layer.whole_gradient.defined() && type == torch::kFloat32) quant::add_matmul(layer.whole_gradient, dy.t(), input);
+                else place(layer.places.whole) = delivered(quant::matmul(dy.t(), input).to(torch::kFloat32), layer.whole_gradient);
             }
             if (!layer.branched) continue;
-            const Tensor low = restored(saved[2 + mine], arithmetic), &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
-            const Tensor dlow = quant::matmul(dy, b.to(dy.scalar_type()), arithmetic).mul_(layer.scale);
-            const Tensor given = layer.drops ? apply_dropout(input, layer.dropout, group->key, layer.stream) : input;
-            place(layer.places.a) = delivered(quant::matmul(dlow.t(), given, arithmetic).to(a.scalar_type()), layer.a_gradient);
-            place(layer.places.b) = delivered(quant::matmul(low.t(), dy, arithmetic).t().to(b.scalar_type()), layer.b_gradient);
+            const Operand low = kept_operand(saved[2 + mine], arithmetic);
+            const Tensor &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
+            const Operand dlow(quant::matmul(dy, b.to(type)).mul_(layer.scale), arithmetic);
+            const Operand given = layer.drops ? Operand(apply_dropout(input.numbers(), layer.dropout, group->key, layer.stream), arithmetic) : input;
+            place(layer.places.a) = delivered(quant::matmul(dlow.t(), given).to(a.scalar_type()), layer.a_gradient);
+            place(layer.places.b) = delivered(quant::matmul(low.t(), dy).t().to(b.scalar_type()), layer.b_gradient);
             if (!wanted || layer.merged) continue;
             if (layer.starts())
-                quant::add_matmul(dinput, quant::matmul(dy, layer.start_b.to(dy.scalar_type()), arithmetic).mul_(-layer.scale), layer.start_a.to(dy.scalar_type()), arithmetic);
-            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(dy.scalar_type()), arithmetic), layer.dropout, group->key, layer.stream));
-            else quant::add_matmul(dinput, dlow, a.to(dy.scalar_type()), arithmetic);
+                quant::add_matmul(dinput, Operand(quant::matmul(dy, layer.start_b.to(type)).mul_(-layer.scale), arithmetic), layer.start_a.to(type));
+            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(type)), layer.dropout, group->key, layer.stream));
+            else quant::add_matmul(dinput, dlow, a.to(type));
         }
         SourceGradients from;
         if (dinput.defined()) from = made_backward(source, dinput, group->norm_weight >= 0);

@@ -206,8 +206,8 @@ class GpuTest : public QObject {
                 Tensor sum = moved(torch::ones({5, cols}));
                 quant::add_matmul(sum, moved(dy), there);
                 QVERIFY(relative(sum - 1, dx) < 1e-5);
-                QVERIFY(relative(quant::matmul_transposed(moved(x), there, kernels::Arithmetic::bf16), y) < 2e-2);
-                QVERIFY(relative(quant::matmul(moved(dy), there, kernels::Arithmetic::bf16), dx) < 2e-2);
+                QVERIFY(relative(quant::matmul_transposed(quant::Operand(moved(x), kernels::Arithmetic::bf16), there), y) < 2e-2);
+                QVERIFY(relative(quant::matmul(quant::Operand(moved(dy), kernels::Arithmetic::bf16), there), dx) < 2e-2);
             }
     }
 
