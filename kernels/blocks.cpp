@@ -17,6 +17,8 @@ void dequantize_blocks(BlockFormat format, const std::uint8_t* data, std::int64_
     reference::dequantize(format, reinterpret_cast<const std::byte*>(data), n, out);
 }
 
+void narrow_blocks(BlockFormat, const std::uint8_t*, std::int64_t, std::uint16_t*) {}
+
 void multiply_blocks(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols,
                      const float* x, std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end,
                      float* y) {
@@ -36,6 +38,28 @@ void dequantize_as(BlockFormat format, const std::uint8_t* data, std::int64_t n,
         Format::expand(data, i, store);
     if (i < n) reference::dequantize(format, reinterpret_cast<const std::byte*>(data), n - i, out + i);
 }
+
+#if QLORA_AVX512
+struct StoreHalves {
+    std::uint16_t* out;
+    HWY_INLINE void operator()(std::int64_t c0, Vector w0, std::int64_t c1, Vector w1) const {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + c0), narrow_bf16_by_processor(w0.raw));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + c1), narrow_bf16_by_processor(w1.raw));
+    }
+};
+
+template <class Format>
+void narrow_as(BlockFormat format, const std::uint8_t* data, std::int64_t n, std::uint16_t* out) {
+    const StoreHalves store{out};
+    std::int64_t i = 0;
+    for (; i + Format::elements <= n; i += Format::elements, data += Format::bytes) Format::expand(data, i, store);
+    for (; i < n; ++i, data += block_bytes(format)) {
+        float value;
+        reference::dequantize(format, reinterpret_cast<const std::byte*>(data), 1, &value);
+        out[i] = reference::f32_to_bf16(value);
+    }
+}
+#endif
 
 // Adds to y the kVectors products of each row's columns [column_begin, column_end), of which `x` holds the
 // first at 0.
@@ -117,6 +141,13 @@ void dequantize_blocks(BlockFormat format, const std::uint8_t* data, std::int64_
     with_format(format, [&](auto type) HWY_ATTR { dequantize_as<decltype(type)>(format, data, n, out); });
 }
 
+void narrow_blocks([[maybe_unused]] BlockFormat format, [[maybe_unused]] const std::uint8_t* data, [[maybe_unused]] std::int64_t n,
+                   [[maybe_unused]] std::uint16_t* out) {
+#if QLORA_AVX512
+    with_format(format, [&](auto type) HWY_ATTR { narrow_as<decltype(type)>(format, data, n, out); });
+#endif
+}
+
 void multiply_blocks(BlockFormat format, const std::uint8_t* data, std::int64_t rows, std::int64_t cols,
                      const float* x, std::int64_t vectors, std::int64_t row_begin, std::int64_t row_end,
                      float* y) {
@@ -183,10 +214,15 @@ std::string_view block_format_name(BlockFormat format) {
 }
 
 HWY_EXPORT(dequantize_blocks);
+HWY_EXPORT(narrow_blocks);
 HWY_EXPORT(multiply_blocks);
 
 void dequantize(BlockFormat format, const std::byte* data, std::int64_t n, float* out) {
     HWY_DYNAMIC_DISPATCH(dequantize_blocks)(format, raw(data), n, out);
+}
+
+void dequantize(BlockFormat format, const std::byte* data, std::int64_t n, std::uint16_t* out) {
+    HWY_DYNAMIC_DISPATCH(narrow_blocks)(format, raw(data), n, out);
 }
 
 void multiply(BlockFormat format, const std::byte* data, std::int64_t cols, const float* x,

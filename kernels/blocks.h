@@ -20,6 +20,8 @@ std::string_view block_format_name(BlockFormat format);
 
 // n elements (a row, or several rows that follow each other) -> out [n].
 void dequantize(BlockFormat format, const std::byte* data, std::int64_t n, float* out);
+// The same, rounded to bf16, denormals to 0. Only where has_bf16_products() (gemm.h).
+void dequantize(BlockFormat format, const std::byte* data, std::int64_t n, std::uint16_t* out);
 
 // y[r] = sum over c of W[r, c] * x[c] for r in [row_begin, row_end); `data` is the whole matrix of rows of
 // `cols` elements, x [cols], y [rows] (other entries untouched). fp32; the order of the sum depends on the

@@ -17,7 +17,7 @@ namespace qlora::kernels::HWY_NAMESPACE {
 // Codes are expanded 32 at a time; a four-bit chunk begins at a whole byte.
 inline constexpr std::int64_t chunk = 32;
 
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+#if QLORA_AVX512
 // Sixteen levels fill one vector: one permutation looks up sixteen codes.
 class FourBitLevels {
   public:

@@ -10,6 +10,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 
 #include "kernels/transpose-inl.h"
@@ -35,28 +36,54 @@ static_assert(expanded_columns >= bf16_depth);
 
 // The workspace's parts, in floats.
 inline constexpr std::int64_t a_floats = a_rows * a_pitch_bytes / 4, b_floats = b_columns * depth_bytes / 4,
-                              expanded_floats = expanded_rows * expanded_pitch, narrow_floats = lanes * (bf16_depth / 2 + 16);
-static_assert(a_floats + b_floats + expanded_floats + narrow_floats <= gemm_workspace);
+                              expanded_floats = expanded_rows * expanded_pitch;
+static_assert(a_floats + b_floats + expanded_floats <= gemm_workspace);
 static_assert(gemm_columns % width == 0 || lanes > 16);
 static_assert(lanes != 16 || (bf16::panel_columns == width && bf16::tile_rows == tile_rows));
 
-// Rows of W in fp32, `pitch` floats apart.
+// Rows of W, `pitch` numbers apart: in fp32, or in bf16.
+template <class Number>
 struct Rows {
-    const float* data;
+    const Number* data;
     std::int64_t pitch;
 };
 
+// Whether W lies in memory as such numbers.
+template <class Number>
+bool lies_as(const AnyMatrix& w) {
+    constexpr BlockFormat plain = std::is_same_v<Number, float> ? BlockFormat::f32 : BlockFormat::bf16;
+    return w.packed == nullptr && w.format == plain && w.row_bytes % static_cast<std::int64_t>(sizeof(Number)) == 0;
+}
+
+// Asks for what the rows behind these are expanded from: pieces too short for the processor to see a pattern.
+HWY_INLINE void prefetch_next(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end) {
+    const auto bytes_of = [&](std::int64_t n) {
+        return w.packed ? packed_bytes(w.packed->code, n) : n / block_elements(w.format) * block_bytes(w.format);
+    };
+    const std::int64_t row_bytes = w.packed ? bytes_of(w.cols) : w.row_bytes, length = bytes_of(end - begin);
+    const auto* from = (w.packed ? reinterpret_cast<const std::byte*>(w.packed->packed) : w.data) + (row + count) * row_bytes + bytes_of(begin);
+    for (std::int64_t r = std::min(count, w.rows - row - count); r > 0; --r, from += row_bytes)
+        for (std::int64_t at = 0; at < length; at += 64) hwy::Prefetch(from + at);
+}
+
 // Elements [begin, end) of rows [row, row + count): where they lie, or expanded into `out`, GGUF's blocks
 // whole.
-Rows expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end,
-            float* out) {
+template <class Number>
+Rows<Number> expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, Number* out) {
+    if (lies_as<Number>(w)) {
+        const std::int64_t pitch = w.row_bytes / static_cast<std::int64_t>(sizeof(Number));
+        return {reinterpret_cast<const Number*>(w.data) + row * pitch + begin, pitch};
+    }
+    prefetch_next(w, row, count, begin, end);
+    if constexpr (std::is_same_v<Number, std::uint16_t>)
+        if (lies_as<float>(w)) {
+            for (std::int64_t r = 0; r < count; ++r)
+                bf16::narrow(reinterpret_cast<const float*>(w.data + (row + r) * w.row_bytes) + begin, end - begin, out + r * expanded_pitch);
+            return {out, expanded_pitch};
+        }
     if (w.packed) {
         dequantize_part(*w.packed, row, row + count, begin, end, out, expanded_pitch);
         return {out, expanded_pitch};
-    }
-    if (w.format == BlockFormat::f32 && w.row_bytes % sizeof(float) == 0) {
-        const std::int64_t pitch = w.row_bytes / static_cast<std::int64_t>(sizeof(float));
-        return {reinterpret_cast<const float*>(w.data) + row * pitch + begin, pitch};
     }
     const std::int64_t elements = block_elements(w.format), first = begin / elements * elements;
     const std::int64_t last = std::min(w.cols, (end + elements - 1) / elements * elements);
@@ -68,20 +95,20 @@ Rows expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64
 }
 
 // Rows [row, row + count) of W^T's panels: as expand gives them, and `lanes` of them that may be read.
-Rows expand_lanes(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end,
-                  float* out) {
-    Rows rows = expand(w, row, count, begin, end, out);
+template <class Number>
+Rows<Number> expand_lanes(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, Number* out) {
+    const Rows<Number> rows = expand(w, row, count, begin, end, out);
     if (count == lanes || rows.data == out) return rows;
     for (std::int64_t r = 0; r < count; ++r)  // rows behind the last may not be there to be read
-        std::memmove(out + r * expanded_pitch, rows.data + r * rows.pitch, (end - begin) * sizeof(float));
+        std::memmove(out + r * expanded_pitch, rows.data + r * rows.pitch, (end - begin) * sizeof(Number));
     return {out, expanded_pitch};
 }
 
 // Rows [k, k + n) of W, columns [j, j + columns), some at a time: each(first of the rows, their count, first and last of the
 // columns, the numbers).
-template <class Each>
+template <class Number, class Each>
 HWY_INLINE void for_expanded(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
-                             float* memory, Each each) {
+                             Number* memory, Each each) {
     for (std::int64_t row = 0; row < n; row += expanded_rows)
         for (std::int64_t first = 0; first < columns; first += expanded_columns) {
             const std::int64_t count = std::min(expanded_rows, n - row), last = std::min(columns, first + expanded_columns);
@@ -145,13 +172,13 @@ class Fp32 {
     // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned.
     void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
         for (std::int64_t c = 0; c < columns; c += lanes) {
-            const Rows rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
+            const auto rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
             transpose_strip(rows.data, rows.pitch, n, b_ + c / width * width * n + c % width, width);
         }
     }
     // Panels of the columns [j, j + columns) of W, rows [k, k + n).
     void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
-        for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows x) {
+        for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows<float> x) {
             for (std::int64_t r = 0; r < count; ++r, x.data += x.pitch)
                 for (std::int64_t c = first; c < last; c += width)
                     std::memcpy(b_ + c * n + (row + r) * width, x.data + c - first, std::min(width, last - c) * sizeof(float));
@@ -169,7 +196,7 @@ class Fp32 {
     float *a_, *b_, *expanded_;
 };
 
-#if HWY_TARGET == HWY_AVX3
+#if QLORA_AVX512
 // Of an A in fp32 or in bf16.
 template <class From>
 class Bf16 {
@@ -177,7 +204,7 @@ class Bf16 {
     static constexpr std::int64_t depth = bf16_depth;
     Bf16(const From* a, std::int64_t stride, float* memory)
         : from_(a), stride_(stride), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
-          expanded_(memory + a_floats + b_floats), narrow_(expanded_ + expanded_floats) {}
+          expanded_(reinterpret_cast<std::uint16_t*>(memory + a_floats + b_floats)) {}
 
     void pack_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
         if constexpr (std::is_same_v<From, std::uint16_t>) {
@@ -201,31 +228,22 @@ class Bf16 {
     }
     void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
         for (std::int64_t c = 0; c < columns; c += lanes) {
-            const std::int64_t count = std::min(lanes, columns - c);
-            auto* out = reinterpret_cast<float*>(b_ + c / width * width * even(n)) + c % width;
+            Rows<std::uint16_t> rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
+            if (n % 2 != 0 || rows.pitch % 2 != 0) rows = padded(rows, std::min(lanes, columns - c), n);
             // A pair of bf16 moves like a float.
-            if (is_bf16(w) && count == lanes && n % 2 == 0 && w.row_bytes % sizeof(float) == 0) {
-                transpose_strip(reinterpret_cast<const float*>(bf16_row(w, j + c) + k), w.row_bytes / 4, n / 2, out, width);
-                continue;
-            }
-            const Rows rows = expand_lanes(w, j + c, count, k, k + n, expanded_);
-            for (std::int64_t r = 0; r < lanes; ++r)
-                bf16::narrow(rows.data + r * rows.pitch, n, reinterpret_cast<std::uint16_t*>(narrow_ + r * pairs_pitch));
-            transpose_strip(narrow_, pairs_pitch, (n + 1) / 2, out, width);
+            transpose_strip(reinterpret_cast<const float*>(rows.data), rows.pitch / 2, even(n) / 2,
+                            reinterpret_cast<float*>(b_ + c / width * width * even(n)) + c % width, width);
         }
     }
     void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
-        if (is_bf16(w)) {
-            for (std::int64_t r = 0; r < n; r += 2) {
-                const std::uint16_t* row = bf16_row(w, k + r) + j;
-                pair_columns(row, r + 1 < n ? row + w.row_bytes / 2 : nullptr, 0, columns, r, even(n));
-            }
-            return;
-        }
-        for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows x) {
-            for (std::int64_t r = 0; r < count; r += 2, x.data += 2 * x.pitch)
-                pair_columns(x.data, r + 1 < count ? x.data + x.pitch : nullptr, first, last, row + r, even(n));
-        });
+        static constexpr std::uint16_t zeros[width] = {};
+        for_expanded(w, j, columns, k, n, expanded_,
+                     [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows<std::uint16_t> x) {
+                         for (std::int64_t r = 0; r < count; r += 2, x.data += 2 * x.pitch)
+                             for (std::int64_t c = first; c < last; c += width)
+                                 bf16::pair(x.data + c - first, r + 1 < count ? x.data + x.pitch + c - first : zeros,
+                                            std::min(width, last - c), b_ + c * even(n) + (row + r) * width);
+                     });
     }
     void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
@@ -234,28 +252,23 @@ class Bf16 {
     }
 
   private:
-    static constexpr std::int64_t pairs_pitch = bf16_depth / 2 + 16;
     static std::int64_t even(std::int64_t n) { return (n + 1) / 2 * 2; }
-    static bool is_bf16(const AnyMatrix& w) { return w.packed == nullptr && w.format == BlockFormat::bf16 && w.row_bytes % 2 == 0; }
-    static const std::uint16_t* bf16_row(const AnyMatrix& w, std::int64_t row) {
-        return reinterpret_cast<const std::uint16_t*>(w.data + row * w.row_bytes);
-    }
     // Whether rows so many bf16 apart fall on a few sets of the first-level cache only, so that a tile's do not fit together.
     static bool evict_each_other(std::int64_t stride) { return stride % 1024 == 0; }
-    // Columns [first, last) of two rows, of which the second may be missing, as element `row` of the panels.
-    template <class Number>
-    void pair_columns(const Number* x, const Number* next, std::int64_t first, std::int64_t last, std::int64_t row, std::int64_t n) const {
-        static constexpr Number zeros[width] = {};
-        for (std::int64_t c = first; c < last; c += width)
-            bf16::pair(x + c - first, next != nullptr ? next + c - first : zeros, std::min(width, last - c), b_ + c * n + row * width);
+    // The rows with a zero behind the last number, and an even pitch.
+    Rows<std::uint16_t> padded(Rows<std::uint16_t> rows, std::int64_t count, std::int64_t n) const {
+        for (std::int64_t r = 0; r < count; ++r) {
+            std::memmove(expanded_ + r * expanded_pitch, rows.data + r * rows.pitch, n * sizeof(std::uint16_t));
+            expanded_[r * expanded_pitch + n] = 0;
+        }
+        return {expanded_, expanded_pitch};
     }
 
     const From* from_;
     std::int64_t stride_;
     const std::uint16_t* block_ = nullptr;  // of A
     std::int64_t pitch_ = 0;
-    std::uint16_t *a_, *b_;
-    float *expanded_, *narrow_;
+    std::uint16_t *a_, *b_, *expanded_;
 };
 #endif
 
@@ -303,7 +316,7 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
 
 void multiply_fp32(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
                    std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, Arithmetic arithmetic) {
-#if HWY_TARGET == HWY_AVX3
+#if QLORA_AVX512
     if (arithmetic == Arithmetic::bf16 && has_bf16_products())
         return multiply_in(Bf16(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
 #endif
@@ -313,7 +326,7 @@ void multiply_fp32(const float* a, std::int64_t a_stride, std::int64_t m, const 
 
 void multiply_bf16(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
                    std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory) {
-#if HWY_TARGET == HWY_AVX3
+#if QLORA_AVX512
     multiply_in(Bf16(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
 #endif
 }

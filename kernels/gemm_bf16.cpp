@@ -80,21 +80,19 @@ QLORA_BF16 void narrow(const float* x, std::int64_t n, std::uint16_t* out) {
     }
 }
 
-QLORA_BF16 void pair(const float* first, const float* second, std::int64_t n, std::uint16_t* out) {
-    for (std::int64_t i = 0; i < n; i += 16) {
-        const __mmask16 mask = below(n - i);
-        const auto low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, first + i)));
-        const auto high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, second + i)));
-        _mm512_mask_storeu_epi32(out + 2 * i, mask, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-    }
-}
-
 QLORA_BF16 void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out) {
-    for (std::int64_t i = 0; i < n; i += 16) {
-        const __mmask16 mask = below(n - i);
-        const auto low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, first + i));
-        const auto high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, second + i));
-        _mm512_mask_storeu_epi32(out + 2 * i, mask, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    static constexpr auto in_turn = [](int from) {
+        std::array<std::uint16_t, 32> order{};
+        for (int i = 0; i < 32; ++i) order[i] = static_cast<std::uint16_t>(from + i / 2 + i % 2 * 32);
+        return order;
+    };
+    alignas(64) static constexpr auto lower = in_turn(0), upper = in_turn(16);
+    const __m512i low = _mm512_load_si512(lower.data()), high = _mm512_load_si512(upper.data());
+    for (std::int64_t i = 0; i < n; i += 32) {
+        const __mmask32 mask = n - i >= 32 ? ~__mmask32{0} : (__mmask32{1} << (n - i)) - 1;
+        const __m512i a = _mm512_maskz_loadu_epi16(mask, first + i), b = _mm512_maskz_loadu_epi16(mask, second + i);
+        _mm512_mask_storeu_epi32(out + 2 * i, below(n - i), _mm512_permutex2var_epi16(a, low, b));
+        if (n - i > 16) _mm512_mask_storeu_epi32(out + 2 * i + 32, below(n - i - 16), _mm512_permutex2var_epi16(a, high, b));
     }
 }
 
@@ -116,7 +114,6 @@ bool has_bf16_products() {
 
 namespace bf16 {
 void narrow(const float*, std::int64_t, std::uint16_t*) {}
-void pair(const float*, const float*, std::int64_t, std::uint16_t*) {}
 void pair(const std::uint16_t*, const std::uint16_t*, std::int64_t, std::uint16_t*) {}
 void multiply_tile(int, const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool) {}
 }  // namespace bf16

@@ -16,7 +16,6 @@ inline constexpr int tile_rows = 14;
 // Numbers rounded to the nearest, ties to even; with n odd one zero more.
 void narrow(const float* x, std::int64_t n, std::uint16_t* out);
 // Two rows' numbers in turn, first[0], second[0], first[1], ...: n pairs.
-void pair(const float* first, const float* second, std::int64_t n, std::uint16_t* out);
 void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out);
 
 // Rows of C by a panel's columns, summed in fp32 over n elements, n even: a [rows, pitch], the panel [n / 2, panel_columns]

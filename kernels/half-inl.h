@@ -87,6 +87,15 @@ HWY_INLINE hn::Vec<Halves> narrow_bf16(Vector value) {
     return hn::TruncateTo(halves, hn::IfThenElse(is_number, rounded, quiet_nan));
 }
 
+#if QLORA_AVX512
+// The same by AVX512-BF16, which this Highway does not know: denormals become 0. Only where has_bf16_products().
+HWY_INLINE __m256i narrow_bf16_by_processor(__m512 value) {
+    __m256i narrow;
+    asm("vcvtneps2bf16 %1, %0" : "=v"(narrow) : "v"(value));
+    return narrow;
+}
+#endif
+
 #endif  // HWY_TARGET != HWY_SCALAR
 }  // namespace qlora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -11,6 +11,7 @@
 #include <hwy/foreach_target.h>
 
 #include "kernels/expand-inl.h"
+#include "kernels/half-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
@@ -206,6 +207,58 @@ void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::i
         dequantize_columns_kind<FourBit>(matrix, row_begin, row_end, col_begin, col_end, out, stride);
 }
 
+#if QLORA_AVX512
+__mmask16 below_16(std::int64_t n) { return n >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << n) - 1); }
+
+// Elements [i, end) of one block. Four-bit codes pick from the sixteen levels times absmax, rounded beforehand, 32 at a time.
+void narrow_four_bit(const std::uint8_t* packed, Vector block_levels, float absmax, std::int64_t i, std::int64_t end, std::uint16_t* out) {
+    const __m256i rounded = narrow_bf16_by_processor(hn::Mul(block_levels, hn::Set(floats, absmax)).raw);
+    const __m512i table = _mm512_castsi256_si512(rounded);
+    if (i % 2 != 0 && i < end) {
+        std::uint16_t one[16];
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(one), rounded);
+        *out++ = one[packed[i / 2] & 15];
+        ++i;
+    }
+    for (; i < end; i += 32, out += 32) {
+        const std::int64_t n = std::min<std::int64_t>(32, end - i);
+        const __m128i bytes = n == 32 ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed + i / 2))
+                                      : _mm_maskz_loadu_epi8(below_16((n + 1) / 2), packed + i / 2);
+        // The high half of a byte is the first code.
+        const __m512i words = _mm512_cvtepu8_epi32(bytes), second = _mm512_slli_epi32(_mm512_and_si512(words, _mm512_set1_epi32(15)), 16);
+        const __m512i values = _mm512_permutexvar_epi16(_mm512_or_si512(_mm512_srli_epi32(words, 4), second), table);
+        if (n == 32) _mm512_storeu_si512(out, values);
+        else _mm512_mask_storeu_epi16(out, (__mmask32{1} << n) - 1, values);
+    }
+}
+
+void narrow_eight_bit(const std::uint8_t* packed, float absmax, std::int64_t i, std::int64_t end, std::uint16_t* out) {
+    const Vector scale = hn::Set(floats, absmax);
+    for (; i < end; i += 16, out += 16) {
+        const __mmask16 mask = below_16(end - i);
+        const __m512 levels = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, packed + i)));
+        _mm256_mask_storeu_epi16(out, mask, narrow_bf16_by_processor(EightBit::scaled(Vector{levels}, scale).raw));
+    }
+}
+
+void narrow_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end, std::int64_t col_begin, std::int64_t col_end,
+                    std::uint16_t* out, std::int64_t stride) {
+    const float* map = dynamic_map().data();
+    const bool eight = matrix.code == Code::int8;
+    const Vector levels_of_code = eight ? hn::Zero(floats) : hn::LoadU(floats, levels(matrix.code).data());
+    for (std::int64_t row = row_begin; row < row_end; ++row, out += stride) {
+        const std::int64_t begin = row * matrix.cols + col_begin, limit = row * matrix.cols + col_end;
+        for (std::int64_t i = begin, block = begin / matrix.block; i < limit; ++block) {
+            const std::int64_t end = std::min(limit, (block + 1) * matrix.block);
+            const float absmax = absmax_of(matrix, map, block);
+            if (eight) narrow_eight_bit(matrix.packed, absmax, i, end, out + (i - begin));
+            else narrow_four_bit(matrix.packed, levels_of_code, absmax, i, end, out + (i - begin));
+            i = end;
+        }
+    }
+}
+#endif
+
 void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vectors, std::int64_t row_begin,
                    std::int64_t row_end, float* y) {
     if (matrix.code == Code::int8)
@@ -215,6 +268,9 @@ void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vector
 }
 
 #endif
+#if !QLORA_AVX512
+void narrow_columns(const PackedRows&, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::uint16_t*, std::int64_t) {}
+#endif
 }  // namespace qlora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -223,6 +279,7 @@ namespace qlora::kernels {
 
 HWY_EXPORT(dequantize_elements);
 HWY_EXPORT(dequantize_columns);
+HWY_EXPORT(narrow_columns);
 HWY_EXPORT(multiply_rows);
 
 void dequantize(Code code, const std::uint8_t* packed, const float* absmax, std::int64_t block,
@@ -240,6 +297,11 @@ void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int6
                      std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride) {
     HWY_DYNAMIC_DISPATCH(dequantize_columns)
     (matrix, row_begin, row_end, col_begin, col_end, out, stride);
+}
+
+void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                     std::int64_t col_begin, std::int64_t col_end, std::uint16_t* out, std::int64_t stride) {
+    HWY_DYNAMIC_DISPATCH(narrow_columns)(matrix, row_begin, row_end, col_begin, col_end, out, stride);
 }
 
 void multiply(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end,

@@ -29,6 +29,9 @@ void dequantize_rows(const PackedRows& matrix, std::int64_t row_begin, std::int6
 // Columns [col_begin, col_end) of the same rows -> out, whose rows lie `stride` floats apart.
 void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
                      std::int64_t col_begin, std::int64_t col_end, float* out, std::int64_t stride);
+// The same, rounded to bf16, denormals to 0. Only where has_bf16_products() (gemm.h).
+void dequantize_part(const PackedRows& matrix, std::int64_t row_begin, std::int64_t row_end,
+                     std::int64_t col_begin, std::int64_t col_end, std::uint16_t* out, std::int64_t stride);
 
 // y[r] = sum over c of W[r, c] * x[c] for r in [row_begin, row_end); x [cols], y [rows] (other entries
 // untouched). Straight from the packed form, in fp32; the order of the sum depends on the CPU's vectors, not

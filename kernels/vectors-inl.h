@@ -14,6 +14,14 @@
 #include <cstring>
 #include <type_traits>
 
+// Whether this is AVX-512 or a target above it, with which come processors that multiply in bf16.
+#undef QLORA_AVX512
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+#define QLORA_AVX512 1
+#else
+#define QLORA_AVX512 0
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;

@@ -113,7 +113,7 @@ class GemmTest : public QObject {
             return x;
         };
         auto all = std::vector<Shape>(std::begin(shapes), std::end(shapes));
-        all.insert(all.end(), {{30, 513, 1030}, {9, 600, 64}});
+        all.insert(all.end(), {{30, 513, 1030}, {9, 600, 64}, {5, 40, 601}});
         for (const auto [m, rows, cols] : all) {
             const std::int64_t n = rows * cols;
             const auto plain = normal(rows + cols, n);
@@ -144,6 +144,40 @@ class GemmTest : public QObject {
                     }
                 }
             }
+        }
+    }
+
+    void packed_matrices_multiply_in_bf16_like_their_rounded_values() {
+        if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
+        use_target(0);
+        const auto check = [](const AnyMatrix& w, const std::vector<float>& values) {
+            std::vector<std::uint16_t> rounded(values.size());
+            f32_to_bf16(values.data(), static_cast<std::int64_t>(values.size()), rounded.data());
+            const AnyMatrix plain = any_matrix(BlockFormat::bf16, rounded.data(), w.rows, w.cols);
+            for (const Side side : {Side::transposed, Side::plain}) {
+                const auto a = normal(3, 17 * (side == Side::transposed ? w.cols : w.rows));
+                QVERIFY(first_difference(product(a, 17, w, side, false, Arithmetic::bf16), product(a, 17, plain, side, false, Arithmetic::bf16)) < 0);
+            }
+        };
+        for (const Code code : {Code::nf4, Code::fp4, Code::int4, Code::int3, Code::int8})
+            for (const auto& [rows, cols] : {std::pair<std::int64_t, std::int64_t>{37, 64}, {40, 257}, {5, 601}, {600, 33}})
+                for (const std::int64_t block : {std::int64_t{64}, cols}) {
+                    const std::int64_t n = rows * cols;
+                    std::vector<std::uint8_t> packed(packed_bytes(code, n));
+                    std::vector<float> absmax(block_count(n, block)), values(n);
+                    quantize(code, normal(n, n).data(), n, block, packed.data(), absmax.data());
+                    const PackedRows matrix{.code = code, .rows = rows, .cols = cols, .block = block, .packed = packed.data(), .absmax = absmax.data()};
+                    dequantize_rows(matrix, 0, rows, values.data());
+                    check(any_matrix(matrix), values);
+                }
+        for (const BlockFormat format : {BlockFormat::f16, BlockFormat::q8_0, BlockFormat::q4_0, BlockFormat::q4_1, BlockFormat::q5_0,
+                                         BlockFormat::q5_1, BlockFormat::q4_k, BlockFormat::q5_k, BlockFormat::q6_k}) {
+            const std::int64_t rows = 37, cols = format == BlockFormat::f16 ? 301 : 512, bytes = rows * cols / block_elements(format) * block_bytes(format);
+            std::vector<std::byte> data(bytes);
+            for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(1 + i * 37 % 61);
+            std::vector<float> values(rows * cols);
+            dequantize(format, data.data(), rows * cols, values.data());
+            check(any_matrix(format, data.data(), rows, cols), values);
         }
     }
 
