@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "kernels/elementwise.cpp"
 #include <hwy/foreach_target.h>
 
+#include "kernels/half-inl.h"
 #include "kernels/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -68,19 +69,29 @@ void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int6
         });
 }
 
-void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients,
+void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
                         double* losses) {
     for (std::int64_t r = 0; r < rows; ++r, logits += classes) {
+        const bool wanted = gradients != LogitGradients::none;
         const float most = largest_of(logits, 0, classes), target = logits[targets[r]];
-        const float sum = gradients ? exponentials<true>(logits, 0, classes, classes, 1, most)
-                                    : exponentials<false>(logits, 0, classes, classes, 1, most);
+        const float sum = wanted ? exponentials<true>(logits, 0, classes, classes, 1, most)
+                                 : exponentials<false>(logits, 0, classes, classes, 1, most);
         losses[r] = std::log(static_cast<double>(sum)) + (static_cast<double>(most) - static_cast<double>(target));
-        if (!gradients) continue;
+        if (!wanted) continue;
+        const float of_target = logits[targets[r]] * (1 / sum) - 1;
         const Vector share = hn::Set(floats, 1 / sum);
+        if (gradients == LogitGradients::fp32) {
+            for_parts(classes, [&](std::int64_t i, std::int64_t count) {
+                store_part(hn::Mul(load_part(logits + i, count), share), logits + i, count);
+            });
+            logits[targets[r]] = of_target;
+            continue;
+        }
+        auto* narrow = reinterpret_cast<std::uint16_t*>(logits);  // never ahead of what is still to be read
         for_parts(classes, [&](std::int64_t i, std::int64_t count) {
-            store_part(hn::Mul(load_part(logits + i, count), share), logits + i, count);
+            store_part(hn::Mul(load_part(logits + i, count), share), narrow + i, count);
         });
-        logits[targets[r]] -= 1;
+        store_part(hn::Set(floats, of_target), narrow + targets[r], 1);
     }
 }
 
@@ -105,7 +116,8 @@ void gate_backward(Gate kind, const float* gate, const float* up, std::int64_t s
                    std::int64_t width, float* dgate, float* dup) {
     HWY_DYNAMIC_DISPATCH(gate_rows_backward)(kind, gate, up, stride, dout, rows, width, dgate, dup);
 }
-void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients, double* losses) {
+void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
+                   double* losses) {
     HWY_DYNAMIC_DISPATCH(cross_entropy_rows)(logits, rows, classes, targets, gradients, losses);
 }
 

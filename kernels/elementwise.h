@@ -28,8 +28,10 @@ void gate_backward(Gate kind, const float* gate, const float* up, std::int64_t s
                    std::int64_t width, float* dgate, float* dup);
 
 // -log softmax(logits)[target] of each row, in nats. With `gradients`, logits become softmax(logits) - onehot(target), their
-// own gradients. logits: [rows, classes] without gaps, targets in [0, classes).
-void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients,
+// own gradients: in fp32, or as bf16 [rows, 2 classes], of which the first half of a row holds them. logits: [rows, classes]
+// without gaps, targets in [0, classes).
+enum class LogitGradients : std::uint8_t { none, fp32, bf16 };
+void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
                    double* losses);
 
 }  // namespace qlora::kernels

@@ -8,6 +8,7 @@
 #define QLORA_KERNELS_HALF_INL_H
 #endif
 
+#include "kernels/reference.h"
 #include "kernels/vectors-inl.h"
 
 // AVX2 and all above it on x86 convert f16 in hardware.
@@ -95,6 +96,25 @@ HWY_INLINE __m256i narrow_bf16_by_processor(__m512 value) {
     return narrow;
 }
 #endif
+
+// The first `count` lanes of bf16 numbers, the others 0; and their way back.
+HWY_INLINE Vector load_part(const std::uint16_t* from, std::int64_t count) {
+    if (count == lanes) return widen_bf16(hn::LoadU(halves, from));
+    HWY_ALIGN std::uint16_t part[lanes] = {};
+    for (std::int64_t i = 0; i < count; ++i) part[i] = from[i];
+    return widen_bf16(hn::Load(halves, part));
+}
+HWY_INLINE void store_part(Vector v, std::uint16_t* to, std::int64_t count) {
+    if (count == lanes) return hn::StoreU(narrow_bf16(v), halves, to);
+    HWY_ALIGN std::uint16_t part[lanes];
+    hn::Store(narrow_bf16(v), halves, part);
+    for (std::int64_t i = 0; i < count; ++i) to[i] = part[i];
+}
+
+#else
+
+HWY_INLINE Vector load_part(const std::uint16_t* from, std::int64_t) { return hn::Set(floats, reference::bf16_to_f32(*from)); }
+HWY_INLINE void store_part(Vector v, std::uint16_t* to, std::int64_t) { *to = reference::f32_to_bf16(hn::GetLane(v)); }
 
 #endif  // HWY_TARGET != HWY_SCALAR
 }  // namespace qlora::kernels::HWY_NAMESPACE

@@ -1,5 +1,6 @@
 // Norms, rotations, gates, cross-entropy and AdamW against their formulas in fp64, on every instruction set.
 #include "kernels/elementwise.h"
+#include "kernels/half.h"
 
 #include <cmath>
 
@@ -151,12 +152,20 @@ class ElementwiseTest : public QObject {
             }
             auto logits = given;
             Numbers found(rows);
-            cross_entropy(logits.data(), rows, classes, targets.data(), false, found.data());
+            cross_entropy(logits.data(), rows, classes, targets.data(), LogitGradients::none, found.data());
             QCOMPARE(logits, given);
             for (int r = 0; r < rows; ++r) QVERIFY(std::abs(found[r] - losses[r]) < 1e-5 * (1 + losses[r]));
-            cross_entropy(logits.data(), rows, classes, targets.data(), true, found.data());
+            cross_entropy(logits.data(), rows, classes, targets.data(), LogitGradients::fp32, found.data());
             for (int r = 0; r < rows; ++r) QVERIFY(std::abs(found[r] - losses[r]) < 1e-5 * (1 + losses[r]));
             QVERIFY(furthest(logits, gradients) < 1e-6);
+
+            auto narrow = given;  // rounded where they lie
+            cross_entropy(narrow.data(), rows, classes, targets.data(), LogitGradients::bf16, found.data());
+            for (std::int64_t r = 0; r < rows; ++r) {
+                std::vector<float> rounded(classes);
+                bf16_to_f32(reinterpret_cast<const std::uint16_t*>(narrow.data() + r * classes), classes, rounded.data());
+                for (std::int64_t c = 0; c < classes; ++c) QVERIFY(std::abs(rounded[c] - logits[r * classes + c]) <= 0x1p-8 * std::abs(logits[r * classes + c]));
+            }
         }
     }
 
@@ -170,7 +179,7 @@ class ElementwiseTest : public QObject {
         for (const float x : logits) sum += std::exp(double{x});
         const double wanted = std::log(sum) - double{logits[5]};
         const std::int64_t label = 5;
-        cross_entropy(logits.data(), 1, classes, &label, true, &loss);
+        cross_entropy(logits.data(), 1, classes, &label, LogitGradients::fp32, &loss);
         for (const float x : logits) found += double{x};
         qInfo("loss off by %.1e, the gradients' sum by %.1e", std::abs(loss - wanted), std::abs(found));
         QVERIFY(std::abs(loss - wanted) < 2e-7);
@@ -182,10 +191,10 @@ class ElementwiseTest : public QObject {
         bad[7] = NAN;
         const std::vector<std::int64_t> target{0};
         double loss = -1;
-        cross_entropy(large.data(), 1, 3, target.data(), true, &loss);
+        cross_entropy(large.data(), 1, 3, target.data(), LogitGradients::fp32, &loss);
         QCOMPARE(loss, 0.0);
         QCOMPARE(large, (std::vector<float>{0, 0, 0}));
-        cross_entropy(bad.data(), 1, 40, target.data(), true, &loss);
+        cross_entropy(bad.data(), 1, 40, target.data(), LogitGradients::fp32, &loss);
         QVERIFY(std::isnan(loss));
     }
 

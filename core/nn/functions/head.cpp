@@ -21,7 +21,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 std::int64_t most_head_rows(std::int64_t classes, bool on_gpu) {
-    return std::max<std::int64_t>(64, (std::int64_t{on_gpu ? 160 : 36} << 20) / (4 * classes));
+    return std::max<std::int64_t>(64, (std::int64_t{on_gpu ? 160 : 48} << 20) / (4 * classes));
 }
 
 namespace {
@@ -33,13 +33,15 @@ std::int64_t chunk_of(const Tensor& x, std::int64_t classes) {
     return std::max<std::int64_t>(1, (rows + chunks - 1) / chunks);
 }
 
+using kernels::LogitGradients;
+
 // The sum of -log softmax(logits)[target] over rows; with `gradients` logits become their own gradients.
-double plain_cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
+double plain_cross_entropy(Tensor& logits, const Tensor& targets, LogitGradients gradients) {
     const std::int64_t rows = logits.size(0), classes = logits.size(1);
     if (gpu::takes(logits)) {
         Tensor losses = torch::empty({rows}, logits.options().dtype(torch::kFloat64));
-        kernels::cuda::cross_entropy(gpu::runner(logits), logits.data_ptr<float>(), rows, classes, targets.const_data_ptr<std::int64_t>(), gradients,
-                                     losses.data_ptr<double>());
+        kernels::cuda::cross_entropy(gpu::runner(logits), logits.data_ptr<float>(), rows, classes, targets.const_data_ptr<std::int64_t>(),
+                                     gradients != LogitGradients::none, losses.data_ptr<double>());
         return losses.sum().item<double>();
     }
     std::vector<double> losses(static_cast<std::size_t>(rows));
@@ -52,13 +54,21 @@ double plain_cross_entropy(Tensor& logits, const Tensor& targets, bool gradients
 }
 
 // The same with smoothing, which adds s * (logits[target] - mean of the logits) to each row's loss.
-double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients, double smoothing) {
+double cross_entropy(Tensor& logits, const Tensor& targets, LogitGradients gradients, double smoothing) {
     if (smoothing == 0) return plain_cross_entropy(logits, targets, gradients);
     const Tensor places = targets.unsqueeze(1);
     const double added = (logits.gather(1, places).sum(torch::kFloat64) - logits.mean(1).sum(torch::kFloat64)).item<double>();
     const double total = plain_cross_entropy(logits, targets, gradients);
-    if (gradients) logits.sub_(smoothing / static_cast<double>(logits.size(1))).scatter_add_(1, places, torch::full_like(places, smoothing, logits.options()));
+    if (gradients != LogitGradients::none)
+        logits.sub_(smoothing / static_cast<double>(logits.size(1))).scatter_add_(1, places, torch::full_like(places, smoothing, logits.options()));
     return total + smoothing * added;
+}
+
+// What logits are to become: where products round to bf16 and nothing else comes between, in bf16 at once.
+LogitGradients gradients_of(const Operand& rows, const LossRule& rule, bool wanted) {
+    if (!wanted) return LogitGradients::none;
+    const bool narrow = rows.taken_by() == Operand::By::kernels && rows.rounded().scalar_type() == torch::kBFloat16;
+    return narrow && rule.softcap == 0 && rule.smoothing == 0 ? LogitGradients::bf16 : LogitGradients::fp32;
 }
 
 // What the branch reads, whose factors are fp32 whatever the rest is in.
@@ -92,10 +102,11 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                 if (wanted) slope = 1 - logits.square();
                 logits.mul_(rule.softcap);
             }
-            total += cross_entropy(logits, targets.narrow(0, begin, n), wanted, rule.smoothing);
+            const LogitGradients gradients = gradients_of(rows, rule, wanted);
+            total += cross_entropy(logits, targets.narrow(0, begin, n), gradients, rule.smoothing);
             if (!wanted) continue;
             if (slope.defined()) logits.mul_(slope);
-            const Operand dlogits(logits, arithmetic);
+            const Operand dlogits(gradients == LogitGradients::bf16 ? logits.view(torch::kBFloat16).narrow(1, 0, logits.size(1)) : logits, arithmetic);
             Tensor part = quant::matmul(x.scalar_type() == torch::kFloat32 ? dlogits : Operand(logits.to(x.scalar_type())), *weight);
             if (low_rank) {
                 const Operand dlow(quant::matmul(dlogits, b).mul_(scale), arithmetic);
