@@ -47,16 +47,36 @@ HWY_INLINE Gating gating(Gate kind, Vector x) {
     return {hn::Div(one, hn::Add(one, hn::Exp(floats, bounded))), slope};
 }
 
-void gate_rows(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out) {
-    for (std::int64_t r = 0; r < rows; ++r, gate += stride, up += stride, out += width)
+// `kept_gate` and `kept_up`, where they are not null, get the numbers rounded.
+template <class From, class To>
+HWY_INLINE void gate_each(Gate kind, const From* gate, const From* up, std::int64_t stride, std::int64_t rows, std::int64_t width, To* out,
+                          std::int64_t out_stride, std::uint16_t* kept_gate, std::uint16_t* kept_up) {
+    for (std::int64_t r = 0; r < rows; ++r, gate += stride, up += stride, out += out_stride)
         for_parts(width, [=](std::int64_t c, std::int64_t count) {
-            const Vector x = load_part(gate + c, count);
-            store_part(hn::Mul(hn::Mul(x, gating(kind, x).open), load_part(up + c, count)), out + c, count);
+            const Vector x = load_part(gate + c, count), u = load_part(up + c, count);
+            if (kept_gate != nullptr) {
+                store_part(x, kept_gate + r * width + c, count);
+                store_part(u, kept_up + r * width + c, count);
+            }
+            store_part(hn::Mul(hn::Mul(x, gating(kind, x).open), u), out + c, count);
         });
 }
 
-void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
-                        std::int64_t width, float* dgate, float* dup) {
+void gate_rows(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out) {
+    gate_each(kind, gate, up, stride, rows, width, out, width, nullptr, nullptr);
+}
+void gate_rows_to_bf16(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, std::uint16_t* out,
+                       std::int64_t out_stride, std::uint16_t* kept_gate, std::uint16_t* kept_up) {
+    gate_each(kind, gate, up, stride, rows, width, out, out_stride, kept_gate, kept_up);
+}
+void gate_rows_in_bf16(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, std::int64_t rows, std::int64_t width, std::uint16_t* out,
+                       std::int64_t out_stride) {
+    gate_each(kind, gate, up, width, rows, width, out, out_stride, nullptr, nullptr);
+}
+
+template <class From>
+HWY_INLINE void gate_each_backward(Gate kind, const From* gate, const From* up, std::int64_t stride, const float* dout, std::int64_t rows,
+                                   std::int64_t width, float* dgate, float* dup) {
     for (std::int64_t r = 0; r < rows; ++r, gate += stride, up += stride, dgate += stride, dup += stride, dout += width)
         for_parts(width, [=](std::int64_t c, std::int64_t count) {
             const Vector x = load_part(gate + c, count), u = load_part(up + c, count), d = load_part(dout + c, count);
@@ -67,6 +87,15 @@ void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int6
             store_part(hn::Mul(hn::Mul(d, u), derivative), dgate + c, count);
             store_part(hn::Mul(d, act), dup + c, count);
         });
+}
+
+void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
+                        std::int64_t width, float* dgate, float* dup) {
+    gate_each_backward(kind, gate, up, stride, dout, rows, width, dgate, dup);
+}
+void gate_rows_backward_in_bf16(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, const float* dout, std::int64_t rows,
+                                std::int64_t width, float* dgate, float* dup) {
+    gate_each_backward(kind, gate, up, width, dout, rows, width, dgate, dup);
 }
 
 void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
@@ -103,7 +132,10 @@ namespace qlora::kernels {
 
 HWY_EXPORT(rotate_rows);
 HWY_EXPORT(gate_rows);
+HWY_EXPORT(gate_rows_to_bf16);
+HWY_EXPORT(gate_rows_in_bf16);
 HWY_EXPORT(gate_rows_backward);
+HWY_EXPORT(gate_rows_backward_in_bf16);
 HWY_EXPORT(cross_entropy_rows);
 
 void rotate(const Rotation& rotation, const float* x, std::int64_t stride, std::int64_t rows, float* y) {
@@ -115,6 +147,18 @@ void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, st
 void gate_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
                    std::int64_t width, float* dgate, float* dup) {
     HWY_DYNAMIC_DISPATCH(gate_rows_backward)(kind, gate, up, stride, dout, rows, width, dgate, dup);
+}
+void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, std::uint16_t* out,
+          std::int64_t out_stride, std::uint16_t* kept_gate, std::uint16_t* kept_up) {
+    HWY_DYNAMIC_DISPATCH(gate_rows_to_bf16)(kind, gate, up, stride, rows, width, out, out_stride, kept_gate, kept_up);
+}
+void gate(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, std::int64_t rows, std::int64_t width, std::uint16_t* out,
+          std::int64_t out_stride) {
+    HWY_DYNAMIC_DISPATCH(gate_rows_in_bf16)(kind, gate, up, rows, width, out, out_stride);
+}
+void gate_backward(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, const float* dout, std::int64_t rows, std::int64_t width,
+                   float* dgate, float* dup) {
+    HWY_DYNAMIC_DISPATCH(gate_rows_backward_in_bf16)(kind, gate, up, dout, rows, width, dgate, dup);
 }
 void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
                    double* losses) {

@@ -26,6 +26,14 @@ enum class Gate : std::uint8_t { silu, gelu_tanh };
 void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out);
 void gate_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
                    std::int64_t width, float* dgate, float* dup);
+// The same for products in bf16: `out` rounded, its rows `out_stride` numbers apart. Of numbers in fp32, which are also given
+// rounded, [rows, width] without gaps, for backward; and again of those.
+void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, std::uint16_t* out,
+          std::int64_t out_stride, std::uint16_t* kept_gate, std::uint16_t* kept_up);
+void gate(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, std::int64_t rows, std::int64_t width, std::uint16_t* out,
+          std::int64_t out_stride);
+void gate_backward(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, const float* dout, std::int64_t rows, std::int64_t width,
+                   float* dgate, float* dup);
 
 // -log softmax(logits)[target] of each row, in nats. With `gradients`, logits become softmax(logits) - onehot(target), their
 // own gradients: in fp32, or as bf16 [rows, 2 classes], of which the first half of a row holds them. logits: [rows, classes]

@@ -6,7 +6,7 @@
 #define HWY_TARGET_INCLUDE "kernels/norm.cpp"
 #include <hwy/foreach_target.h>
 
-#include "kernels/vectors-inl.h"
+#include "kernels/half-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
@@ -15,7 +15,8 @@ namespace qlora::kernels::HWY_NAMESPACE {
 struct Moments {
     float mean, inverse;
 };
-Moments moments(const NormRule& rule, const float* x, std::int64_t width) {
+template <class Number>
+Moments moments(const NormRule& rule, const Number* x, std::int64_t width) {
     const auto n = static_cast<float>(width);
     float mean = 0;
     if (rule.centred) {
@@ -33,21 +34,36 @@ Moments moments(const NormRule& rule, const float* x, std::int64_t width) {
     return {mean, 1 / std::sqrt(sum_of(squares) / n + rule.epsilon)};
 }
 
-void norm_rows(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y) {
-    for (std::int64_t r = 0; r < rows; ++r, x += width, y += width) {
+// `kept`, where it is not null, gets x rounded.
+template <class From, class To>
+HWY_INLINE void norm_each(const NormRule& rule, const From* x, std::int64_t rows, std::int64_t width, To* y, std::int64_t y_stride, std::uint16_t* kept) {
+    for (std::int64_t r = 0; r < rows; ++r, x += width, y += y_stride) {
         const auto [mean, inverse] = moments(rule, x, width);
         const Vector centre = hn::Set(floats, mean), factor = hn::Set(floats, inverse);
         for_parts(width, [&, x, y](std::int64_t c, std::int64_t count) {
-            Vector v = hn::Mul(hn::Mul(hn::Sub(load_part(x + c, count), centre), factor), load_part(rule.weight + c, count));
+            const Vector given = load_part(x + c, count);
+            if (kept != nullptr) store_part(given, kept + r * width + c, count);
+            Vector v = hn::Mul(hn::Mul(hn::Sub(given, centre), factor), load_part(rule.weight + c, count));
             if (rule.bias != nullptr) v = hn::Add(v, load_part(rule.bias + c, count));
             store_part(v, y + c, count);
         });
     }
 }
 
+void norm_rows(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y) {
+    norm_each(rule, x, rows, width, y, width, nullptr);
+}
+void norm_rows_to_bf16(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride,
+                       std::uint16_t* kept) {
+    norm_each(rule, x, rows, width, y, y_stride, kept);
+}
+void norm_rows_in_bf16(const NormRule& rule, const std::uint16_t* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride) {
+    norm_each(rule, x, rows, width, y, y_stride, nullptr);
+}
+
 // With n = (x - mean) * inverse and g = dy * weight: dx = inverse * (g - mean(g) - n mean(g n)), mean(g) with centring only.
-void norm_rows_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width,
-                        float* dx) {
+template <class From>
+HWY_INLINE void norm_each_backward(const NormRule& rule, const From* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
     for (std::int64_t r = 0; r < rows; ++r, x += width, dy += width, dx += width) {
         const auto [mean, inverse] = moments(rule, x, width);
         const Vector centre = hn::Set(floats, mean), factor = hn::Set(floats, inverse);
@@ -67,6 +83,13 @@ void norm_rows_backward(const NormRule& rule, const float* x, const float* dy, s
     }
 }
 
+void norm_rows_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
+    norm_each_backward(rule, x, dy, rows, width, dx);
+}
+void norm_rows_backward_in_bf16(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
+    norm_each_backward(rule, x, dy, rows, width, dx);
+}
+
 }  // namespace qlora::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -74,13 +97,26 @@ HWY_AFTER_NAMESPACE();
 namespace qlora::kernels {
 
 HWY_EXPORT(norm_rows);
+HWY_EXPORT(norm_rows_to_bf16);
+HWY_EXPORT(norm_rows_in_bf16);
 HWY_EXPORT(norm_rows_backward);
+HWY_EXPORT(norm_rows_backward_in_bf16);
 
 void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y) {
     HWY_DYNAMIC_DISPATCH(norm_rows)(rule, x, rows, width, y);
 }
 void norm_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
     HWY_DYNAMIC_DISPATCH(norm_rows_backward)(rule, x, dy, rows, width, dx);
+}
+
+void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride, std::uint16_t* kept) {
+    HWY_DYNAMIC_DISPATCH(norm_rows_to_bf16)(rule, x, rows, width, y, y_stride, kept);
+}
+void norm(const NormRule& rule, const std::uint16_t* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride) {
+    HWY_DYNAMIC_DISPATCH(norm_rows_in_bf16)(rule, x, rows, width, y, y_stride);
+}
+void norm_backward(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
+    HWY_DYNAMIC_DISPATCH(norm_rows_backward_in_bf16)(rule, x, dy, rows, width, dx);
 }
 
 }  // namespace qlora::kernels

@@ -14,17 +14,20 @@ using torch::Tensor;
 
 bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu() && !gpu::takes(x); }
 
+Tensor bf16_rows(std::int64_t rows, std::int64_t cols) {
+    // Rows whose distance is a multiple of 2 KiB fall on a few sets of a first-level cache alone.
+    const std::int64_t pitch = cols % 1024 == 0 ? cols + 32 : cols;
+    return torch::empty({rows, pitch}, torch::kBFloat16).narrow(1, 0, cols);
+}
+
 Tensor rounded_to_bf16(const Tensor& x) {
     constexpr std::int64_t least = 1 << 15;  // numbers for a thread
     const std::int64_t rows = x.size(0), cols = x.size(1);
-    // Rows whose distance is a multiple of 2 KiB fall on a few sets of a first-level cache alone.
-    const std::int64_t pitch = cols % 1024 == 0 ? cols + 32 : cols;
-    const Tensor from = x.stride(1) == 1 ? x : x.contiguous();
-    const Tensor to = torch::empty({rows, pitch}, x.options().dtype(torch::kBFloat16)).narrow(1, 0, cols);
+    const Tensor from = x.stride(1) == 1 ? x : x.contiguous(), to = bf16_rows(rows, cols);
     const auto* in = from.const_data_ptr<float>();
     auto* out = static_cast<std::uint16_t*>(to.data_ptr());
     at::parallel_for(0, rows, std::max<std::int64_t>(1, least / std::max<std::int64_t>(1, cols)), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) kernels::f32_to_bf16(in + row * from.stride(0), cols, out + row * pitch);
+        for (std::int64_t row = begin; row < end; ++row) kernels::f32_to_bf16(in + row * from.stride(0), cols, out + row * to.stride(0));
     });
     return to;
 }

@@ -14,7 +14,9 @@ using kernels::Arithmetic;
 // Whether numbers are for our own kernels for CPUs: fp32, and there.
 bool ours(const torch::Tensor& x);
 
-// fp32 [rows, cols] on a CPU in bf16, rows that do not evict each other from the caches. Uses all threads.
+// bf16 [rows, cols] on a CPU for a product's left side, not set: rows that do not evict each other from the caches. And fp32
+// numbers [rows, cols] so rounded, on all threads.
+torch::Tensor bf16_rows(std::int64_t rows, std::int64_t cols);
 torch::Tensor rounded_to_bf16(const torch::Tensor& x);
 
 // Numbers, and what products in `arithmetic` round them to: once, when the first of them asks. Either way its tensors are
@@ -26,6 +28,7 @@ class Operand {
 
     const torch::Tensor& numbers() const;  // not rounded, where they were not before
     const torch::Tensor& rounded() const;  // the same where nothing is to be rounded
+    torch::ScalarType type() const { return wide_.defined() ? wide_.scalar_type() : torch::kFloat32; }  // of numbers()
     std::int64_t rows() const { return any().size(0); }
     std::int64_t cols() const { return any().size(1); }
     Operand t() const;  // its transpose; numbers stay where they are

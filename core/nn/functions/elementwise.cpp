@@ -32,6 +32,16 @@ void for_rows(std::int64_t rows, std::int64_t width, F f) {
                      [&](std::int64_t begin, std::int64_t end) { f(begin, end - begin); });
 }
 
+// Numbers kept in bf16 for our own kernels.
+bool narrow(const Tensor& x) { return x.scalar_type() == torch::kBFloat16 && x.is_cpu() && !gpu::on(x.device()); }
+const std::uint16_t* halves(const Tensor& x) { return static_cast<const std::uint16_t*>(x.const_data_ptr()); }
+std::uint16_t* mutable_halves(const Tensor& x) { return static_cast<std::uint16_t*>(x.data_ptr()); }
+
+// As the kernels take it, of a weight and a bias without gaps; the latter may be undefined.
+kernels::NormRule norm_rule(const NormRule& rule, const Tensor& weight, const Tensor& bias) {
+    return {rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(), bias.defined() ? bias.const_data_ptr<float>() : nullptr};
+}
+
 Tensor normed(const Tensor& given, const NormRule& rule) {
     const std::int64_t width = given.size(-1), rows = given.numel() / std::max<std::int64_t>(1, width);
     if (!own(given)) {
@@ -42,8 +52,7 @@ Tensor normed(const Tensor& given, const NormRule& rule) {
     }
     const Tensor x = given.contiguous(), weight = rule.weight.contiguous(), bias = rule.bias.defined() ? rule.bias.contiguous() : rule.bias;
     Tensor y = torch::empty_like(x);
-    const kernels::NormRule kernel{rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(),
-                                   bias.defined() ? bias.const_data_ptr<float>() : nullptr};
+    const kernels::NormRule kernel = norm_rule(rule, weight, bias);
     if (gpu::takes(x)) {
         kernels::cuda::norm(gpu::runner(x), kernel, x.const_data_ptr<float>(), rows, width, y.data_ptr<float>());
         return y;
@@ -56,6 +65,15 @@ Tensor normed(const Tensor& given, const NormRule& rule) {
 
 Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& gradient) {
     const std::int64_t width = given.size(-1), rows = given.numel() / std::max<std::int64_t>(1, width);
+    if (narrow(given) && ours(gradient)) {
+        const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
+        Tensor dx = torch::empty_like(dy);
+        const kernels::NormRule kernel = norm_rule(rule, weight, {});
+        for_rows(rows, width, [&, in = halves(x), g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
+            kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
+        });
+        return dx;
+    }
     if (!own(given)) {
         const Tensor wide = given.to(torch::kFloat32), centre = rule.centred ? wide - wide.mean(-1, true) : wide;
         const Tensor inverse = (centre.square().mean(-1, true) + rule.eps).rsqrt(), normed = centre * inverse;
@@ -66,7 +84,7 @@ Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& 
     }
     const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
     Tensor dx = torch::empty_like(x);
-    const kernels::NormRule kernel{rule.centred, static_cast<float>(rule.eps), weight.const_data_ptr<float>(), nullptr};
+    const kernels::NormRule kernel = norm_rule(rule, weight, {});
     if (gpu::takes(x)) {
         kernels::cuda::norm_backward(gpu::runner(x), kernel, x.const_data_ptr<float>(), dy.const_data_ptr<float>(), rows, width, dx.data_ptr<float>());
         return dx;
@@ -100,6 +118,8 @@ Tensor activated_backward(const Tensor& gradient, const Tensor& x, Activation ac
     return at::threshold_backward(gradient, x, 0);
 }
 
+bool has_kernel(Activation gate) { return gate == Activation::silu || gate == Activation::gelu_tanh; }
+
 // The gate and what it lets through, [T, width] each; and where their gradients go.
 struct Gated {
     Tensor gate, up;
@@ -109,8 +129,7 @@ struct Gated {
         up = other.defined() ? other : x.narrow(1, width, width);
     }
     bool own(Activation activation) const {
-        return nn::own(gate) && (activation == Activation::silu || activation == Activation::gelu_tanh) && gate.stride(1) == 1 &&
-               up.stride(1) == 1 && gate.stride(0) == up.stride(0);
+        return nn::own(gate) && has_kernel(activation) && gate.stride(1) == 1 && up.stride(1) == 1 && gate.stride(0) == up.stride(0);
     }
 };
 kernels::Gate gate_of(Activation activation) { return activation == Activation::silu ? kernels::Gate::silu : kernels::Gate::gelu_tanh; }
@@ -132,6 +151,18 @@ Tensor gated(const Source& source) {
 }
 
 SourceGradients gated_backward(const Source& source, const Tensor& gradient) {
+    if (narrow(source.x) && ours(gradient)) {
+        const Tensor dy = gradient.contiguous();
+        SourceGradients found{torch::empty_like(dy), torch::empty_like(dy)};
+        const std::int64_t width = dy.size(1);
+        for_rows(dy.size(0), width,
+                 [&, gate = halves(source.x), up = halves(source.up), g = dy.const_data_ptr<float>(), dgate = found.x.data_ptr<float>(),
+                  dup = found.up.data_ptr<float>()](auto first, auto rows) {
+                     const std::int64_t at = first * width;
+                     kernels::gate_backward(gate_of(source.activation), gate + at, up + at, g + at, rows, width, dgate + at, dup + at);
+                 });
+        return found;
+    }
     const Gated in(source.x, source.up);
     SourceGradients found{torch::empty_like(source.x), source.up.defined() ? torch::empty_like(source.up) : Tensor()};
     Gated out(found.x, found.up);
@@ -176,8 +207,8 @@ class Made : public torch::autograd::Function<Made> {
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         Source source = c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["source"].toCapsule())->source;
         const auto saved = ctx->get_saved_variables();
-        source.x = restored(saved[0], source.arithmetic);
-        if (saved[1].numel() > 0) source.up = restored(saved[1], source.arithmetic);
+        source.x = saved[0];
+        if (saved[1].numel() > 0) source.up = saved[1];
         auto [x, up, norm_weight, norm_bias] = made_backward(source, gradients[0], ctx->saved_data["trained"].toBool());
         return {x, up, norm_weight, norm_bias, Tensor()};
     }
@@ -235,6 +266,24 @@ quant::Operand kept_operand(const Tensor& x, Arithmetic arithmetic) {
     return arithmetic.products == kernels::Arithmetic::bf16 ? quant::Operand(x, arithmetic) : quant::Operand(restored(x, arithmetic), arithmetic);
 }
 
+namespace {
+
+// The source with what was kept of it restored.
+Source with_restored(Source source) {
+    source.x = restored(source.x, source.arithmetic);
+    if (source.up.defined()) source.up = restored(source.up, source.arithmetic);
+    return source;
+}
+
+// Whether layers read it, and keep it, in bf16 from kernels of our own.
+bool reads_bf16(const Source& source) {
+    const Arithmetic arithmetic = source.arithmetic;
+    if (arithmetic.products != kernels::Arithmetic::bf16 || !arithmetic.keeps_bf16 || !kernels::has_bf16_products()) return false;
+    return source.kind == Kind::norm || (source.kind == Kind::gate && source.up.defined() && has_kernel(source.activation));
+}
+
+}  // namespace
+
 Tensor made(const Source& source) {
     torch::NoGradGuard no_grad;
     switch (source.kind) {
@@ -246,8 +295,55 @@ Tensor made(const Source& source) {
     return gated(source);
 }
 
-SourceGradients made_backward(const Source& source, const Tensor& gradient, bool of_norm) {
+Read read(const Source& source) {
     torch::NoGradGuard no_grad;
+    const auto& [x, up, arithmetic] = std::tie(source.x, source.up, source.arithmetic);
+    if (!reads_bf16(source) || !ours(x)) {
+        // A plain source is kept as its products round it.
+        const quant::Operand numbers(made(source), arithmetic);
+        if (source.kind == Kind::plain) return {numbers, source.held.defined() ? source.held : kept(numbers, arithmetic)};
+        return {numbers, kept(x, arithmetic), up.defined() ? kept(up, arithmetic) : up};
+    }
+    const std::int64_t rows = x.size(0), width = x.size(1);
+    const auto narrow = torch::TensorOptions(torch::kBFloat16);
+    const Tensor y = quant::bf16_rows(rows, width), from = x.contiguous();
+    Read result{{y, arithmetic}, torch::empty({rows, width}, narrow)};
+    auto *out = mutable_halves(y), *kept_x = mutable_halves(result.x);
+    if (source.kind == Kind::norm) {
+        const Tensor weight = source.norm.weight.contiguous(), bias = source.norm.bias.defined() ? source.norm.bias.contiguous() : Tensor();
+        const kernels::NormRule rule = norm_rule(source.norm, weight, bias);
+        for_rows(rows, width, [&, in = from.const_data_ptr<float>()](auto first, auto rows) {
+            kernels::norm(rule, in + first * width, rows, width, out + first * y.stride(0), y.stride(0), kept_x + first * width);
+        });
+        return result;
+    }
+    const Tensor through = up.contiguous();
+    result.up = torch::empty({rows, width}, narrow);
+    for_rows(rows, width, [&, gate = from.const_data_ptr<float>(), up = through.const_data_ptr<float>(), kept_up = mutable_halves(result.up)](auto first, auto rows) {
+        const std::int64_t at = first * width;
+        kernels::gate(gate_of(source.activation), gate + at, up + at, width, rows, width, out + first * y.stride(0), y.stride(0), kept_x + at, kept_up + at);
+    });
+    return result;
+}
+
+quant::Operand read_again(Source source) {
+    torch::NoGradGuard no_grad;
+    if (source.kind == Kind::plain) return kept_operand(source.x, source.arithmetic);
+    if (!reads_bf16(source) || !narrow(source.x)) return {made(with_restored(std::move(source))), source.arithmetic};
+    const std::int64_t rows = source.x.size(0), width = source.x.size(1);
+    const Tensor y = quant::bf16_rows(rows, width), weight = source.kind == Kind::norm ? source.norm.weight.contiguous() : Tensor(),
+                 bias = source.norm.bias.defined() ? source.norm.bias.contiguous() : Tensor();
+    for_rows(rows, width, [&, in = halves(source.x), out = mutable_halves(y)](auto first, auto rows) {
+        const std::int64_t at = first * width;
+        if (source.kind == Kind::norm) kernels::norm(norm_rule(source.norm, weight, bias), in + at, rows, width, out + first * y.stride(0), y.stride(0));
+        else kernels::gate(gate_of(source.activation), in + at, halves(source.up) + at, rows, width, out + first * y.stride(0), y.stride(0));
+    });
+    return {y, source.arithmetic};
+}
+
+SourceGradients made_backward(Source source, const Tensor& gradient, bool of_norm) {
+    torch::NoGradGuard no_grad;
+    if (!reads_bf16(source) || !narrow(source.x) || !ours(gradient)) source = with_restored(std::move(source));
     switch (source.kind) {
         case Kind::plain: return {gradient, {}};
         case Kind::norm: {
@@ -255,6 +351,7 @@ SourceGradients made_backward(const Source& source, const Tensor& gradient, bool
             if (!of_norm) return found;
             NormRule bare{torch::ones_like(source.norm.weight), {}, source.norm.eps, source.norm.centred};
             const std::int64_t width = gradient.size(-1);
+            source = with_restored(std::move(source));
             found.norm_weight = (gradient * normed(source.x, bare)).reshape({-1, width}).sum(0).to(torch::kFloat32);
             if (source.norm.bias.defined()) found.norm_bias = gradient.reshape({-1, width}).sum(0).to(torch::kFloat32);
             return found;

@@ -22,11 +22,11 @@ struct NormRule {
 };
 inline bool is_trained(const NormRule& rule) { return rule.weight.requires_grad() || (rule.bias.defined() && rule.bias.requires_grad()); }
 
-// fp32 numbers as they are kept for backward, and back.
+// fp32 numbers as they are kept for backward, and back; back for a product, where only what that needs is restored.
 torch::Tensor kept(const torch::Tensor& x, Arithmetic arithmetic);
 torch::Tensor kept(const quant::Operand& x, Arithmetic arithmetic);
 torch::Tensor restored(const torch::Tensor& x, Arithmetic arithmetic);
-quant::Operand kept_operand(const torch::Tensor& x, Arithmetic arithmetic);  // for a product: restored only where that needs it
+quant::Operand kept_operand(const torch::Tensor& x, Arithmetic arithmetic);
 
 // Numbers that linear layers read, described by what they are made from: that is what a backward pass needs kept.
 struct Source {
@@ -45,14 +45,25 @@ struct Source {
 };
 inline Source plain(torch::Tensor x, Arithmetic arithmetic = Arithmetic::fp32) { return {.x = std::move(x), .arithmetic = arithmetic}; }
 
-// The numbers, without and with a gradient; and the gradients of x and up (undefined where there is none) from theirs, and,
-// where asked for, of a norm's weight and bias.
+// The numbers, without and with a gradient.
 torch::Tensor made(const Source& source);
 torch::Tensor differentiable(const Source& source);
+
+// The same for layers: what their products read, with x and up as they are kept, all in one pass where our own kernels compute
+// in bf16; and again from a source that has what was kept in place of its x and up.
+struct Read {
+    quant::Operand numbers;
+    torch::Tensor x{}, up{};
+};
+Read read(const Source& source);
+quant::Operand read_again(Source kept);
+
+// From the gradient of the numbers those of x and up (undefined where there is none) and, where asked for, of a norm's weight
+// and bias. x and up as they are, or as they were kept.
 struct SourceGradients {
     torch::Tensor x, up, norm_weight{}, norm_bias{};
 };
-SourceGradients made_backward(const Source& source, const torch::Tensor& gradient, bool of_norm = false);
+SourceGradients made_backward(Source source, const torch::Tensor& gradient, bool of_norm = false);
 
 // Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: x [T, heads, D];
 // cosine, sine [T, R/2] with R <= D the rotated part. Saves nothing of x.

@@ -77,8 +77,9 @@ class Linears : public torch::autograd::Function<Linears> {
         poll();
         const DropoutKey& key = group->key;
         const Arithmetic arithmetic = source.arithmetic;
-        const Operand input(observed(made(source), layers), arithmetic);
-        const auto type = input.numbers().scalar_type();
+        const Read from = is_observed() ? Read{{observed(made(source), layers), arithmetic}, x, up} : read(source);
+        const Operand& input = from.numbers;
+        const auto type = input.type();
         variable_list results, lows, factors;
         for (std::size_t i = 0; i < layers.size(); ++i) {
             const auto& [weight, bias, branch, trained, quantizer] = layers[i];
@@ -111,9 +112,8 @@ class Linears : public torch::autograd::Function<Linears> {
         }
         // A plain source that nothing but frozen weights reads needs not be kept.
         const bool keep = group->reads || source.kind != Source::Kind::plain;
-        const Tensor none = torch::empty({0}, input.numbers().options());
-        variable_list saved{!keep ? none : source.held.defined() ? source.held : source.kind == Source::Kind::plain ? kept(input, arithmetic) : kept(x, arithmetic),
-                            keep ? kept(up, arithmetic) : none};
+        const Tensor none = torch::empty({0}, x.options());
+        variable_list saved{keep ? from.x : none, keep && from.up.defined() ? from.up : none};
         saved.insert(saved.end(), lows.begin(), lows.end());
         saved.insert(saved.end(), factors.begin(), factors.end());
         ctx->save_for_backward(std::move(saved));
@@ -132,12 +132,11 @@ class Linears : public torch::autograd::Function<Linears> {
         const auto saved = ctx->get_saved_variables();
         Source source = group->source;
         const Arithmetic arithmetic = source.arithmetic;
-        const bool plain = source.kind == Source::Kind::plain;
-        if (!plain) source.x = restored(saved[0], arithmetic);
-        if (saved[1].numel() > 0) source.up = restored(saved[1], arithmetic);
+        source.x = saved[0];
+        if (saved[1].numel() > 0) source.up = saved[1];
         const std::size_t branches = (saved.size() - 2) / 3;
         const bool wanted = ctx->needs_input_grad(0) || group->norm_weight >= 0 || group->norm_bias >= 0;
-        const Operand input = plain ? kept_operand(saved[0], arithmetic) : Operand(group->reads ? made(source) : Tensor(), arithmetic);
+        const Operand input = group->reads ? read_again(source) : Operand(Tensor());
         variable_list found(static_cast<std::size_t>(ctx->saved_data["leaves"].toInt()));
         const auto place = [&](std::int64_t index) -> Tensor& { return found[static_cast<std::size_t>(index)]; };
         Tensor dinput;
@@ -148,7 +147,7 @@ class Linears : public torch::autograd::Function<Linears> {
             if (layer.branched) ++branch;
             if (!gradients[i].defined()) continue;
             const Operand dy(gradients[i].contiguous(), arithmetic);
-            const auto type = dy.numbers().scalar_type();
+            const auto type = dy.type();
             if (wanted && !dinput.defined()) dinput = quant::matmul(dy, layer.used());
             else if (wanted) quant::add_matmul(dinput, dy, layer.used());
             if (layer.places.bias >= 0) place(layer.places.bias) = dy.numbers().sum(0).to(torch::kFloat32);

@@ -13,4 +13,6 @@ torch::Tensor observed(const torch::Tensor& x, std::span<const LinearParts> laye
     return current_observer == nullptr ? x : (*current_observer)(x, layers);
 }
 
+bool is_observed() { return current_observer != nullptr; }
+
 }  // namespace qlora::nn

@@ -28,7 +28,8 @@ class ObserveScope {
     const Observer* previous_;
 };
 
-// x, or what the thread's observer makes of it.
+// x, or what the thread's observer makes of it; and whether there is one.
 torch::Tensor observed(const torch::Tensor& x, std::span<const LinearParts> layers);
+bool is_observed();
 
 }  // namespace qlora::nn
