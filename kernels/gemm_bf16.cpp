@@ -28,45 +28,43 @@ QLORA_BF16 __mmask16 below(std::int64_t n) {
     return n >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << n) - 1);
 }
 
-template <int kRows>
+// By so many vectors of columns.
+template <int kRows, int kVectors>
 QLORA_BF16 void tile(const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c, std::int64_t c_stride,
                      std::int64_t columns, bool add) {
-    __m512 sums[kRows][2];
-    for (int r = 0; add && r < kRows; ++r) {  // C comes while the products are made
-        _mm_prefetch(c + r * c_stride, _MM_HINT_T0);
-        _mm_prefetch(c + r * c_stride + 16, _MM_HINT_T0);
-    }
+    __m512 sums[kRows][kVectors];
+    for (int r = 0; add && r < kRows; ++r)  // C comes while the products are made
+        for (int v = 0; v < kVectors; ++v) _mm_prefetch(c + r * c_stride + v * 16, _MM_HINT_T0);
 #pragma GCC unroll 14
-    for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+    for (int r = 0; r < kRows; ++r)
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
     for (std::int64_t k = 0; k < n; k += 2, panel += 2 * panel_columns) {
-        const auto b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + panel_columns);
+        __m512bh b[kVectors];
+        for (int v = 0; v < kVectors; ++v) b[v] = (__m512bh)_mm512_loadu_si512(panel + v * 32);
 #pragma GCC unroll 14
         for (int r = 0; r < kRows; ++r) {
             std::int32_t two;
             __builtin_memcpy(&two, a + r * pitch + k, sizeof(two));
             const auto x = (__m512bh)_mm512_set1_epi32(two);
-            sums[r][0] = _mm512_dpbf16_ps(sums[r][0], x, b0);
-            sums[r][1] = _mm512_dpbf16_ps(sums[r][1], x, b1);
+            for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], x, b[v]);
         }
     }
-    const __mmask16 first = below(columns), second = columns > 16 ? below(columns - 16) : __mmask16(0);
+    const __mmask16 masks[2] = {below(columns), columns > 16 ? below(columns - 16) : __mmask16(0)};
 #pragma GCC unroll 14
-    for (int r = 0; r < kRows; ++r, c += c_stride) {
-        if (add) {
-            sums[r][0] = _mm512_add_ps(sums[r][0], _mm512_maskz_loadu_ps(first, c));
-            sums[r][1] = _mm512_add_ps(sums[r][1], _mm512_maskz_loadu_ps(second, c + 16));
+    for (int r = 0; r < kRows; ++r, c += c_stride)
+        for (int v = 0; v < kVectors; ++v) {
+            if (add) sums[r][v] = _mm512_add_ps(sums[r][v], _mm512_maskz_loadu_ps(masks[v], c + v * 16));
+            _mm512_mask_storeu_ps(c + v * 16, masks[v], sums[r][v]);
         }
-        _mm512_mask_storeu_ps(c, first, sums[r][0]);
-        _mm512_mask_storeu_ps(c + 16, second, sums[r][1]);
-    }
 }
 
 using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool);
-template <int... kRows>
+template <int kVectors, int... kRows>
 constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
-    return std::array<Tile, sizeof...(kRows)>{tile<kRows + 1>...};
+    return std::array<Tile, sizeof...(kRows)>{tile<kRows + 1, kVectors>...};
 }
-constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows>());  // by rows - 1
+// By rows - 1.
+constexpr auto tiles = tiles_of<2>(std::make_integer_sequence<int, tile_rows>()), half_tiles = tiles_of<1>(std::make_integer_sequence<int, tile_rows>());
 
 }  // namespace
 
@@ -98,7 +96,7 @@ QLORA_BF16 void pair(const std::uint16_t* first, const std::uint16_t* second, st
 
 void multiply_tile(int rows, const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c,
                    std::int64_t c_stride, std::int64_t columns, bool add) {
-    tiles[static_cast<std::size_t>(rows - 1)](a, pitch, panel, n, c, c_stride, columns, add);
+    (columns > 16 ? tiles : half_tiles)[static_cast<std::size_t>(rows - 1)](a, pitch, panel, n, c, c_stride, columns, add);
 }
 
 }  // namespace bf16
