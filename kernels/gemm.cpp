@@ -28,14 +28,14 @@ inline constexpr std::int64_t b_columns = lanes == 16 ? 512 : 256;
 inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
 inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
 inline constexpr std::int64_t largest_gguf_block = 256;  // elements
-// Elements of a block at most, and bytes of a row of A and of a column of B.
-inline constexpr std::int64_t fp32_depth = 256, bf16_depth = 512, depth_bytes = fp32_depth * 4, a_pitch_bytes = depth_bytes + 64;
+// Elements of a block at most, and bytes of a row of A packed.
+inline constexpr std::int64_t fp32_depth = 256, bf16_depth = 768, a_pitch_bytes = bf16_depth * 2 + 64;
 // Rows of W expanded at a time.
-inline constexpr std::int64_t expanded_rows = 16, expanded_columns = 512, expanded_pitch = expanded_columns + 2 * largest_gguf_block;
-static_assert(expanded_columns >= bf16_depth);
+inline constexpr std::int64_t expanded_rows = 16, expanded_columns = 768, expanded_pitch = expanded_columns + 2 * largest_gguf_block;
+static_assert(expanded_columns >= bf16_depth && a_pitch_bytes >= fp32_depth * 4);
 
 // The workspace's parts, in floats.
-inline constexpr std::int64_t a_floats = a_rows * a_pitch_bytes / 4, b_floats = b_columns * depth_bytes / 4,
+inline constexpr std::int64_t a_floats = a_rows * a_pitch_bytes / 4, b_floats = b_columns * fp32_depth,
                               expanded_floats = expanded_rows * expanded_pitch;
 static_assert(a_floats + b_floats + expanded_floats <= gemm_workspace);
 static_assert(gemm_columns % width == 0 || lanes > 16);
@@ -161,7 +161,7 @@ inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows
 // stored.
 class Fp32 {
   public:
-    static constexpr std::int64_t depth = fp32_depth;
+    static constexpr std::int64_t depth = fp32_depth, bytes = 4;
     Fp32(const float* a, std::int64_t stride, float* memory)
         : from_(a), stride_(stride), a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
 
@@ -201,7 +201,7 @@ class Fp32 {
 template <class From>
 class Bf16 {
   public:
-    static constexpr std::int64_t depth = bf16_depth;
+    static constexpr std::int64_t depth = bf16_depth, bytes = 2;
     Bf16(const From* a, std::int64_t stride, float* memory)
         : from_(a), stride_(stride), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
           expanded_(reinterpret_cast<std::uint16_t*>(memory + a_floats + b_floats)) {}
@@ -289,8 +289,8 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
     }
     const std::int64_t unit = w.packed ? 32 : std::max<std::int64_t>(32, block_elements(w.format));
     const std::int64_t depth = even_part(inner, Numbers::depth, side == Side::transposed ? unit : 32);
-    // As many columns as the panels' memory holds, that being less deep than it may be.
-    const std::int64_t most = b_columns * Numbers::depth / depth / unit * unit, part = even_part(end - begin, most, side == Side::plain ? unit : 32);
+    // As many columns as the panels' memory holds, at that depth.
+    const std::int64_t most = b_floats * 4 / Numbers::bytes / depth / unit * unit, part = even_part(end - begin, most, side == Side::plain ? unit : 32);
     for (std::int64_t j = begin, columns = 0; j < end; j += columns) {
         // Where a thread begins amid a GGUF block, only its first columns share the block with another's.
         columns = std::min(part - (side == Side::plain ? j % unit : 0), end - j);

@@ -33,7 +33,7 @@ enum class Arithmetic : std::uint8_t { fp32, bf16 };
 bool has_bf16_products();
 
 // Floats of a workspace, which must begin at a multiple of 64 bytes and hold numbers, whichever.
-inline constexpr std::int64_t gemm_workspace = std::int64_t{176} << 10;
+inline constexpr std::int64_t gemm_workspace = std::int64_t{184} << 10;
 // Columns of C are best split between threads at multiples of this.
 inline constexpr std::int64_t gemm_columns = 32;
 
