@@ -165,8 +165,9 @@ class Fp32 {
     Fp32(const float* a, std::int64_t stride, float* memory)
         : from_(a), stride_(stride), a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
 
+    static bool in_place(std::int64_t) { return false; }
     // The block of A: rows [i, i + rows), elements [k, k + n).
-    void pack_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
+    void take_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
         for (std::int64_t r = 0; r < rows; ++r) std::memcpy(a_ + r * a_pitch, from_ + (i + r) * stride_ + k, n * sizeof(float));
     }
     // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned.
@@ -206,22 +207,19 @@ class Bf16 {
         : from_(a), stride_(stride), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
           expanded_(reinterpret_cast<std::uint16_t*>(memory + a_floats + b_floats)) {}
 
-    void pack_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
-        if constexpr (std::is_same_v<From, std::uint16_t>) {
-            if (n % 2 == 0 && !evict_each_other(stride_)) {
-                block_ = from_ + i * stride_ + k;
-                pitch_ = stride_;
-                return;
-            }
-        }
+    bool in_place(std::int64_t n) const { return std::is_same_v<From, std::uint16_t> && n % 2 == 0 && !evict_each_other(stride_); }
+    void take_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
+        const From* from = from_ + i * stride_ + k;
         block_ = a_;
         pitch_ = a_pitch_bytes / 2;
-        for (std::int64_t r = 0; r < rows; ++r) {
-            const From* row = from_ + (i + r) * stride_ + k;
-            if constexpr (std::is_same_v<From, float>) {
-                bf16::narrow(row, n, a_ + r * pitch_);
-            } else {
-                std::memcpy(a_ + r * pitch_, row, n * sizeof(From));
+        if constexpr (std::is_same_v<From, float>) {
+            for (std::int64_t r = 0; r < rows; ++r) bf16::narrow(from + r * stride_, n, a_ + r * pitch_);
+        } else if (in_place(n)) {
+            block_ = from;
+            pitch_ = stride_;
+        } else {
+            for (std::int64_t r = 0; r < rows; ++r) {
+                std::memcpy(a_ + r * pitch_, from + r * stride_, n * sizeof(From));
                 if (n % 2 != 0) a_[r * pitch_ + n] = 0;
             }
         }
@@ -298,17 +296,20 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
             const std::int64_t n = std::min(depth, inner - k);
             if (side == Side::transposed) numbers.pack_transposed(w, j, columns, k, n);
             else numbers.pack_plain(w, j, columns, k, n);
-            for (std::int64_t i = 0; i < m; i += a_rows) {
-                const std::int64_t rows = std::min(a_rows, m - i);
-                numbers.pack_rows(i, rows, k, n);
+            // Where rows are read in place, a tile's stay in the first-level cache while all panels pass; packed ones, of which there are
+            // fewer at a time, pass by a panel that stays.
+            const std::int64_t block = numbers.in_place(n) ? m : a_rows;
+            for (std::int64_t i = 0; i < m; i += block) {
+                const std::int64_t rows = std::min(block, m - i);
+                numbers.take_rows(i, rows, k, n);
                 // Tiles of nearly equal heights: a last one of a row or two would leave the units idle.
-                const std::int64_t count = (rows + tile_rows - 1) / tile_rows;
-                for (std::int64_t p = 0; p < columns; p += width)
-                    for (std::int64_t t = 0; t < count; ++t) {
-                        const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
-                        numbers.multiply(first, last, p, n, c + (i + first) * c_stride + j + p, c_stride,
-                                         std::min(width, columns - p), add || k > 0);
-                    }
+                const std::int64_t count = (rows + tile_rows - 1) / tile_rows, panels = (columns + width - 1) / width;
+                for (std::int64_t x = 0; x < count * panels; ++x) {
+                    const std::int64_t t = block == m ? x / panels : x % count, p = (block == m ? x % panels : x / count) * width;
+                    const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
+                    numbers.multiply(first, last, p, n, c + (i + first) * c_stride + j + p, c_stride,
+                                     std::min(width, columns - p), add || k > 0);
+                }
             }
         }
     }

@@ -152,11 +152,11 @@ Tensor gated(const Source& source) {
 
 SourceGradients gated_backward(const Source& source, const Tensor& gradient) {
     if (narrow(source.x) && ours(gradient)) {
-        const Tensor dy = gradient.contiguous();
+        const Tensor dy = gradient.contiguous(), x = source.x.contiguous(), through = source.up.contiguous();
         SourceGradients found{torch::empty_like(dy), torch::empty_like(dy)};
         const std::int64_t width = dy.size(1);
         for_rows(dy.size(0), width,
-                 [&, gate = halves(source.x), up = halves(source.up), g = dy.const_data_ptr<float>(), dgate = found.x.data_ptr<float>(),
+                 [&, gate = halves(x), up = halves(through), g = dy.const_data_ptr<float>(), dgate = found.x.data_ptr<float>(),
                   dup = found.up.data_ptr<float>()](auto first, auto rows) {
                      const std::int64_t at = first * width;
                      kernels::gate_backward(gate_of(source.activation), gate + at, up + at, g + at, rows, width, dgate + at, dup + at);
@@ -343,23 +343,18 @@ quant::Operand read_again(Source source) {
 
 SourceGradients made_backward(Source source, const Tensor& gradient, bool of_norm) {
     torch::NoGradGuard no_grad;
+    if (source.kind == Kind::plain) return {gradient, {}};
     if (!reads_bf16(source) || !narrow(source.x) || !ours(gradient)) source = with_restored(std::move(source));
-    switch (source.kind) {
-        case Kind::plain: return {gradient, {}};
-        case Kind::norm: {
-            SourceGradients found{normed_backward(source.x, source.norm, gradient), {}};
-            if (!of_norm) return found;
-            NormRule bare{torch::ones_like(source.norm.weight), {}, source.norm.eps, source.norm.centred};
-            const std::int64_t width = gradient.size(-1);
-            source = with_restored(std::move(source));
-            found.norm_weight = (gradient * normed(source.x, bare)).reshape({-1, width}).sum(0).to(torch::kFloat32);
-            if (source.norm.bias.defined()) found.norm_bias = gradient.reshape({-1, width}).sum(0).to(torch::kFloat32);
-            return found;
-        }
-        case Kind::activation: return {activated_backward(gradient, source.x, source.activation), {}};
-        case Kind::gate: break;
-    }
-    return gated_backward(source, gradient);
+    if (source.kind == Kind::activation) return {activated_backward(gradient, source.x, source.activation), {}};
+    if (source.kind == Kind::gate) return gated_backward(source, gradient);
+    SourceGradients found{normed_backward(source.x, source.norm, gradient), {}};
+    if (!of_norm) return found;
+    source = with_restored(std::move(source));
+    const NormRule bare{torch::ones_like(source.norm.weight), {}, source.norm.eps, source.norm.centred};
+    const std::int64_t width = gradient.size(-1);
+    found.norm_weight = (gradient * normed(source.x, bare)).reshape({-1, width}).sum(0).to(torch::kFloat32);
+    if (source.norm.bias.defined()) found.norm_bias = gradient.reshape({-1, width}).sum(0).to(torch::kFloat32);
+    return found;
 }
 
 Tensor differentiable(const Source& source) {
