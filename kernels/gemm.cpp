@@ -157,6 +157,11 @@ constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
 }
 inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows>());  // by rows - 1
 
+// Where elements go in panels that hold `depth` in all.
+struct PanelPart {
+    std::int64_t depth, first;
+};
+
 // How blocks are packed and multiplied. What a panel holds behind its last column is computed with, and never
 // stored.
 class Fp32 {
@@ -165,20 +170,21 @@ class Fp32 {
     Fp32(const float* a, std::int64_t stride, float* memory)
         : from_(a), stride_(stride), a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
 
+    static std::int64_t padded(std::int64_t n) { return n; }  // elements that n take in a panel
     static bool in_place(std::int64_t) { return false; }
     // The block of A: rows [i, i + rows), elements [k, k + n).
     void take_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
         for (std::int64_t r = 0; r < rows; ++r) std::memcpy(a_ + r * a_pitch, from_ + (i + r) * stride_ + k, n * sizeof(float));
     }
     // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned.
-    void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+    void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, PanelPart) const {
         for (std::int64_t c = 0; c < columns; c += lanes) {
             const auto rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
             transpose_strip(rows.data, rows.pitch, n, b_ + c / width * width * n + c % width, width);
         }
     }
     // Panels of the columns [j, j + columns) of W, rows [k, k + n).
-    void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+    void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, PanelPart) const {
         for_expanded(w, j, columns, k, n, expanded_, [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows<float> x) {
             for (std::int64_t r = 0; r < count; ++r, x.data += x.pitch)
                 for (std::int64_t c = first; c < last; c += width)
@@ -186,7 +192,7 @@ class Fp32 {
         });
     }
     // Rows [first, last) of the block of A by the panel that begins at column p.
-    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
+    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, std::int64_t, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
         tiles[last - first - 1](a_ + first * a_pitch, b_ + p * n, n, c, c_stride, columns, add);
     }
@@ -203,13 +209,15 @@ template <class From>
 class Bf16 {
   public:
     static constexpr std::int64_t depth = bf16_depth, bytes = 2;
-    Bf16(const From* a, std::int64_t stride, float* memory)
-        : from_(a), stride_(stride), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
+    Bf16(const From* a, std::int64_t stride, const AddedProduct* added, float* memory)
+        : from_(a), stride_(stride), added_(added), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
           expanded_(reinterpret_cast<std::uint16_t*>(memory + a_floats + b_floats)) {}
 
+    static std::int64_t padded(std::int64_t n) { return (n + 1) / 2 * 2; }
     bool in_place(std::int64_t n) const { return std::is_same_v<From, std::uint16_t> && n % 2 == 0 && !evict_each_other(stride_); }
     void take_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
         const From* from = from_ + i * stride_ + k;
+        row_ = i;
         block_ = a_;
         pitch_ = a_pitch_bytes / 2;
         if constexpr (std::is_same_v<From, float>) {
@@ -224,37 +232,38 @@ class Bf16 {
             }
         }
     }
-    void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+    void pack_transposed(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, PanelPart part) const {
         for (std::int64_t c = 0; c < columns; c += lanes) {
             Rows<std::uint16_t> rows = expand_lanes(w, j + c, std::min(lanes, columns - c), k, k + n, expanded_);
-            if (n % 2 != 0 || rows.pitch % 2 != 0) rows = padded(rows, std::min(lanes, columns - c), n);
+            if (n % 2 != 0 || rows.pitch % 2 != 0) rows = with_zeros(rows, std::min(lanes, columns - c), n);
             // A pair of bf16 moves like a float.
-            transpose_strip(reinterpret_cast<const float*>(rows.data), rows.pitch / 2, even(n) / 2,
-                            reinterpret_cast<float*>(b_ + c / width * width * even(n)) + c % width, width);
+            transpose_strip(reinterpret_cast<const float*>(rows.data), rows.pitch / 2, padded(n) / 2,
+                            reinterpret_cast<float*>(b_ + c / width * width * part.depth + part.first * width) + c % width, width);
         }
     }
-    void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n) const {
+    void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, PanelPart part) const {
         static constexpr std::uint16_t zeros[width] = {};
         for_expanded(w, j, columns, k, n, expanded_,
                      [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows<std::uint16_t> x) {
                          for (std::int64_t r = 0; r < count; r += 2, x.data += 2 * x.pitch)
                              for (std::int64_t c = first; c < last; c += width)
                                  bf16::pair(x.data + c - first, r + 1 < count ? x.data + x.pitch + c - first : zeros,
-                                            std::min(width, last - c), b_ + c * even(n) + (row + r) * width);
+                                            std::min(width, last - c), b_ + c * part.depth + (part.first + row + r) * width);
                      });
     }
-    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, float* c, std::int64_t c_stride,
+    // The last `more` elements of the panel are those of the added product.
+    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, std::int64_t more, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
-        bf16::multiply_tile(static_cast<int>(last - first), block_ + first * pitch_, pitch_, b_ + p * even(n), even(n), c, c_stride,
-                            columns, add);
+        const bf16::Strip own{block_ + first * pitch_, pitch_, padded(n)};
+        const bf16::Strip added = more > 0 ? bf16::Strip{added_->a + (row_ + first) * added_->a_stride, added_->a_stride, more} : bf16::Strip{};
+        bf16::multiply_tile(static_cast<int>(last - first), own, added, b_ + p * (padded(n) + more), c, c_stride, columns, add);
     }
 
   private:
-    static std::int64_t even(std::int64_t n) { return (n + 1) / 2 * 2; }
     // Whether rows so many bf16 apart fall on a few sets of the first-level cache only, so that a tile's do not fit together.
     static bool evict_each_other(std::int64_t stride) { return stride % 1024 == 0; }
     // The rows with a zero behind the last number, and an even pitch.
-    Rows<std::uint16_t> padded(Rows<std::uint16_t> rows, std::int64_t count, std::int64_t n) const {
+    Rows<std::uint16_t> with_zeros(Rows<std::uint16_t> rows, std::int64_t count, std::int64_t n) const {
         for (std::int64_t r = 0; r < count; ++r) {
             std::memmove(expanded_ + r * expanded_pitch, rows.data + r * rows.pitch, n * sizeof(std::uint16_t));
             expanded_[r * expanded_pitch + n] = 0;
@@ -264,8 +273,9 @@ class Bf16 {
 
     const From* from_;
     std::int64_t stride_;
+    const AddedProduct* added_;
     const std::uint16_t* block_ = nullptr;  // of A
-    std::int64_t pitch_ = 0;
+    std::int64_t row_ = 0, pitch_ = 0;      // its first
     std::uint16_t *a_, *b_, *expanded_;
 };
 #endif
@@ -279,7 +289,7 @@ std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t unit) {
 
 template <class Numbers>
 void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
-                 std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add) {
+                 std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, const AddedProduct* added = nullptr) {
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     if (inner == 0) {
         for (std::int64_t i = 0; i < m && !add; ++i) std::fill(c + i * c_stride + begin, c + i * c_stride + end, 0.0f);
@@ -287,15 +297,20 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
     }
     const std::int64_t unit = w.packed ? 32 : std::max<std::int64_t>(32, block_elements(w.format));
     const std::int64_t depth = even_part(inner, Numbers::depth, side == Side::transposed ? unit : 32);
+    const std::int64_t added_elements = added == nullptr ? 0 : side == Side::transposed ? added->w.cols : added->w.rows;
     // As many columns as the panels' memory holds, at that depth.
-    const std::int64_t most = b_floats * 4 / Numbers::bytes / depth / unit * unit, part = even_part(end - begin, most, side == Side::plain ? unit : 32);
+    const std::int64_t most = b_floats * 4 / Numbers::bytes / (depth + added_elements) / unit * unit, part = even_part(end - begin, most, side == Side::plain ? unit : 32);
     for (std::int64_t j = begin, columns = 0; j < end; j += columns) {
         // Where a thread begins amid a GGUF block, only its first columns share the block with another's.
         columns = std::min(part - (side == Side::plain ? j % unit : 0), end - j);
         for (std::int64_t k = 0; k < inner; k += depth) {
-            const std::int64_t n = std::min(depth, inner - k);
-            if (side == Side::transposed) numbers.pack_transposed(w, j, columns, k, n);
-            else numbers.pack_plain(w, j, columns, k, n);
+            const std::int64_t n = std::min(depth, inner - k), more = k + n == inner ? added_elements : 0, own = numbers.padded(n);
+            const auto pack = [&](const AnyMatrix& from, std::int64_t first, std::int64_t count, PanelPart to) {
+                if (side == Side::transposed) numbers.pack_transposed(from, j, columns, first, count, to);
+                else numbers.pack_plain(from, j, columns, first, count, to);
+            };
+            pack(w, k, n, {own + more, 0});
+            if (more > 0) pack(added->w, 0, more, {own + more, own});
             // Where rows are read in place, a tile's stay in the first-level cache while all panels pass; packed ones, of which there are
             // fewer at a time, pass by a panel that stays.
             const std::int64_t block = numbers.in_place(n) ? m : a_rows;
@@ -307,7 +322,7 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
                 for (std::int64_t x = 0; x < count * panels; ++x) {
                     const std::int64_t t = block == m ? x / panels : x % count, p = (block == m ? x % panels : x / count) * width;
                     const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
-                    numbers.multiply(first, last, p, n, c + (i + first) * c_stride + j + p, c_stride,
+                    numbers.multiply(first, last, p, n, more, c + (i + first) * c_stride + j + p, c_stride,
                                      std::min(width, columns - p), add || k > 0);
                 }
             }
@@ -319,16 +334,16 @@ void multiply_fp32(const float* a, std::int64_t a_stride, std::int64_t m, const 
                    std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, Arithmetic arithmetic) {
 #if QLORA_AVX512
     if (arithmetic == Arithmetic::bf16 && has_bf16_products())
-        return multiply_in(Bf16(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
+        return multiply_in(Bf16(a, a_stride, nullptr, memory), m, w, side, begin, end, c, c_stride, add);
 #endif
     static_cast<void>(arithmetic);
     multiply_in(Fp32(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
 }
 
 void multiply_bf16(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory) {
+                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, const AddedProduct* added) {
 #if QLORA_AVX512
-    multiply_in(Bf16(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
+    multiply_in(Bf16(a, a_stride, added, memory), m, w, side, begin, end, c, c_stride, add, added);
 #endif
 }
 
@@ -365,8 +380,9 @@ void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, cons
 }
 
 void multiply_matrix(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
-                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace) {
-    HWY_DYNAMIC_DISPATCH(multiply_bf16)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace);
+                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace,
+                     const AddedProduct* added) {
+    HWY_DYNAMIC_DISPATCH(multiply_bf16)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, added);
 }
 
 }  // namespace qlora::kernels

@@ -44,8 +44,17 @@ inline constexpr std::int64_t gemm_columns = 32;
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
                      float* workspace, Arithmetic arithmetic = Arithmetic::fp32);
+// A product of few elements that is added to another in the same pass over C, A2 W2^T or A2 W2: a [m, elements], its rows
+// `a_stride` apart, rounded as well; as many columns as the other. The elements are an even number.
+struct AddedProduct {
+    const std::uint16_t* a = nullptr;
+    std::int64_t a_stride = 0;
+    AnyMatrix w;
+};
+inline constexpr std::int64_t most_added_elements = 256;
 // The same in bf16, of an A that is rounded already: what an A in fp32 gives, to the bit. Only where has_bf16_products().
 void multiply_matrix(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
-                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace);
+                     std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace,
+                     const AddedProduct* added = nullptr);
 
 }  // namespace qlora::kernels

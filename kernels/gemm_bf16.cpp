@@ -30,23 +30,26 @@ QLORA_BF16 __mmask16 below(std::int64_t n) {
 
 // By so many vectors of columns.
 template <int kRows, int kVectors>
-QLORA_BF16 void tile(const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c, std::int64_t c_stride,
-                     std::int64_t columns, bool add) {
+QLORA_BF16 void tile(const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride, std::int64_t columns, bool add) {
     __m512 sums[kRows][kVectors];
     for (int r = 0; add && r < kRows; ++r)  // C comes while the products are made
         for (int v = 0; v < kVectors; ++v) _mm_prefetch(c + r * c_stride + v * 16, _MM_HINT_T0);
 #pragma GCC unroll 14
     for (int r = 0; r < kRows; ++r)
         for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
-    for (std::int64_t k = 0; k < n; k += 2, panel += 2 * panel_columns) {
-        __m512bh b[kVectors];
-        for (int v = 0; v < kVectors; ++v) b[v] = (__m512bh)_mm512_loadu_si512(panel + v * 32);
+    for (const Strip* strip : {&first, &second}) {
+        const std::uint16_t* a = strip->a;
+        const std::int64_t pitch = strip->pitch, n = strip->n;
+        for (std::int64_t k = 0; k < n; k += 2, panel += 2 * panel_columns) {
+            __m512bh b[kVectors];
+            for (int v = 0; v < kVectors; ++v) b[v] = (__m512bh)_mm512_loadu_si512(panel + v * 32);
 #pragma GCC unroll 14
-        for (int r = 0; r < kRows; ++r) {
-            std::int32_t two;
-            __builtin_memcpy(&two, a + r * pitch + k, sizeof(two));
-            const auto x = (__m512bh)_mm512_set1_epi32(two);
-            for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], x, b[v]);
+            for (int r = 0; r < kRows; ++r) {
+                std::int32_t two;
+                __builtin_memcpy(&two, a + r * pitch + k, sizeof(two));
+                const auto x = (__m512bh)_mm512_set1_epi32(two);
+                for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], x, b[v]);
+            }
         }
     }
     const __mmask16 masks[2] = {below(columns), columns > 16 ? below(columns - 16) : __mmask16(0)};
@@ -58,7 +61,7 @@ QLORA_BF16 void tile(const std::uint16_t* a, std::int64_t pitch, const std::uint
         }
 }
 
-using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool);
+using Tile = void (*)(const Strip&, const Strip&, const std::uint16_t*, float*, std::int64_t, std::int64_t, bool);
 template <int kVectors, int... kRows>
 constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
     return std::array<Tile, sizeof...(kRows)>{tile<kRows + 1, kVectors>...};
@@ -94,9 +97,9 @@ QLORA_BF16 void pair(const std::uint16_t* first, const std::uint16_t* second, st
     }
 }
 
-void multiply_tile(int rows, const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c,
-                   std::int64_t c_stride, std::int64_t columns, bool add) {
-    (columns > 16 ? tiles : half_tiles)[static_cast<std::size_t>(rows - 1)](a, pitch, panel, n, c, c_stride, columns, add);
+void multiply_tile(int rows, const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride,
+                   std::int64_t columns, bool add) {
+    (columns > 16 ? tiles : half_tiles)[static_cast<std::size_t>(rows - 1)](first, second, panel, c, c_stride, columns, add);
 }
 
 }  // namespace bf16
@@ -113,7 +116,7 @@ bool has_bf16_products() {
 namespace bf16 {
 void narrow(const float*, std::int64_t, std::uint16_t*) {}
 void pair(const std::uint16_t*, const std::uint16_t*, std::int64_t, std::uint16_t*) {}
-void multiply_tile(int, const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t, float*, std::int64_t, std::int64_t, bool) {}
+void multiply_tile(int, const Strip&, const Strip&, const std::uint16_t*, float*, std::int64_t, std::int64_t, bool) {}
 }  // namespace bf16
 }  // namespace qlora::kernels
 

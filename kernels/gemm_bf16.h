@@ -18,10 +18,15 @@ void narrow(const float* x, std::int64_t n, std::uint16_t* out);
 // Two rows' numbers in turn, first[0], second[0], first[1], ...: n pairs.
 void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out);
 
-// Rows of C by a panel's columns, summed in fp32 over n elements, n even: a [rows, pitch], the panel [n / 2, panel_columns]
-// pairs of elements that follow each other. 0 < rows <= tile_rows.
-void multiply_tile(int rows, const std::uint16_t* a, std::int64_t pitch, const std::uint16_t* panel, std::int64_t n, float* c,
-                   std::int64_t c_stride, std::int64_t columns, bool add);
+// Rows of A: `n` elements of each, n even, rows `pitch` numbers apart.
+struct Strip {
+    const std::uint16_t* a = nullptr;
+    std::int64_t pitch = 0, n = 0;
+};
+// Rows of C by a panel's columns, summed in fp32 over the elements of one strip and then of another, which may have none; the panel
+// [elements / 2, panel_columns] pairs of elements that follow each other. 0 < rows <= tile_rows.
+void multiply_tile(int rows, const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride,
+                   std::int64_t columns, bool add);
 
 }  // namespace bf16
 }  // namespace qlora::kernels

@@ -69,9 +69,28 @@ kernels::AnyMatrix matrix_of(const Tensor& x) {
             .row_bytes = x.stride(0) * x.element_size()};
 }
 
+void multiply_dense(const Operand& a, const Operand& w, Side side, Tensor& c, bool add);
+
 // C = A W^T or A W, or, with `add`, C + the product; `from` on a CPU.
-void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add) {
+void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add, const Added* added = nullptr) {
     const Tensor a = with_dense_rows(from.rounded());
+    // What is added comes in the same pass where the kernels take it.
+    Tensor low, factor;
+    kernels::AddedProduct more;
+    if (added != nullptr) {
+        low = with_dense_rows(added->a.rounded());
+        factor = with_dense_rows(added->w.rounded());
+        const bool together = a.scalar_type() == torch::kBFloat16 && low.scalar_type() == torch::kBFloat16 && low.size(1) % 2 == 0 &&
+                              low.size(1) <= kernels::most_added_elements;
+        if (!together) {
+            multiply_all(from, w, side, c, add);
+            return multiply_dense(added->a, added->w, side, c, true);
+        }
+        const std::int64_t elements = side == Side::transposed ? factor.size(1) : factor.size(0), out = side == Side::transposed ? factor.size(0) : factor.size(1);
+        TORCH_CHECK(low.size(0) == a.size(0) && low.size(1) == elements && out == c.size(1), "a product of [", low.sizes(), "] with [", factor.sizes(),
+                    "] is added into [", c.sizes(), "]");
+        more = {static_cast<const std::uint16_t*>(low.const_data_ptr()), low.stride(0), matrix_of(factor)};
+    }
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     TORCH_CHECK(a.dim() == 2 && a.size(1) == inner && c.is_cpu() && c.dim() == 2 && c.size(0) == a.size(0) && c.stride(1) == 1 &&
                     c.size(1) == (side == Side::transposed ? w.rows : w.cols),
@@ -84,12 +103,14 @@ void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, T
         float* workspace = scratch_workspace(kernels::gemm_workspace);
         for (std::int64_t part = begin; part < end; ++part) {
             const std::int64_t x = part % across, y = part / across, first = m * y / down, rows = m * (y + 1) / down - first;
-            const auto multiply = [&](const auto* numbers, auto... arithmetic) {
+            kernels::AddedProduct rows_of_more = more;
+            rows_of_more.a += first * more.a_stride;
+            const auto multiply = [&](const auto* numbers, auto... others) {
                 kernels::multiply_matrix(numbers + first * a.stride(0), a.stride(0), rows, w, side, panels * x / across * kernels::gemm_columns,
                                          std::min(columns, panels * (x + 1) / across * kernels::gemm_columns), to + first * c.stride(0), c.stride(0),
-                                         add, workspace, arithmetic...);
+                                         add, workspace, others...);
             };
-            if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
+            if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()), added != nullptr ? &rows_of_more : nullptr);
             else multiply(a.const_data_ptr<float>(), Arithmetic::fp32);
         }
     });
@@ -138,14 +159,16 @@ void gpu_plain(const Tensor& dy, const Weight& weight, Tensor& dx, bool add) {
 }
 
 // dx = dy W, or, with `add`, dx + dy W.
-void multiply_plain(const Operand& dy, const Weight& weight, Tensor& dx, bool add) {
-    switch (dy.taken_by()) {
-        case Operand::By::kernels:
-            weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(dy, w, Side::plain, dx, add); });
-            return;
-        case Operand::By::gpu: return gpu_plain(dy.rounded(), weight, dx, add);
-        case Operand::By::libtorch: break;
+void multiply_plain(const Operand& dy, const Weight& weight, Tensor& dx, bool add, const Added* added) {
+    if (dy.taken_by() == Operand::By::kernels) {
+        weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(dy, w, Side::plain, dx, add, added); });
+        return;
     }
+    if (added != nullptr) {
+        multiply_plain(dy, weight, dx, add, nullptr);
+        return add_matmul(dx, added->a, added->w);
+    }
+    if (dy.taken_by() == Operand::By::gpu) return gpu_plain(dy.rounded(), weight, dx, add);
     const Tensor& rows = dy.numbers();
     for_each_tile(weight, rows.scalar_type(), [&](std::int64_t begin, const Tensor& tile) {
         const Tensor part = rows.narrow(1, begin, tile.size(0));
@@ -186,8 +209,13 @@ void for_each_tile(const Weight& weight, torch::ScalarType dtype,
     }
 }
 
-Tensor matmul_transposed(const Operand& x, const Weight& weight) {
+Tensor matmul_transposed(const Operand& x, const Weight& weight, const Added* added) {
     torch::NoGradGuard no_grad;
+    if (added != nullptr && (x.taken_by() != Operand::By::kernels || x.rows() == 1)) {
+        Tensor y = matmul_transposed(x, weight);
+        add_matmul_transposed(y, added->a, added->w);
+        return y;
+    }
     if (x.taken_by() == Operand::By::gpu) return gpu_transposed(x, weight);
     Tensor y = x.empty(x.rows(), weight.rows());
     if (x.taken_by() == Operand::By::libtorch) {
@@ -198,20 +226,20 @@ Tensor matmul_transposed(const Operand& x, const Weight& weight) {
         return y;
     }
     if (x.rows() == 1) weight.multiply(with_dense_rows(x.numbers()).const_data_ptr<float>(), y.data_ptr<float>());
-    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(x, w, Side::transposed, y, false); });
+    else weight.with_matrix([&](const kernels::AnyMatrix& w) { multiply_all(x, w, Side::transposed, y, false, added); });
     return y;
 }
 
-Tensor matmul(const Operand& dy, const Weight& weight) {
+Tensor matmul(const Operand& dy, const Weight& weight, const Added* added) {
     torch::NoGradGuard no_grad;
     Tensor dx = dy.empty(dy.rows(), weight.cols());
-    multiply_plain(dy, weight, dx, false);
+    multiply_plain(dy, weight, dx, false, added);
     return dx;
 }
 
-void add_matmul(Tensor& dx, const Operand& dy, const Weight& weight) {
+void add_matmul(Tensor& dx, const Operand& dy, const Weight& weight, const Added* added) {
     torch::NoGradGuard no_grad;
-    multiply_plain(dy, weight, dx, true);
+    multiply_plain(dy, weight, dx, true, added);
 }
 
 Tensor matmul_transposed(const Operand& x, const Operand& weight) {

@@ -16,12 +16,17 @@ namespace qlora::quant {
 
 // x[T, cols] W^T -> [T, rows], and dy[T, rows] W -> [T, cols], in the dtype of their numbers, which is W's where W is plain. The
 // left side says in what is computed.
-torch::Tensor matmul_transposed(const Operand& x, const Weight& weight);
+// `added`, where given, is a product of as many rows and columns that is added, A W^T or A W.
+struct Added {
+    const Operand& a;
+    const Operand& w;
+};
+torch::Tensor matmul_transposed(const Operand& x, const Weight& weight, const Added* added = nullptr);
 torch::Tensor matmul_transposed(const Operand& x, const Operand& weight);
-torch::Tensor matmul(const Operand& dy, const Weight& weight);
+torch::Tensor matmul(const Operand& dy, const Weight& weight, const Added* added = nullptr);
 torch::Tensor matmul(const Operand& dy, const Operand& weight);
 // The same, added to y or dx.
-void add_matmul(torch::Tensor& dx, const Operand& dy, const Weight& weight);
+void add_matmul(torch::Tensor& dx, const Operand& dy, const Weight& weight, const Added* added = nullptr);
 void add_matmul_transposed(torch::Tensor& y, const Operand& x, const Operand& weight);
 void add_matmul(torch::Tensor& dx, const Operand& dy, const Operand& weight);
 

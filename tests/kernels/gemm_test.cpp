@@ -1,5 +1,6 @@
 #include "kernels/gemm.h"
 
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -142,6 +143,39 @@ class GemmTest : public QObject {
                         multiply_matrix(apart.data(), stride, m, halves_of_w, side, 0, out, from_halves.data(), out + outside, add, Workspace().get());
                         QVERIFY(first_difference(from_halves, c) < 0);
                     }
+                }
+            }
+        }
+    }
+
+    // In one pass over C what two products add up to.
+    void a_product_of_few_elements_is_added_in_the_same_pass() {
+        if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
+        use_target(0);
+        const auto halves = [](const std::vector<float>& x) {
+            std::vector<std::uint16_t> all(x.size());
+            f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), all.data());
+            return all;
+        };
+        for (const auto& [m, rows, cols, rank] : {std::array<std::int64_t, 4>{30, 513, 1030, 16}, {100, 70, 1024, 8}, {17, 1600, 33, 256}, {3, 31, 601, 2}}) {
+            const auto w = normal(1, rows * cols);
+            for (const Side side : {Side::transposed, Side::plain}) {
+                const std::int64_t in = side == Side::transposed ? cols : rows, out = side == Side::transposed ? rows : cols;
+                const auto a = halves(normal(2, m * in)), low = halves(normal(3, m * rank));
+                const auto factor = normal(4, rank * out);
+                const AnyMatrix base = any_matrix(w.data(), rows, cols, cols);
+                const AnyMatrix few = side == Side::transposed ? any_matrix(factor.data(), out, rank, rank) : any_matrix(factor.data(), rank, out, out);
+                const AddedProduct added{low.data(), rank, few};
+                for (const bool add : {false, true}) {
+                    std::vector<float> together(m * out, 1.0f), apart = together, split = together;
+                    multiply_matrix(a.data(), in, m, base, side, 0, out, apart.data(), out, add, Workspace().get());
+                    multiply_matrix(low.data(), rank, m, few, side, 0, out, apart.data(), out, true, Workspace().get());
+                    multiply_matrix(a.data(), in, m, base, side, 0, out, together.data(), out, add, Workspace().get(), &added);
+                    for (std::int64_t i = 0; i < m * out; ++i) QVERIFY(std::abs(together[i] - apart[i]) <= 1e-4f * (1 + std::abs(apart[i])));
+                    for (std::int64_t begin = 0; begin < out; begin += 3 * gemm_columns)
+                        multiply_matrix(a.data(), in, m, base, side, begin, std::min(out, begin + 3 * gemm_columns), split.data(), out, add,
+                                        Workspace().get(), &added);
+                    QVERIFY(first_difference(split, together) < 0);
                 }
             }
         }

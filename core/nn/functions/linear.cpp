@@ -87,9 +87,10 @@ class Linears : public torch::autograd::Function<Linears> {
             if (quantizer != nullptr) own.made = quantized(layers[i]);
             else if (trained != nullptr) own.made = quant::Weight::dense(trained->values.detach());
             own.merged = quantizer != nullptr;
-            Tensor y = quant::matmul_transposed(input, own.used());
-            if (bias.defined()) y.add_(bias.detach());
-            if (branch != nullptr) {
+            Tensor y;
+            if (branch == nullptr) {
+                y = quant::matmul_transposed(input, own.used());
+            } else {
                 own.branched = true;
                 own.drops = key.training && branch->dropout > 0;
                 own.scale = branch->scale;
@@ -97,16 +98,18 @@ class Linears : public torch::autograd::Function<Linears> {
                 own.stream = branch->stream;
                 own.a_gradient = branch->a_gradient;
                 own.b_gradient = branch->b_gradient;
-                const Tensor &a = leaves[static_cast<std::size_t>(own.places.a)], &b = leaves[static_cast<std::size_t>(own.places.b)];
-                const Operand given = own.drops ? Operand(apply_dropout(input.numbers(), branch->dropout, key, branch->stream), arithmetic) : input;
-                const Operand low(quant::matmul_transposed(given, a.to(type)).mul_(branch->scale), arithmetic);
-                if (!own.merged) quant::add_matmul_transposed(y, low, b.to(type));
                 own.start_a = branch->start_a;
                 own.start_b = branch->start_b;
+                const Tensor &a = leaves[static_cast<std::size_t>(own.places.a)], &b = leaves[static_cast<std::size_t>(own.places.b)];
+                const Operand given = own.drops ? Operand(apply_dropout(input.numbers(), branch->dropout, key, branch->stream), arithmetic) : input;
+                const Operand low(quant::matmul_transposed(given, a.to(type)).mul_(branch->scale), arithmetic), factor(b.to(type));
+                const quant::Added added{low, factor};
+                y = quant::matmul_transposed(input, own.used(), own.merged ? nullptr : &added);
                 if (own.starts()) quant::add_matmul_transposed(y, Operand(quant::matmul_transposed(input, own.start_a.to(type)).mul_(-own.scale), arithmetic), own.start_b.to(type));
                 lows.push_back(kept(low, arithmetic));
                 factors.insert(factors.end(), {a, b});
             }
+            if (bias.defined()) y.add_(bias.detach());
             if (trained != nullptr) own.whole_gradient = trained->gradient;
             results.push_back(std::move(y));
         }
@@ -148,25 +151,32 @@ class Linears : public torch::autograd::Function<Linears> {
             if (!gradients[i].defined()) continue;
             const Operand dy(gradients[i].contiguous(), arithmetic);
             const auto type = dy.type();
-            if (wanted && !dinput.defined()) dinput = quant::matmul(dy, layer.used());
-            else if (wanted) quant::add_matmul(dinput, dy, layer.used());
+            const auto add_base = [&](const quant::Added* added) {
+                if (!wanted) return;
+                if (dinput.defined()) quant::add_matmul(dinput, dy, layer.used(), added);
+                else dinput = quant::matmul(dy, layer.used(), added);
+            };
             if (layer.places.bias >= 0) place(layer.places.bias) = dy.numbers().sum(0).to(torch::kFloat32);
             if (layer.places.whole >= 0) {
                 if (layer.whole_gradient.defined() && type == torch::kFloat32) quant::add_matmul(layer.whole_gradient, dy.t(), input);
                 else place(layer.places.whole) = delivered(quant::matmul(dy.t(), input).to(torch::kFloat32), layer.whole_gradient);
             }
-            if (!layer.branched) continue;
+            if (!layer.branched) {
+                add_base(nullptr);
+                continue;
+            }
             const Operand low = kept_operand(saved[2 + mine], arithmetic);
             const Tensor &a = saved[2 + branches + 2 * mine], &b = saved[3 + branches + 2 * mine];
-            const Operand dlow(quant::matmul(dy, b.to(type)).mul_(layer.scale), arithmetic);
+            const Operand dlow(quant::matmul(dy, b.to(type)).mul_(layer.scale), arithmetic), factor(a.to(type));
             const Operand given = layer.drops ? Operand(apply_dropout(input.numbers(), layer.dropout, group->key, layer.stream), arithmetic) : input;
             place(layer.places.a) = delivered(quant::matmul(dlow.t(), given).to(a.scalar_type()), layer.a_gradient);
             place(layer.places.b) = delivered(quant::matmul(low.t(), dy).t().to(b.scalar_type()), layer.b_gradient);
+            const quant::Added added{dlow, factor};
+            add_base(layer.merged || layer.drops ? nullptr : &added);
             if (!wanted || layer.merged) continue;
             if (layer.starts())
                 quant::add_matmul(dinput, Operand(quant::matmul(dy, layer.start_b.to(type)).mul_(-layer.scale), arithmetic), layer.start_a.to(type));
-            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, a.to(type)), layer.dropout, group->key, layer.stream));
-            else quant::add_matmul(dinput, dlow, a.to(type));
+            if (layer.drops) dinput.add_(apply_dropout(quant::matmul(dlow, factor), layer.dropout, group->key, layer.stream));
         }
         SourceGradients from;
         if (dinput.defined()) from = made_backward(source, dinput, group->norm_weight >= 0);
