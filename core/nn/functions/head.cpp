@@ -21,7 +21,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 std::int64_t most_head_rows(std::int64_t classes, bool on_gpu) {
-    return std::max<std::int64_t>(64, (std::int64_t{on_gpu ? 160 : 48} << 20) / (4 * classes));
+    return std::max<std::int64_t>(64, (std::int64_t{on_gpu ? 160 : 36} << 20) / (4 * classes));
 }
 
 namespace {

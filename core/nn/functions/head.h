@@ -5,7 +5,7 @@
 
 namespace qlora::nn {
 
-// The most rows of logits at a time: as many as 48 MiB hold, or 160 MiB on a GPU, but enough to be worth expanding the weight
+// The most rows of logits at a time: as many as 36 MiB hold, or 160 MiB on a GPU, but enough to be worth expanding the weight
 // for.
 std::int64_t most_head_rows(std::int64_t classes, bool on_gpu = false);
 
