@@ -260,8 +260,6 @@ class Bf16 {
     }
 
   private:
-    // Whether rows so many bf16 apart fall on a few sets of the first-level cache only, so that a tile's do not fit together.
-    static bool evict_each_other(std::int64_t stride) { return stride % 1024 == 0; }
     // The rows with a zero behind the last number, and an even pitch.
     Rows<std::uint16_t> with_zeros(Rows<std::uint16_t> rows, std::int64_t count, std::int64_t n) const {
         for (std::int64_t r = 0; r < count; ++r) {
@@ -313,14 +311,15 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
             if (more > 0) pack(added->w, 0, more, {own + more, own});
             // Where rows are read in place, a tile's stay in the first-level cache while all panels pass; packed ones, of which there are
             // fewer at a time, pass by a panel that stays.
-            const std::int64_t block = numbers.in_place(n) ? m : a_rows;
+            const bool in_place = numbers.in_place(n);
+            const std::int64_t block = in_place ? m : a_rows;
             for (std::int64_t i = 0; i < m; i += block) {
                 const std::int64_t rows = std::min(block, m - i);
                 numbers.take_rows(i, rows, k, n);
                 // Tiles of nearly equal heights: a last one of a row or two would leave the units idle.
                 const std::int64_t count = (rows + tile_rows - 1) / tile_rows, panels = (columns + width - 1) / width;
                 for (std::int64_t x = 0; x < count * panels; ++x) {
-                    const std::int64_t t = block == m ? x / panels : x % count, p = (block == m ? x % panels : x / count) * width;
+                    const std::int64_t t = in_place ? x / panels : x % count, p = (in_place ? x % panels : x / count) * width;
                     const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
                     numbers.multiply(first, last, p, n, more, c + (i + first) * c_stride + j + p, c_stride,
                                      std::min(width, columns - p), add || k > 0);

@@ -44,6 +44,12 @@ inline constexpr std::int64_t gemm_columns = 32;
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
                      float* workspace, Arithmetic arithmetic = Arithmetic::fp32);
+// Whether bf16 rows so many numbers apart (a multiple of 2 KiB) fall on a few sets of the first-level cache only, so that a
+// tile's do not fit together. Such an A is copied block by block; others are read where they lie.
+inline bool evict_each_other(std::int64_t a_stride) {
+    return a_stride % 1024 == 0;
+}
+
 // A product of few elements that is added to another in the same pass over C, A2 W2^T or A2 W2: a [m, elements], its rows
 // `a_stride` apart, rounded as well; as many columns as the other. The elements are an even number.
 struct AddedProduct {

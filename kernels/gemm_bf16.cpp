@@ -23,11 +23,6 @@ namespace bf16 {
 
 namespace {
 
-// Lanes below n.
-QLORA_BF16 __mmask16 below(std::int64_t n) {
-    return n >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << n) - 1);
-}
-
 // By so many vectors of columns.
 template <int kRows, int kVectors>
 QLORA_BF16 void tile(const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride, std::int64_t columns, bool add) {

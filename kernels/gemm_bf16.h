@@ -10,6 +10,11 @@ bool has_bf16_products();
 
 namespace bf16 {
 
+// The mask of the lanes below n, of sixteen.
+inline std::uint16_t below(std::int64_t n) {
+    return n >= 16 ? std::uint16_t{0xFFFF} : static_cast<std::uint16_t>((1u << n) - 1);
+}
+
 inline constexpr std::int64_t panel_columns = 32;
 inline constexpr int tile_rows = 14;
 

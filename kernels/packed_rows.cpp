@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/code_tables.h"
+#include "kernels/gemm_bf16.h"
 #include "kernels/reference.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -208,8 +209,6 @@ void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::i
 }
 
 #if QLORA_AVX512
-__mmask16 below_16(std::int64_t n) { return n >= 16 ? __mmask16(0xFFFF) : __mmask16((1u << n) - 1); }
-
 // Elements [i, end) of one block. Four-bit codes pick from the sixteen levels times absmax, rounded beforehand, 32 at a time.
 void narrow_four_bit(const std::uint8_t* packed, Vector block_levels, float absmax, std::int64_t i, std::int64_t end, std::uint16_t* out) {
     const __m256i rounded = narrow_bf16_by_processor(hn::Mul(block_levels, hn::Set(floats, absmax)).raw);
@@ -223,7 +222,7 @@ void narrow_four_bit(const std::uint8_t* packed, Vector block_levels, float absm
     for (; i < end; i += 32, out += 32) {
         const std::int64_t n = std::min<std::int64_t>(32, end - i);
         const __m128i bytes = n == 32 ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed + i / 2))
-                                      : _mm_maskz_loadu_epi8(below_16((n + 1) / 2), packed + i / 2);
+                                      : _mm_maskz_loadu_epi8(bf16::below((n + 1) / 2), packed + i / 2);
         // The high half of a byte is the first code.
         const __m512i words = _mm512_cvtepu8_epi32(bytes), second = _mm512_slli_epi32(_mm512_and_si512(words, _mm512_set1_epi32(15)), 16);
         const __m512i values = _mm512_permutexvar_epi16(_mm512_or_si512(_mm512_srli_epi32(words, 4), second), table);
@@ -235,7 +234,7 @@ void narrow_four_bit(const std::uint8_t* packed, Vector block_levels, float absm
 void narrow_eight_bit(const std::uint8_t* packed, float absmax, std::int64_t i, std::int64_t end, std::uint16_t* out) {
     const Vector scale = hn::Set(floats, absmax);
     for (; i < end; i += 16, out += 16) {
-        const __mmask16 mask = below_16(end - i);
+        const __mmask16 mask = bf16::below(end - i);
         const __m512 levels = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, packed + i)));
         _mm256_mask_storeu_epi16(out, mask, narrow_bf16_by_processor(EightBit::scaled(Vector{levels}, scale).raw));
     }

@@ -1,8 +1,8 @@
 #pragma once
 // Matrix products with a frozen weight, in whatever form it is kept, or with a plain matrix. In fp32 they are our own
-// (kernels/gemm.h): straight from the packed form, and the same to the bit for any number of threads. On a GPU tiles are expanded by our own kernels in the operands' type and multiplied by
-// LibTorch's; there sums are fp32 as well. Other dtypes, on whatever device, go through LibTorch, tile by tile. All use all
-// threads; any thread may call.
+// (kernels/gemm.h): straight from the packed form, and the same to the bit for any number of threads. On a GPU tiles are
+// expanded by our own kernels in the operands' type and multiplied by LibTorch's; there sums are fp32 as well. Other dtypes, on
+// whatever device, go through LibTorch, tile by tile. All use all threads; any thread may call.
 
 #include <torch/types.h>
 
@@ -14,13 +14,14 @@
 
 namespace qlora::quant {
 
-// x[T, cols] W^T -> [T, rows], and dy[T, rows] W -> [T, cols], in the dtype of their numbers, which is W's where W is plain. The
-// left side says in what is computed.
-// `added`, where given, is a product of as many rows and columns that is added, A W^T or A W.
+// A further product of as many rows and columns that is added, A W^T or A W as the other is; where it can be, in the same pass.
 struct Added {
     const Operand& a;
     const Operand& w;
 };
+
+// x[T, cols] W^T -> [T, rows], and dy[T, rows] W -> [T, cols], in the dtype of their numbers, which is W's where W is plain. The
+// left side says in what is computed. `added` may be null.
 torch::Tensor matmul_transposed(const Operand& x, const Weight& weight, const Added* added = nullptr);
 torch::Tensor matmul_transposed(const Operand& x, const Operand& weight);
 torch::Tensor matmul(const Operand& dy, const Weight& weight, const Added* added = nullptr);

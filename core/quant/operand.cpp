@@ -15,11 +15,13 @@ using torch::Tensor;
 bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu() && !gpu::takes(x); }
 
 Tensor bf16_rows(std::int64_t rows, std::int64_t cols) {
-    // Rows whose distance is a multiple of 2 KiB fall on a few sets of a first-level cache alone.
-    const std::int64_t pitch = cols % 1024 == 0 ? cols + 32 : cols;
+    const std::int64_t pitch = kernels::evict_each_other(cols) ? cols + 32 : cols;
     return torch::empty({rows, pitch}, torch::kBFloat16).narrow(1, 0, cols);
 }
 
+namespace {
+
+// fp32 [rows, cols] on a CPU as bf16_rows, on all threads.
 Tensor rounded_to_bf16(const Tensor& x) {
     constexpr std::int64_t least = 1 << 15;  // numbers for a thread
     const std::int64_t rows = x.size(0), cols = x.size(1);
@@ -31,6 +33,8 @@ Tensor rounded_to_bf16(const Tensor& x) {
     });
     return to;
 }
+
+}  // namespace
 
 Operand::Operand(Tensor numbers, Arithmetic arithmetic) : arithmetic_(arithmetic) {
     const bool kept = arithmetic == Arithmetic::bf16 && numbers.defined() && numbers.scalar_type() == torch::kBFloat16;

@@ -14,10 +14,8 @@ using kernels::Arithmetic;
 // Whether numbers are for our own kernels for CPUs: fp32, and there.
 bool ours(const torch::Tensor& x);
 
-// bf16 [rows, cols] on a CPU for a product's left side, not set: rows that do not evict each other from the caches. And fp32
-// numbers [rows, cols] so rounded, on all threads.
+// bf16 [rows, cols] on a CPU for a product's left side, not set: rows that do not evict each other from the caches.
 torch::Tensor bf16_rows(std::int64_t rows, std::int64_t cols);
-torch::Tensor rounded_to_bf16(const torch::Tensor& x);
 
 // Numbers, and what products in `arithmetic` round them to: once, when the first of them asks. Either way its tensors are
 // not copied where they are what is asked for. One thread at a time.

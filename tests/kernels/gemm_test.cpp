@@ -31,6 +31,13 @@ Exact exact(const std::vector<float>& a, std::int64_t m, const std::vector<float
     return c;
 }
 
+// Rounded to bf16.
+std::vector<std::uint16_t> halves(const std::vector<float>& x) {
+    std::vector<std::uint16_t> rounded(x.size());
+    f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), rounded.data());
+    return rounded;
+}
+
 struct Workspace {
     Workspace() : memory(static_cast<float*>(std::aligned_alloc(64, gemm_workspace * sizeof(float)))) {
         std::fill_n(memory.get(), gemm_workspace, 0.0f);
@@ -104,12 +111,7 @@ class GemmTest : public QObject {
     void products_in_bf16_are_those_of_rounded_numbers() {
         if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
         use_target(0);  // the best there is
-        const auto halves = [](const std::vector<float>& x) {
-            std::vector<std::uint16_t> all(x.size());
-            f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), all.data());
-            return all;
-        };
-        const auto rounded = [&](std::vector<float> x) {
+        const auto rounded = [](std::vector<float> x) {
             bf16_to_f32(halves(x).data(), static_cast<std::int64_t>(x.size()), x.data());
             return x;
         };
@@ -152,11 +154,6 @@ class GemmTest : public QObject {
     void a_product_of_few_elements_is_added_in_the_same_pass() {
         if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
         use_target(0);
-        const auto halves = [](const std::vector<float>& x) {
-            std::vector<std::uint16_t> all(x.size());
-            f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), all.data());
-            return all;
-        };
         for (const auto& [m, rows, cols, rank] : {std::array<std::int64_t, 4>{30, 513, 1030, 16}, {100, 70, 1024, 8}, {17, 1600, 33, 256}, {3, 31, 601, 2}}) {
             const auto w = normal(1, rows * cols);
             for (const Side side : {Side::transposed, Side::plain}) {
@@ -185,8 +182,7 @@ class GemmTest : public QObject {
         if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
         use_target(0);
         const auto check = [](const AnyMatrix& w, const std::vector<float>& values) {
-            std::vector<std::uint16_t> rounded(values.size());
-            f32_to_bf16(values.data(), static_cast<std::int64_t>(values.size()), rounded.data());
+            const auto rounded = halves(values);
             const AnyMatrix plain = any_matrix(BlockFormat::bf16, rounded.data(), w.rows, w.cols);
             for (const Side side : {Side::transposed, Side::plain}) {
                 const auto a = normal(3, 17 * (side == Side::transposed ? w.cols : w.rows));

@@ -65,16 +65,8 @@ Tensor normed(const Tensor& given, const NormRule& rule) {
 
 Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& gradient) {
     const std::int64_t width = given.size(-1), rows = given.numel() / std::max<std::int64_t>(1, width);
-    if (narrow(given) && ours(gradient)) {
-        const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
-        Tensor dx = torch::empty_like(dy);
-        const kernels::NormRule kernel = norm_rule(rule, weight, {});
-        for_rows(rows, width, [&, in = halves(x), g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
-            kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
-        });
-        return dx;
-    }
-    if (!own(given)) {
+    const bool kept = narrow(given) && ours(gradient);
+    if (!kept && !own(given)) {
         const Tensor wide = given.to(torch::kFloat32), centre = rule.centred ? wide - wide.mean(-1, true) : wide;
         const Tensor inverse = (centre.square().mean(-1, true) + rule.eps).rsqrt(), normed = centre * inverse;
         Tensor g = gradient.to(torch::kFloat32) * rule.weight;
@@ -83,16 +75,19 @@ Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& 
         return (dx * inverse).to(given.scalar_type());
     }
     const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
-    Tensor dx = torch::empty_like(x);
+    Tensor dx = torch::empty_like(dy);
     const kernels::NormRule kernel = norm_rule(rule, weight, {});
     if (gpu::takes(x)) {
         kernels::cuda::norm_backward(gpu::runner(x), kernel, x.const_data_ptr<float>(), dy.const_data_ptr<float>(), rows, width, dx.data_ptr<float>());
         return dx;
     }
-    for_rows(rows, width,
-             [&, in = x.const_data_ptr<float>(), g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
-                 kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
-             });
+    const auto compute = [&](const auto* in) {
+        for_rows(rows, width, [&, in, g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
+            kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
+        });
+    };
+    if (kept) compute(halves(x));
+    else compute(x.const_data_ptr<float>());
     return dx;
 }
 
