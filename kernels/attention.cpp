@@ -11,15 +11,19 @@
 
 #include "kernels/score_dropout-inl.h"
 #include "kernels/softmax-inl.h"
-#include "kernels/transpose-inl.h"
 
 #ifndef QLORA_KERNELS_ATTENTION_ONCE
 #define QLORA_KERNELS_ATTENTION_ONCE
 namespace qlora::kernels {
-// Queries of a block, the most, and the most keys that they see.
-inline constexpr std::int64_t query_block = 128;
+// Queries of a block, the most; the most keys that they see; and, backward, the most keys of a block.
+inline constexpr std::int64_t query_block = 128, key_block = 512;
 inline std::int64_t most_keys(const AttentionShape& s) {
     return s.causal && s.window > 0 ? std::min(s.keys, s.window + query_block) : s.keys;
+}
+// Room for rows of so many numbers: whole vectors, and in bf16 such that they do not evict each other.
+inline std::int64_t padded(std::int64_t n) {
+    const std::int64_t pitch = (n + 31) / 32 * 32;
+    return evict_each_other(pitch) ? pitch + 32 : pitch;
 }
 }  // namespace qlora::kernels
 #endif
@@ -43,127 +47,174 @@ Keys visible(const AttentionShape& s, std::int64_t begin, std::int64_t end) {
             s.causal ? std::min(s.keys, end + offset) : s.keys};
 }
 
-std::int64_t padded(std::int64_t n) {
-    return (n + lanes - 1) / lanes * lanes;
+// The keys from `first_key` on that query begin + i sees.
+Band band_of(const AttentionShape& s, std::int64_t begin, std::int64_t first_key) {
+    const std::int64_t behind = begin + s.keys - s.asked + 1 - first_key;
+    return {s.window > 0 ? behind - s.window : -Band::far, s.causal ? behind : Band::far};
 }
 
-AnyMatrix rows_of(HeadRows x, std::int64_t begin, std::int64_t count, std::int64_t dim) {
+template <class Number>
+AnyMatrix matrix_of(RowsOf<const Number> x, std::int64_t begin, std::int64_t count, std::int64_t dim) {
     return any_matrix(x.data + begin * x.stride, count, dim, x.stride);
 }
 
-void attend_head(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,
-                 float* log_sums, std::int64_t log_stride, float* workspace) {
-    float* scores = workspace + gemm_workspace;
+// C = A W^T or A W, or with `add` C + the product.
+template <class Number>
+void multiply(RowsOf<const Number> a, std::int64_t begin, std::int64_t rows, const AnyMatrix& w, Side side, RowsOf<float> c, std::int64_t c_begin, bool add,
+              float* workspace, const Details& details) {
+    multiply_matrix(a.data + begin * a.stride, a.stride, rows, w, side, 0, side == Side::transposed ? w.rows : w.cols, c.data + c_begin * c.stride,
+                    c.stride, add, workspace, details);
+}
+
+// Room for the same numbers as a product's side: where they are, or, in bf16, beside.
+template <class Number>
+Number* beside(float* numbers, float* behind) {
+    if constexpr (std::is_same_v<Number, float>) return numbers;
+    else return reinterpret_cast<Number*>(behind);
+}
+
+// out *= share, and `rounded` gets it too, where it is not null.
+void scale_row(float* out, std::int64_t dim, float share, std::uint16_t* rounded) {
+    for_parts(dim, [&](std::int64_t d, std::int64_t count) {
+        const Vector x = hn::Mul(load_part(out + d, count), hn::Set(floats, share));
+        store_part(x, out + d, count);
+        if (rounded != nullptr) store_part(x, rounded + d, count);
+    });
+}
+
+template <class Number>
+void attend_head(const AttentionShape& s, RowsOf<const Number> q, RowsOf<const Number> k, RowsOf<const Number> v, MutableHeadRows out,
+                 MutableHalfHeadRows rounded, float* log_sums, std::int64_t log_stride, float* workspace) {
     const std::int64_t block = block_of(s);
+    float *scores = workspace + gemm_workspace, *shares = scores + padded(most_keys(s)) * query_block;
+    auto* weights = beside<Number>(scores, shares + query_block);
     for (std::int64_t begin = 0; begin < s.asked; begin += block) {
         const std::int64_t end = std::min(s.asked, begin + block), count = end - begin;
         const Keys keys = visible(s, begin, end);
         if (keys.count() <= 0) {  // nothing to attend to
             for (std::int64_t i = begin; i < end; ++i) {
-                std::fill_n(out.data + i * out.stride, s.dim, 0.0f);
+                scale_row(out.data + i * out.stride, s.dim, 0, rounded.data == nullptr ? nullptr : rounded.data + i * rounded.stride);
                 log_sums[i * log_stride] = 0;
             }
             continue;
         }
         const std::int64_t pitch = padded(keys.count());
-        multiply_matrix(q.data + begin * q.stride, q.stride, count,
-                        rows_of(k, keys.begin, keys.count(), s.dim), Side::transposed, 0, keys.count(),
-                        scores, pitch, false, workspace, s.arithmetic);
+        const Band band = band_of(s, begin, keys.begin);
+        multiply(q, begin, count, matrix_of(k, keys.begin, keys.count(), s.dim), Side::transposed, {scores, pitch}, 0, false, workspace, {.columns = band});
         for (std::int64_t i = 0; i < count; ++i) {
             const Keys mine = visible(s, begin + i, begin + i + 1);
-            float* row = scores + i * pitch;
+            const float* row = scores + i * pitch;
+            Number* weight = weights + i * pitch;
             const std::int64_t first = mine.begin - keys.begin, last = mine.end - keys.begin;
             const float largest = largest_of(row, first, last) * s.scale;
-            const float sum = exponentials<true>(row, first, last, keys.count(), s.scale, largest);
+            const float sum = exponentials(row, first, last, keys.count(), s.scale, largest, weight);
             log_sums[(begin + i) * log_stride] = largest + std::log(sum);
-            scores[count * pitch + i] = 1 / sum;
+            shares[i] = 1 / sum;
             // Whole vectors: behind the last key there is room, and zeros stay zeros.
             if (s.dropout.active())
                 for (std::int64_t j = first / lanes * lanes; j < last; j += lanes)
-                    hn::Store(hn::Mul(hn::Load(floats, row + j), factors_along_keys(s.dropout, s.first_query + begin + i, keys.begin + j)),
-                              floats, row + j);
+                    store_part(hn::Mul(load_part(weight + j, lanes), factors_along_keys(s.dropout, s.first_query + begin + i, keys.begin + j)),
+                               weight + j, lanes);
         }
-        multiply_matrix(scores, pitch, count, rows_of(v, keys.begin, keys.count(), s.dim), Side::plain, 0,
-                        s.dim, out.data + begin * out.stride, out.stride, false, workspace, s.arithmetic);
+        multiply(RowsOf<const Number>{weights, pitch}, 0, count, matrix_of(v, keys.begin, keys.count(), s.dim), Side::plain, out, begin, false, workspace,
+                 {.elements = band});
         for (std::int64_t i = 0; i < count; ++i)
-            for (std::int64_t d = 0; d < s.dim; ++d)
-                out.data[(begin + i) * out.stride + d] *= scores[count * pitch + i];
+            scale_row(out.data + (begin + i) * out.stride, s.dim, shares[i], rounded.data == nullptr ? nullptr : rounded.data + (begin + i) * rounded.stride);
     }
 }
 
-// Of a block, keys by queries: probabilities from scores, dropped where they are, and the gradient of the scores from
-// that of these. Column c is query begin + c.
-void score_gradients(const AttentionShape& s, std::int64_t begin, std::int64_t count, Keys keys,
-                     std::int64_t pitch, const float* logs, const float* deltas, float* probabilities,
-                     float* gradients) {
+// A block of scores, keys by queries.
+template <class Number>
+struct Block {
+    std::int64_t begin, count, pitch;  // of queries
+    Keys keys;
+    float *scores, *gradients;  // from products: of probabilities and of their gradients
+    Number *weights, *slopes;   // what becomes of them: probabilities, dropped where they are, and the gradients of the scores
+};
+
+template <class Number>
+void score_gradients(const AttentionShape& s, const Block<Number>& b, const float* logs, const float* deltas) {
     const std::int64_t offset = s.keys - s.asked;
     const Vector scale = hn::Set(floats, s.scale);
-    for (std::int64_t j = keys.begin; j < keys.end; ++j, probabilities += pitch, gradients += pitch) {
+    for (std::int64_t j = b.keys.begin, at = 0; j < b.keys.end; ++j, at += b.pitch) {
         // The queries that see key j.
-        const std::int64_t first = s.causal ? std::clamp<std::int64_t>(j - offset - begin, 0, count) : 0;
+        const std::int64_t first = s.causal ? std::clamp<std::int64_t>(j - offset - b.begin, 0, b.count) : 0;
         const std::int64_t last =
-            s.window > 0 ? std::clamp<std::int64_t>(j - offset + s.window - begin, first, count) : count;
+            s.window > 0 ? std::clamp<std::int64_t>(j - offset + s.window - b.begin, first, b.count) : b.count;
+        const float *score = b.scores + at, *gradient = b.gradients + at;
+        Number *weight = b.weights + at, *slope = b.slopes + at;
         // Whole vectors: behind the last query there is room, and what is computed there is set to zero.
         for (std::int64_t c = first / lanes * lanes; c < last; c += lanes) {
-            const Vector p = hn::Exp(
-                floats, hn::MulSub(hn::Load(floats, probabilities + c), scale, hn::Load(floats, logs + c)));
-            Vector g = hn::Load(floats, gradients + c), dropped = p;
+            const Vector p = hn::Exp(floats, hn::MulSub(hn::Load(floats, score + c), scale, hn::Load(floats, logs + c)));
+            Vector g = hn::Load(floats, gradient + c), dropped = p;
             if (s.dropout.active()) {
-                const Vector factors = factors_along_queries(s.dropout, s.first_query + begin + c, j);
+                const Vector factors = factors_along_queries(s.dropout, s.first_query + b.begin + c, j);
                 g = hn::Mul(g, factors);
                 dropped = hn::Mul(p, factors);
             }
-            hn::Store(dropped, floats, probabilities + c);
-            hn::Store(hn::Mul(hn::Mul(p, scale), hn::Sub(g, hn::Load(floats, deltas + c))), floats, gradients + c);
+            store_part(dropped, weight + c, lanes);
+            store_part(hn::Mul(hn::Mul(p, scale), hn::Sub(g, hn::Load(floats, deltas + c))), slope + c, lanes);
         }
-        for (float* row : {probabilities, gradients}) {
-            std::fill(row, row + first, 0.0f);
-            std::fill(row + last, row + count, 0.0f);
+        for (Number* row : {weight, slope}) {
+            std::fill(row, row + first, 0);
+            std::fill(row + last, row + b.count, 0);
         }
     }
 }
 
-void attend_head_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, HeadRows out,
-                          const float* log_sums, std::int64_t log_stride, HeadRows dout, MutableHeadRows dq,
+template <class Number>
+void attend_head_backward(const AttentionShape& s, RowsOf<const Number> q, RowsOf<const Number> k, RowsOf<const Number> v, RowsOf<const Number> out,
+                          const float* log_sums, std::int64_t log_stride, RowsOf<const Number> dout, MutableHeadRows dq,
                           MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
-    const std::int64_t block = block_of(s), pitch = padded(std::min(s.asked, block));
-    const std::int64_t area = padded(most_keys(s)) * pitch;
-    float *logs = workspace + gemm_workspace, *deltas = logs + query_block + lanes,
-          *probabilities = deltas + query_block + lanes, *gradients = probabilities + area,
-          *turned = gradients + area;
-    for (std::int64_t j = 0; j < s.keys; ++j) {
-        std::fill_n(dk.data + j * dk.stride, s.dim, 0.0f);
-        std::fill_n(dv.data + j * dv.stride, s.dim, 0.0f);
-    }
+    const std::int64_t block = block_of(s), pitch = padded(std::min(s.asked, block)), area = std::min(key_block, most_keys(s)) * pitch;
+    float *logs = workspace + gemm_workspace, *deltas = logs + query_block + lanes, *scores = deltas + query_block + lanes, *gradients = scores + area,
+          *behind = gradients + area;
     for (std::int64_t begin = 0; begin < s.asked; begin += block) {
         const std::int64_t end = std::min(s.asked, begin + block), count = end - begin;
         const Keys keys = visible(s, begin, end);
         for (std::int64_t i = 0; i < count; ++i) {
-            const float *o = out.data + (begin + i) * out.stride, *g = dout.data + (begin + i) * dout.stride;
+            const Number *o = out.data + (begin + i) * out.stride, *g = dout.data + (begin + i) * dout.stride;
             Vector sums = hn::Zero(floats);
-            std::int64_t d = 0;
-            for (; d + lanes <= s.dim; d += lanes)
-                sums = hn::MulAdd(hn::LoadU(floats, o + d), hn::LoadU(floats, g + d), sums);
-            float sum = hn::GetLane(hn::SumOfLanes(floats, sums));
-            for (; d < s.dim; ++d) sum += o[d] * g[d];
-            deltas[i] = sum;
+            for_parts(s.dim, [&](std::int64_t d, std::int64_t n) { sums = hn::MulAdd(load_part(o + d, n), load_part(g + d, n), sums); });
+            deltas[i] = sum_of(sums);
             logs[i] = log_sums[(begin + i) * log_stride];
         }
-        const auto queries = rows_of(q, begin, count, s.dim), douts = rows_of(dout, begin, count, s.dim);
-        multiply_matrix(k.data + keys.begin * k.stride, k.stride, keys.count(), queries, Side::transposed, 0,
-                        count, probabilities, pitch, false, workspace, s.arithmetic);
-        multiply_matrix(v.data + keys.begin * v.stride, v.stride, keys.count(), douts, Side::transposed, 0,
-                        count, gradients, pitch, false, workspace, s.arithmetic);
-        score_gradients(s, begin, count, keys, pitch, logs, deltas, probabilities, gradients);
-        multiply_matrix(probabilities, pitch, keys.count(), douts, Side::plain, 0, s.dim,
-                        dv.data + keys.begin * dv.stride, dv.stride, true, workspace, s.arithmetic);
-        multiply_matrix(gradients, pitch, keys.count(), queries, Side::plain, 0, s.dim,
-                        dk.data + keys.begin * dk.stride, dk.stride, true, workspace, s.arithmetic);
-        const std::int64_t turned_pitch = padded(keys.count());
-        transpose_matrix(gradients, pitch, keys.count(), count, turned, turned_pitch);
-        multiply_matrix(turned, turned_pitch, count, rows_of(k, keys.begin, keys.count(), s.dim), Side::plain,
-                        0, s.dim, dq.data + begin * dq.stride, dq.stride, false, workspace, s.arithmetic);
+        const AnyMatrix queries = matrix_of(q, begin, count, s.dim), douts = matrix_of(dout, begin, count, s.dim);
+        if (keys.count() <= 0)
+            for (std::int64_t i = begin; i < end; ++i) std::fill_n(dq.data + i * dq.stride, s.dim, 0.0f);
+        for (std::int64_t first = keys.begin; first < keys.end; first += key_block) {
+            const Keys part{first, std::min(keys.end, first + key_block)};
+            const Block<Number> b{begin,  count,     pitch, part, scores, gradients, beside<Number>(scores, behind),
+                                  beside<Number>(gradients, behind + area / 2)};
+            const Band seen = band_of(s, begin, first), by = seen.turned();
+            multiply(k, first, part.count(), queries, Side::transposed, {scores, pitch}, 0, false, workspace, {.columns = by});
+            multiply(v, first, part.count(), douts, Side::transposed, {gradients, pitch}, 0, false, workspace, {.columns = by});
+            score_gradients(s, b, logs, deltas);
+            const RowsOf<const Number> weights{b.weights, pitch}, slopes{b.slopes, pitch};
+            multiply(weights, 0, part.count(), douts, Side::plain, dv, first, true, workspace, {.elements = by});
+            multiply(slopes, 0, part.count(), queries, Side::plain, dk, first, true, workspace, {.elements = by});
+            multiply(slopes, 0, count, matrix_of(k, first, part.count(), s.dim), Side::plain, dq, begin, first > keys.begin, workspace,
+                     {.turned = true, .elements = seen});
+        }
     }
+}
+
+// By the types that HWY_EXPORT tells apart.
+void attend_fp32(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out, float* log_sums, std::int64_t log_stride,
+                 float* workspace) {
+    attend_head(s, q, k, v, out, {}, log_sums, log_stride, workspace);
+}
+void attend_bf16(const AttentionShape& s, HalfHeadRows q, HalfHeadRows k, HalfHeadRows v, MutableHeadRows out, MutableHalfHeadRows rounded,
+                 float* log_sums, std::int64_t log_stride, float* workspace) {
+    attend_head(s, q, k, v, out, rounded, log_sums, log_stride, workspace);
+}
+void attend_fp32_backward(const AttentionShape& s, HeadRows q, HeadRows k, HeadRows v, HeadRows out, const float* log_sums, std::int64_t log_stride,
+                          HeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+    attend_head_backward(s, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
+}
+void attend_bf16_backward(const AttentionShape& s, HalfHeadRows q, HalfHeadRows k, HalfHeadRows v, HalfHeadRows out, const float* log_sums,
+                          std::int64_t log_stride, HalfHeadRows dout, MutableHeadRows dq, MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+    attend_head_backward(s, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
 }
 
 }  // namespace qlora::kernels::HWY_NAMESPACE
@@ -172,37 +223,39 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace qlora::kernels {
 
-namespace {
-
-constexpr std::int64_t widest = 16;  // lanes
-
-std::int64_t padded(std::int64_t n) {
-    return (n + widest - 1) / widest * widest;
-}
-
-}  // namespace
-
-HWY_EXPORT(attend_head);
-HWY_EXPORT(attend_head_backward);
+HWY_EXPORT(attend_fp32);
+HWY_EXPORT(attend_bf16);
+HWY_EXPORT(attend_fp32_backward);
+HWY_EXPORT(attend_bf16_backward);
 
 std::int64_t attention_workspace(const AttentionShape& shape) {
-    return gemm_workspace + (padded(most_keys(shape)) + 1) * std::min(shape.asked, query_block) + widest;
+    return gemm_workspace + (padded(most_keys(shape)) * 3 / 2 + 1) * query_block;
 }
 
 std::int64_t attention_backward_workspace(const AttentionShape& shape) {
-    return gemm_workspace + 2 * (query_block + widest) +
-           3 * padded(most_keys(shape)) * padded(std::min(shape.asked, query_block));
+    constexpr std::int64_t widest = 16;  // lanes
+    return gemm_workspace + 2 * (query_block + widest) + 3 * std::min(key_block, most_keys(shape)) * padded(std::min(shape.asked, query_block));
 }
 
 void attend(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, MutableHeadRows out,
             float* log_sums, std::int64_t log_stride, float* workspace) {
-    HWY_DYNAMIC_DISPATCH(attend_head)(shape, q, k, v, out, log_sums, log_stride, workspace);
+    HWY_DYNAMIC_DISPATCH(attend_fp32)(shape, q, k, v, out, log_sums, log_stride, workspace);
+}
+void attend(const AttentionShape& shape, HalfHeadRows q, HalfHeadRows k, HalfHeadRows v, MutableHeadRows out, MutableHalfHeadRows rounded,
+            float* log_sums, std::int64_t log_stride, float* workspace) {
+    HWY_DYNAMIC_DISPATCH(attend_bf16)(shape, q, k, v, out, rounded, log_sums, log_stride, workspace);
 }
 
 void attend_backward(const AttentionShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadRows out,
                      const float* log_sums, std::int64_t log_stride, HeadRows dout, MutableHeadRows dq,
                      MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
-    HWY_DYNAMIC_DISPATCH(attend_head_backward)
+    HWY_DYNAMIC_DISPATCH(attend_fp32_backward)
+    (shape, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
+}
+void attend_backward(const AttentionShape& shape, HalfHeadRows q, HalfHeadRows k, HalfHeadRows v, HalfHeadRows out,
+                     const float* log_sums, std::int64_t log_stride, HalfHeadRows dout, MutableHeadRows dq,
+                     MutableHeadRows dk, MutableHeadRows dv, float* workspace) {
+    HWY_DYNAMIC_DISPATCH(attend_bf16_backward)
     (shape, q, k, v, out, log_sums, log_stride, dout, dq, dk, dv, workspace);
 }
 

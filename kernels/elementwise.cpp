@@ -74,9 +74,10 @@ void gate_rows_in_bf16(Gate kind, const std::uint16_t* gate, const std::uint16_t
     gate_each(kind, gate, up, width, rows, width, out, out_stride, nullptr, nullptr);
 }
 
+// `out`, where it is not null, gets what the gate lets through, rounded.
 template <class From>
 HWY_INLINE void gate_each_backward(Gate kind, const From* gate, const From* up, std::int64_t stride, const float* dout, std::int64_t rows,
-                                   std::int64_t width, float* dgate, float* dup) {
+                                   std::int64_t width, float* dgate, float* dup, std::uint16_t* out, std::int64_t out_stride) {
     for (std::int64_t r = 0; r < rows; ++r, gate += stride, up += stride, dgate += stride, dup += stride, dout += width)
         for_parts(width, [=](std::int64_t c, std::int64_t count) {
             const Vector x = load_part(gate + c, count), u = load_part(up + c, count), d = load_part(dout + c, count);
@@ -86,42 +87,46 @@ HWY_INLINE void gate_each_backward(Gate kind, const From* gate, const From* up, 
             const Vector derivative = hn::MulAdd(hn::Mul(act, hn::Sub(hn::Set(floats, 1.0f), open)), slope, open);
             store_part(hn::Mul(hn::Mul(d, u), derivative), dgate + c, count);
             store_part(hn::Mul(d, act), dup + c, count);
+            if (out != nullptr) store_part(hn::Mul(act, u), out + r * out_stride + c, count);
         });
 }
 
 void gate_rows_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
                         std::int64_t width, float* dgate, float* dup) {
-    gate_each_backward(kind, gate, up, stride, dout, rows, width, dgate, dup);
+    gate_each_backward(kind, gate, up, stride, dout, rows, width, dgate, dup, nullptr, 0);
 }
 void gate_rows_backward_in_bf16(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, const float* dout, std::int64_t rows,
-                                std::int64_t width, float* dgate, float* dup) {
-    gate_each_backward(kind, gate, up, width, dout, rows, width, dgate, dup);
+                                std::int64_t width, float* dgate, float* dup, std::uint16_t* out, std::int64_t out_stride) {
+    gate_each_backward(kind, gate, up, width, dout, rows, width, dgate, dup, out, out_stride);
 }
 
-void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
-                        double* losses) {
+void cross_entropy_rows(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients, double* losses) {
     for (std::int64_t r = 0; r < rows; ++r, logits += classes) {
-        const bool wanted = gradients != LogitGradients::none;
         const float most = largest_of(logits, 0, classes), target = logits[targets[r]];
-        const float sum = wanted ? exponentials<true>(logits, 0, classes, classes, 1, most)
-                                 : exponentials<false>(logits, 0, classes, classes, 1, most);
+        const float sum = gradients ? exponentials(logits, 0, classes, classes, 1, most, logits)
+                                    : exponentials(logits, 0, classes, classes, 1, most, nullptr);
         losses[r] = std::log(static_cast<double>(sum)) + (static_cast<double>(most) - static_cast<double>(target));
-        if (!wanted) continue;
+        if (!gradients) continue;
         const float of_target = logits[targets[r]] * (1 / sum) - 1;
         const Vector share = hn::Set(floats, 1 / sum);
-        if (gradients == LogitGradients::fp32) {
-            for_parts(classes, [&](std::int64_t i, std::int64_t count) {
-                store_part(hn::Mul(load_part(logits + i, count), share), logits + i, count);
-            });
-            logits[targets[r]] = of_target;
-            continue;
-        }
-        auto* narrow = reinterpret_cast<std::uint16_t*>(logits);  // never ahead of what is still to be read
         for_parts(classes, [&](std::int64_t i, std::int64_t count) {
-            store_part(hn::Mul(load_part(logits + i, count), share), narrow + i, count);
+            store_part(hn::Mul(load_part(logits + i, count), share), logits + i, count);
         });
-        store_part(hn::Set(floats, of_target), narrow + targets[r], 1);
+        logits[targets[r]] = of_target;
     }
+}
+
+void softmax_parts_of_rows(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t classes, SoftmaxPart* parts,
+                           std::int64_t parts_stride, std::uint16_t* out, std::int64_t out_stride) {
+    for (std::int64_t r = 0; r < rows; ++r, logits += stride, parts += parts_stride) {
+        const float most = largest_of(logits, 0, classes);
+        *parts = {most, out != nullptr ? exponentials(logits, 0, classes, classes, 1, most, out + r * out_stride)
+                                       : exponentials(logits, 0, classes, classes, 1, most, nullptr)};
+    }
+}
+
+void scale_numbers(std::uint16_t* x, std::int64_t n, float factor) {
+    for_parts(n, [&](std::int64_t i, std::int64_t count) { store_part(hn::Mul(load_part(x + i, count), hn::Set(floats, factor)), x + i, count); });
 }
 
 }  // namespace qlora::kernels::HWY_NAMESPACE
@@ -137,6 +142,8 @@ HWY_EXPORT(gate_rows_in_bf16);
 HWY_EXPORT(gate_rows_backward);
 HWY_EXPORT(gate_rows_backward_in_bf16);
 HWY_EXPORT(cross_entropy_rows);
+HWY_EXPORT(softmax_parts_of_rows);
+HWY_EXPORT(scale_numbers);
 
 void rotate(const Rotation& rotation, const float* x, std::int64_t stride, std::int64_t rows, float* y) {
     HWY_DYNAMIC_DISPATCH(rotate_rows)(rotation, x, stride, rows, y);
@@ -157,12 +164,18 @@ void gate(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, std::in
     HWY_DYNAMIC_DISPATCH(gate_rows_in_bf16)(kind, gate, up, rows, width, out, out_stride);
 }
 void gate_backward(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, const float* dout, std::int64_t rows, std::int64_t width,
-                   float* dgate, float* dup) {
-    HWY_DYNAMIC_DISPATCH(gate_rows_backward_in_bf16)(kind, gate, up, dout, rows, width, dgate, dup);
+                   float* dgate, float* dup, std::uint16_t* out, std::int64_t out_stride) {
+    HWY_DYNAMIC_DISPATCH(gate_rows_backward_in_bf16)(kind, gate, up, dout, rows, width, dgate, dup, out, out_stride);
 }
-void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
-                   double* losses) {
+void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients, double* losses) {
     HWY_DYNAMIC_DISPATCH(cross_entropy_rows)(logits, rows, classes, targets, gradients, losses);
+}
+void softmax_parts(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t classes, SoftmaxPart* parts, std::int64_t parts_stride,
+                   std::uint16_t* out, std::int64_t out_stride) {
+    HWY_DYNAMIC_DISPATCH(softmax_parts_of_rows)(logits, stride, rows, classes, parts, parts_stride, out, out_stride);
+}
+void scale(std::uint16_t* x, std::int64_t n, float factor) {
+    HWY_DYNAMIC_DISPATCH(scale_numbers)(x, n, factor);
 }
 
 }  // namespace qlora::kernels

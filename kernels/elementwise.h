@@ -26,20 +26,29 @@ enum class Gate : std::uint8_t { silu, gelu_tanh };
 void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, float* out);
 void gate_backward(Gate kind, const float* gate, const float* up, std::int64_t stride, const float* dout, std::int64_t rows,
                    std::int64_t width, float* dgate, float* dup);
-// The same for products in bf16: `out` rounded, its rows `out_stride` numbers apart. Of numbers in fp32, which are also given
-// rounded, [rows, width] without gaps, for backward; and again of those.
+// The same for products in bf16, only where has_bf16_products() (gemm.h): `out` rounded, its rows `out_stride` numbers apart. Of numbers in fp32, which are also given
+// rounded, [rows, width] without gaps, where these are not null, for backward; and again of those.
 void gate(Gate kind, const float* gate, const float* up, std::int64_t stride, std::int64_t rows, std::int64_t width, std::uint16_t* out,
           std::int64_t out_stride, std::uint16_t* kept_gate, std::uint16_t* kept_up);
 void gate(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, std::int64_t rows, std::int64_t width, std::uint16_t* out,
           std::int64_t out_stride);
+// Backward gives `out` once more, where it is not null.
 void gate_backward(Gate kind, const std::uint16_t* gate, const std::uint16_t* up, const float* dout, std::int64_t rows, std::int64_t width,
-                   float* dgate, float* dup);
+                   float* dgate, float* dup, std::uint16_t* out, std::int64_t out_stride);
 
 // -log softmax(logits)[target] of each row, in nats. With `gradients`, logits become softmax(logits) - onehot(target), their
-// own gradients: in fp32, or as bf16 [rows, 2 classes], of which the first half of a row holds them. logits: [rows, classes]
-// without gaps, targets in [0, classes).
-enum class LogitGradients : std::uint8_t { none, fp32, bf16 };
-void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, LogitGradients gradients,
-                   double* losses);
+// own gradients. logits: [rows, classes] without gaps, targets in [0, classes).
+void cross_entropy(float* logits, std::int64_t rows, std::int64_t classes, const std::int64_t* targets, bool gradients, double* losses);
+
+// The same from parts of each row, which need not be there together. Of a part its largest logit and the sum of exp(logit -
+// largest); where `out` is not null it gets these exponentials in bf16. `logits`, `parts` and `out` lie so many places apart from
+// row to row.
+struct SoftmaxPart {
+    float largest, sum;
+};
+void softmax_parts(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t classes, SoftmaxPart* parts, std::int64_t parts_stride,
+                   std::uint16_t* out, std::int64_t out_stride);
+// x *= factor, in bf16.
+void scale(std::uint16_t* x, std::int64_t n, float factor);
 
 }  // namespace qlora::kernels

@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <type_traits>
 #include <utility>
 
 #include "kernels/gemm_bf16.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cpp"
-#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 
+#include "kernels/gemm_rows-inl.h"
 #include "kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,11 +26,8 @@ inline constexpr std::int64_t b_columns = lanes == 16 ? 512 : 256;
 // A.
 inline constexpr int tile_rows = lanes == 16 ? 14 : 6;
 inline constexpr std::int64_t a_rows = tile_rows * (lanes == 16 ? 6 : 14);
-inline constexpr std::int64_t largest_gguf_block = 256;  // elements
 // Elements of a block at most, and bytes of a row of A packed.
 inline constexpr std::int64_t fp32_depth = 256, bf16_depth = 768, a_pitch_bytes = bf16_depth * 2 + 64;
-// Rows of W expanded at a time.
-inline constexpr std::int64_t expanded_rows = 16, expanded_columns = 768, expanded_pitch = expanded_columns + 2 * largest_gguf_block;
 static_assert(expanded_columns >= bf16_depth && a_pitch_bytes >= fp32_depth * 4);
 
 // The workspace's parts, in floats.
@@ -40,81 +36,6 @@ inline constexpr std::int64_t a_floats = a_rows * a_pitch_bytes / 4, b_floats = 
 static_assert(a_floats + b_floats + expanded_floats <= gemm_workspace);
 static_assert(gemm_columns % width == 0 || lanes > 16);
 static_assert(lanes != 16 || (bf16::panel_columns == width && bf16::tile_rows == tile_rows));
-
-// Rows of W, `pitch` numbers apart: in fp32, or in bf16.
-template <class Number>
-struct Rows {
-    const Number* data;
-    std::int64_t pitch;
-};
-
-// Whether W lies in memory as such numbers.
-template <class Number>
-bool lies_as(const AnyMatrix& w) {
-    constexpr BlockFormat plain = std::is_same_v<Number, float> ? BlockFormat::f32 : BlockFormat::bf16;
-    return w.packed == nullptr && w.format == plain && w.row_bytes % static_cast<std::int64_t>(sizeof(Number)) == 0;
-}
-
-// Asks for what the rows behind these are expanded from: pieces too short for the processor to see a pattern.
-HWY_INLINE void prefetch_next(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end) {
-    const auto bytes_of = [&](std::int64_t n) {
-        return w.packed ? packed_bytes(w.packed->code, n) : n / block_elements(w.format) * block_bytes(w.format);
-    };
-    const std::int64_t row_bytes = w.packed ? bytes_of(w.cols) : w.row_bytes, length = bytes_of(end - begin);
-    const auto* from = (w.packed ? reinterpret_cast<const std::byte*>(w.packed->packed) : w.data) + (row + count) * row_bytes + bytes_of(begin);
-    for (std::int64_t r = std::min(count, w.rows - row - count); r > 0; --r, from += row_bytes)
-        for (std::int64_t at = 0; at < length; at += 64) hwy::Prefetch(from + at);
-}
-
-// Elements [begin, end) of rows [row, row + count): where they lie, or expanded into `out`, GGUF's blocks
-// whole.
-template <class Number>
-Rows<Number> expand(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, Number* out) {
-    if (lies_as<Number>(w)) {
-        const std::int64_t pitch = w.row_bytes / static_cast<std::int64_t>(sizeof(Number));
-        return {reinterpret_cast<const Number*>(w.data) + row * pitch + begin, pitch};
-    }
-    prefetch_next(w, row, count, begin, end);
-    if constexpr (std::is_same_v<Number, std::uint16_t>)
-        if (lies_as<float>(w)) {
-            for (std::int64_t r = 0; r < count; ++r)
-                bf16::narrow(reinterpret_cast<const float*>(w.data + (row + r) * w.row_bytes) + begin, end - begin, out + r * expanded_pitch);
-            return {out, expanded_pitch};
-        }
-    if (w.packed) {
-        dequantize_part(*w.packed, row, row + count, begin, end, out, expanded_pitch);
-        return {out, expanded_pitch};
-    }
-    const std::int64_t elements = block_elements(w.format), first = begin / elements * elements;
-    const std::int64_t last = std::min(w.cols, (end + elements - 1) / elements * elements);
-    const std::int64_t skipped = first / elements * block_bytes(w.format);
-    for (std::int64_t r = 0; r < count; ++r)
-        dequantize(w.format, w.data + (row + r) * w.row_bytes + skipped, last - first,
-                   out + r * expanded_pitch);
-    return {out + (begin - first), expanded_pitch};
-}
-
-// Rows [row, row + count) of W^T's panels: as expand gives them, and `lanes` of them that may be read.
-template <class Number>
-Rows<Number> expand_lanes(const AnyMatrix& w, std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, Number* out) {
-    const Rows<Number> rows = expand(w, row, count, begin, end, out);
-    if (count == lanes || rows.data == out) return rows;
-    for (std::int64_t r = 0; r < count; ++r)  // rows behind the last may not be there to be read
-        std::memmove(out + r * expanded_pitch, rows.data + r * rows.pitch, (end - begin) * sizeof(Number));
-    return {out, expanded_pitch};
-}
-
-// Rows [k, k + n) of W, columns [j, j + columns), some at a time: each(first of the rows, their count, first and last of the
-// columns, the numbers).
-template <class Number, class Each>
-HWY_INLINE void for_expanded(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n,
-                             Number* memory, Each each) {
-    for (std::int64_t row = 0; row < n; row += expanded_rows)
-        for (std::int64_t first = 0; first < columns; first += expanded_columns) {
-            const std::int64_t count = std::min(expanded_rows, n - row), last = std::min(columns, first + expanded_columns);
-            each(row, count, first, last, expand(w, k + row, count, j + first, j + last, memory));
-        }
-}
 
 inline constexpr std::int64_t a_pitch = a_pitch_bytes / 4;
 
@@ -161,19 +82,24 @@ inline constexpr auto tiles = tiles_of(std::make_integer_sequence<int, tile_rows
 struct PanelPart {
     std::int64_t depth, first;
 };
+// Elements of a block.
+struct Span {
+    std::int64_t begin, end;
+};
 
 // How blocks are packed and multiplied. What a panel holds behind its last column is computed with, and never
 // stored.
 class Fp32 {
   public:
     static constexpr std::int64_t depth = fp32_depth, bytes = 4;
-    Fp32(const float* a, std::int64_t stride, float* memory)
-        : from_(a), stride_(stride), a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
+    Fp32(const float* a, std::int64_t stride, const Details& details, float* memory)
+        : from_(a), stride_(stride), turned_(details.turned), a_(memory), b_(memory + a_floats), expanded_(b_ + b_floats) {}
 
     static std::int64_t padded(std::int64_t n) { return n; }  // elements that n take in a panel
     static bool in_place(std::int64_t) { return false; }
     // The block of A: rows [i, i + rows), elements [k, k + n).
     void take_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
+        if (turned_) return transpose_matrix(from_ + k * stride_ + i, stride_, n, rows, a_, a_pitch);
         for (std::int64_t r = 0; r < rows; ++r) std::memcpy(a_ + r * a_pitch, from_ + (i + r) * stride_ + k, n * sizeof(float));
     }
     // Panels of the columns [j, j + columns) of W^T, elements [k, k + n): rows of W, turned.
@@ -191,44 +117,43 @@ class Fp32 {
                     std::memcpy(b_ + c * n + (row + r) * width, x.data + c - first, std::min(width, last - c) * sizeof(float));
         });
     }
-    // Rows [first, last) of the block of A by the panel that begins at column p.
-    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, std::int64_t, float* c, std::int64_t c_stride,
+    // The elements `span` of n, of rows [first, last) of the block of A, by the panel that begins at column p.
+    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, Span span, std::int64_t, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
-        tiles[last - first - 1](a_ + first * a_pitch, b_ + p * n, n, c, c_stride, columns, add);
+        tiles[last - first - 1](a_ + first * a_pitch + span.begin, b_ + p * n + span.begin * width, span.end - span.begin, c, c_stride, columns, add);
     }
 
   private:
     const float* from_;
     std::int64_t stride_;
+    bool turned_;
     float *a_, *b_, *expanded_;
 };
 
 #if QLORA_AVX512
-// Of an A in fp32 or in bf16.
-template <class From>
 class Bf16 {
   public:
     static constexpr std::int64_t depth = bf16_depth, bytes = 2;
-    Bf16(const From* a, std::int64_t stride, const AddedProduct* added, float* memory)
-        : from_(a), stride_(stride), added_(added), a_(reinterpret_cast<std::uint16_t*>(memory)), b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)),
-          expanded_(reinterpret_cast<std::uint16_t*>(memory + a_floats + b_floats)) {}
+    Bf16(const std::uint16_t* a, std::int64_t stride, const Details& details, float* memory)
+        : from_(a), stride_(stride), turned_(details.turned), added_(details.added), a_(reinterpret_cast<std::uint16_t*>(memory)),
+          b_(reinterpret_cast<std::uint16_t*>(memory + a_floats)), expanded_(reinterpret_cast<std::uint16_t*>(memory + a_floats + b_floats)) {}
 
     static std::int64_t padded(std::int64_t n) { return (n + 1) / 2 * 2; }
-    bool in_place(std::int64_t n) const { return std::is_same_v<From, std::uint16_t> && n % 2 == 0 && !evict_each_other(stride_); }
+    bool in_place(std::int64_t n) const { return !turned_ && n % 2 == 0 && !evict_each_other(stride_); }
     void take_rows(std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t n) {
-        const From* from = from_ + i * stride_ + k;
         row_ = i;
-        block_ = a_;
-        pitch_ = a_pitch_bytes / 2;
-        if constexpr (std::is_same_v<From, float>) {
-            for (std::int64_t r = 0; r < rows; ++r) bf16::narrow(from + r * stride_, n, a_ + r * pitch_);
-        } else if (in_place(n)) {
-            block_ = from;
-            pitch_ = stride_;
+        block_ = {.a = a_, .pitch = a_pitch_bytes / 2};
+        if (in_place(n)) {
+            block_.a = from_ + i * stride_ + k;
+            block_.pitch = stride_;
+        } else if (turned_) {
+            block_.pitch = 2;
+            block_.step = 2 * rows;
+            bf16::pair_columns(from_ + k * stride_ + i, stride_, n, rows, a_);
         } else {
             for (std::int64_t r = 0; r < rows; ++r) {
-                std::memcpy(a_ + r * pitch_, from + r * stride_, n * sizeof(From));
-                if (n % 2 != 0) a_[r * pitch_ + n] = 0;
+                std::memcpy(a_ + r * block_.pitch, from_ + (i + r) * stride_ + k, n * sizeof(*a_));
+                if (n % 2 != 0) a_[r * block_.pitch + n] = 0;
             }
         }
     }
@@ -242,21 +167,22 @@ class Bf16 {
         }
     }
     void pack_plain(const AnyMatrix& w, std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t n, PanelPart part) const {
-        static constexpr std::uint16_t zeros[width] = {};
         for_expanded(w, j, columns, k, n, expanded_,
                      [&](std::int64_t row, std::int64_t count, std::int64_t first, std::int64_t last, Rows<std::uint16_t> x) {
-                         for (std::int64_t r = 0; r < count; r += 2, x.data += 2 * x.pitch)
-                             for (std::int64_t c = first; c < last; c += width)
-                                 bf16::pair(x.data + c - first, r + 1 < count ? x.data + x.pitch + c - first : zeros,
-                                            std::min(width, last - c), b_ + c * part.depth + (part.first + row + r) * width);
+                         bf16::pair_rows(x.data, x.pitch, count, last - first, b_ + first * part.depth + (part.first + row) * width, width * part.depth);
                      });
     }
     // The last `more` elements of the panel are those of the added product.
-    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, std::int64_t more, float* c, std::int64_t c_stride,
+    void multiply(std::int64_t first, std::int64_t last, std::int64_t p, std::int64_t n, Span span, std::int64_t more, float* c, std::int64_t c_stride,
                   std::int64_t columns, bool add) const {
-        const bf16::Strip own{block_ + first * pitch_, pitch_, padded(n)};
-        const bf16::Strip added = more > 0 ? bf16::Strip{added_->a + (row_ + first) * added_->a_stride, added_->a_stride, more} : bf16::Strip{};
-        bf16::multiply_tile(static_cast<int>(last - first), own, added, b_ + p * (padded(n) + more), c, c_stride, columns, add);
+        const std::int64_t own = padded(n), begin = span.begin / 2 * 2;
+        const std::uint16_t* panel = b_ + p * (own + more);
+        bf16::Strip strip = block_, added;
+        strip.a += first * strip.pitch + begin / 2 * strip.step;
+        strip.panel = panel + begin * width;
+        strip.n = padded(span.end) - begin;
+        if (more > 0) added = {.a = added_->a + (row_ + first) * added_->a_stride, .pitch = added_->a_stride, .n = more, .panel = panel + own * width};
+        bf16::multiply_tile(static_cast<int>(last - first), strip, added, c, c_stride, columns, add);
     }
 
   private:
@@ -269,11 +195,12 @@ class Bf16 {
         return {expanded_, expanded_pitch};
     }
 
-    const From* from_;
+    const std::uint16_t* from_;
     std::int64_t stride_;
+    bool turned_;
     const AddedProduct* added_;
-    const std::uint16_t* block_ = nullptr;  // of A
-    std::int64_t row_ = 0, pitch_ = 0;      // its first
+    bf16::Strip block_;     // of A, without a panel
+    std::int64_t row_ = 0;  // its first
     std::uint16_t *a_, *b_, *expanded_;
 };
 #endif
@@ -287,10 +214,11 @@ std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t unit) {
 
 template <class Numbers>
 void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
-                 std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, const AddedProduct* added = nullptr) {
+                 std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, const Details& details) {
+    const auto& [turned, elements, wanted, origin, added] = details;
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
     if (inner == 0) {
-        for (std::int64_t i = 0; i < m && !add; ++i) std::fill(c + i * c_stride + begin, c + i * c_stride + end, 0.0f);
+        for (std::int64_t i = 0; i < m && !add; ++i) std::fill_n(c + i * c_stride + begin - details.origin, end - begin, 0.0f);
         return;
     }
     const std::int64_t unit = w.packed ? 32 : std::max<std::int64_t>(32, block_elements(w.format));
@@ -317,32 +245,40 @@ void multiply_in(Numbers numbers, std::int64_t m, const AnyMatrix& w, Side side,
                 const std::int64_t rows = std::min(block, m - i);
                 numbers.take_rows(i, rows, k, n);
                 // Tiles of nearly equal heights: a last one of a row or two would leave the units idle.
-                const std::int64_t count = (rows + tile_rows - 1) / tile_rows, panels = (columns + width - 1) / width;
-                for (std::int64_t x = 0; x < count * panels; ++x) {
-                    const std::int64_t t = in_place ? x / panels : x % count, p = (in_place ? x % panels : x / count) * width;
-                    const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
-                    numbers.multiply(first, last, p, n, more, c + (i + first) * c_stride + j + p, c_stride,
+                const std::int64_t count = (rows + tile_rows - 1) / tile_rows;
+                const auto multiply = [&](std::int64_t first, std::int64_t last, std::int64_t p) {
+                    const std::int64_t top = i + first, bottom = i + last - 1;
+                    if (j + p >= bottom + wanted.end || j + p + width <= top + wanted.first) return;
+                    Span span{std::clamp<std::int64_t>(top + elements.first - k, 0, n), std::clamp<std::int64_t>(bottom + elements.end - k, 0, n)};
+                    if (span.begin >= span.end) span = {0, 0};
+                    numbers.multiply(first, last, p, n, span, more, c + top * c_stride + j - origin + p, c_stride,
                                      std::min(width, columns - p), add || k > 0);
+                };
+                if (in_place) {
+                    for (std::int64_t t = 0; t < count; ++t) {
+                        const std::int64_t first = rows * t / count, last = rows * (t + 1) / count;
+                        for (std::int64_t p = 0; p < columns; p += width) multiply(first, last, p);
+                    }
+                    continue;
                 }
+                std::array<std::int64_t, a_rows / tile_rows + 1> edges;
+                for (std::int64_t t = 0; t <= count; ++t) edges[static_cast<std::size_t>(t)] = rows * t / count;
+                for (std::int64_t p = 0; p < columns; p += width)
+                    for (std::size_t t = 0; t < static_cast<std::size_t>(count); ++t) multiply(edges[t], edges[t + 1], p);
             }
         }
     }
 }
 
 void multiply_fp32(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, Arithmetic arithmetic) {
-#if QLORA_AVX512
-    if (arithmetic == Arithmetic::bf16 && has_bf16_products())
-        return multiply_in(Bf16(a, a_stride, nullptr, memory), m, w, side, begin, end, c, c_stride, add);
-#endif
-    static_cast<void>(arithmetic);
-    multiply_in(Fp32(a, a_stride, memory), m, w, side, begin, end, c, c_stride, add);
+                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, const Details& details) {
+    multiply_in(Fp32(a, a_stride, details, memory), m, w, side, begin, end, c, c_stride, add, details);
 }
 
 void multiply_bf16(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side, std::int64_t begin,
-                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, const AddedProduct* added) {
+                   std::int64_t end, float* c, std::int64_t c_stride, bool add, float* memory, const Details& details) {
 #if QLORA_AVX512
-    multiply_in(Bf16(a, a_stride, added, memory), m, w, side, begin, end, c, c_stride, add, added);
+    multiply_in(Bf16(a, a_stride, details, memory), m, w, side, begin, end, c, c_stride, add, details);
 #endif
 }
 
@@ -354,6 +290,15 @@ namespace qlora::kernels {
 
 HWY_EXPORT(multiply_fp32);
 HWY_EXPORT(multiply_bf16);
+
+void round_for_products(const float* x, std::int64_t n, std::uint16_t* out) {
+    const std::int64_t even = n / 2 * 2;  // narrow() ends an odd row with a zero
+    bf16::narrow(x, even, out);
+    if (even == n) return;
+    std::uint16_t last[2];
+    bf16::narrow(x + even, 1, last);
+    out[even] = last[0];
+}
 
 AnyMatrix any_matrix(const PackedRows& packed) {
     return {.rows = packed.rows, .cols = packed.cols, .packed = &packed};
@@ -371,17 +316,24 @@ AnyMatrix any_matrix(const float* data, std::int64_t rows, std::int64_t cols, st
             .data = reinterpret_cast<const std::byte*>(data),
             .row_bytes = stride * 4};
 }
+AnyMatrix any_matrix(const std::uint16_t* bf16, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
+    return {.rows = rows,
+            .cols = cols,
+            .format = BlockFormat::bf16,
+            .data = reinterpret_cast<const std::byte*>(bf16),
+            .row_bytes = stride * 2};
+}
 
 void multiply_matrix(const float* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add,
-                     float* workspace, Arithmetic arithmetic) {
-    HWY_DYNAMIC_DISPATCH(multiply_fp32)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, arithmetic);
+                     float* workspace, const Details& details) {
+    HWY_DYNAMIC_DISPATCH(multiply_fp32)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, details);
 }
 
 void multiply_matrix(const std::uint16_t* a, std::int64_t a_stride, std::int64_t m, const AnyMatrix& w, Side side,
                      std::int64_t begin, std::int64_t end, float* c, std::int64_t c_stride, bool add, float* workspace,
-                     const AddedProduct* added) {
-    HWY_DYNAMIC_DISPATCH(multiply_bf16)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, added);
+                     const Details& details) {
+    HWY_DYNAMIC_DISPATCH(multiply_bf16)(a, a_stride, m, w, side, begin, end, c, c_stride, add, workspace, details);
 }
 
 }  // namespace qlora::kernels

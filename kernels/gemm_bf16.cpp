@@ -5,6 +5,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -25,7 +26,7 @@ namespace {
 
 // By so many vectors of columns.
 template <int kRows, int kVectors>
-QLORA_BF16 void tile(const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride, std::int64_t columns, bool add) {
+QLORA_BF16 void tile(const Strip& first, const Strip& second, float* c, std::int64_t c_stride, std::int64_t columns, bool add) {
     __m512 sums[kRows][kVectors];
     for (int r = 0; add && r < kRows; ++r)  // C comes while the products are made
         for (int v = 0; v < kVectors; ++v) _mm_prefetch(c + r * c_stride + v * 16, _MM_HINT_T0);
@@ -33,15 +34,15 @@ QLORA_BF16 void tile(const Strip& first, const Strip& second, const std::uint16_
     for (int r = 0; r < kRows; ++r)
         for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
     for (const Strip* strip : {&first, &second}) {
-        const std::uint16_t* a = strip->a;
-        const std::int64_t pitch = strip->pitch, n = strip->n;
-        for (std::int64_t k = 0; k < n; k += 2, panel += 2 * panel_columns) {
+        const std::uint16_t *a = strip->a, *panel = strip->panel;
+        const std::int64_t pitch = strip->pitch, step = strip->step, n = strip->n;
+        for (std::int64_t k = 0, at = 0; k < n; k += 2, at += step, panel += 2 * panel_columns) {
             __m512bh b[kVectors];
             for (int v = 0; v < kVectors; ++v) b[v] = (__m512bh)_mm512_loadu_si512(panel + v * 32);
 #pragma GCC unroll 14
             for (int r = 0; r < kRows; ++r) {
                 std::int32_t two;
-                __builtin_memcpy(&two, a + r * pitch + k, sizeof(two));
+                __builtin_memcpy(&two, a + r * pitch + at, sizeof(two));
                 const auto x = (__m512bh)_mm512_set1_epi32(two);
                 for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], x, b[v]);
             }
@@ -56,7 +57,7 @@ QLORA_BF16 void tile(const Strip& first, const Strip& second, const std::uint16_
         }
 }
 
-using Tile = void (*)(const Strip&, const Strip&, const std::uint16_t*, float*, std::int64_t, std::int64_t, bool);
+using Tile = void (*)(const Strip&, const Strip&, float*, std::int64_t, std::int64_t, bool);
 template <int kVectors, int... kRows>
 constexpr auto tiles_of(std::integer_sequence<int, kRows...>) {
     return std::array<Tile, sizeof...(kRows)>{tile<kRows + 1, kVectors>...};
@@ -76,25 +77,58 @@ QLORA_BF16 void narrow(const float* x, std::int64_t n, std::uint16_t* out) {
     }
 }
 
-QLORA_BF16 void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out) {
-    static constexpr auto in_turn = [](int from) {
-        std::array<std::uint16_t, 32> order{};
-        for (int i = 0; i < 32; ++i) order[i] = static_cast<std::uint16_t>(from + i / 2 + i % 2 * 32);
-        return order;
-    };
-    alignas(64) static constexpr auto lower = in_turn(0), upper = in_turn(16);
+namespace {
+
+// How two vectors' numbers go in turn: the lower or the upper half of each.
+constexpr auto in_turn(int from) {
+    std::array<std::uint16_t, 32> order{};
+    for (int i = 0; i < 32; ++i) order[i] = static_cast<std::uint16_t>(from + i / 2 + i % 2 * 32);
+    return order;
+}
+alignas(64) constexpr auto lower = in_turn(0), upper = in_turn(16);
+
+// n <= 32 pairs; of no second row zeros.
+QLORA_BF16 inline void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out) {
+    const __mmask32 mask = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
+    const __m512i a = _mm512_maskz_loadu_epi16(mask, first), b = second == nullptr ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, second);
+    _mm512_mask_storeu_epi32(out, below(n), _mm512_permutex2var_epi16(a, _mm512_load_si512(lower.data()), b));
+    if (n > 16) _mm512_mask_storeu_epi32(out + 32, below(n - 16), _mm512_permutex2var_epi16(a, _mm512_load_si512(upper.data()), b));
+}
+
+}  // namespace
+
+QLORA_BF16 void pair_rows(const std::uint16_t* x, std::int64_t pitch, std::int64_t rows, std::int64_t n, std::uint16_t* out, std::int64_t panel_pitch) {
     const __m512i low = _mm512_load_si512(lower.data()), high = _mm512_load_si512(upper.data());
-    for (std::int64_t i = 0; i < n; i += 32) {
-        const __mmask32 mask = n - i >= 32 ? ~__mmask32{0} : (__mmask32{1} << (n - i)) - 1;
-        const __m512i a = _mm512_maskz_loadu_epi16(mask, first + i), b = _mm512_maskz_loadu_epi16(mask, second + i);
-        _mm512_mask_storeu_epi32(out + 2 * i, below(n - i), _mm512_permutex2var_epi16(a, low, b));
-        if (n - i > 16) _mm512_mask_storeu_epi32(out + 2 * i + 32, below(n - i - 16), _mm512_permutex2var_epi16(a, high, b));
+    for (std::int64_t c = 0; c < n; c += panel_columns, out += panel_pitch) {
+        const std::uint16_t* from = x + c;
+        std::uint16_t* to = out;
+        std::int64_t r = 0;
+        if (c + panel_columns <= n)
+            for (; r + 2 <= rows; r += 2, from += 2 * pitch, to += 2 * panel_columns) {
+                const __m512i a = _mm512_loadu_si512(from), b = _mm512_loadu_si512(from + pitch);
+                _mm512_storeu_si512(to, _mm512_permutex2var_epi16(a, low, b));
+                _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi16(a, high, b));
+            }
+        for (; r < rows; r += 2, from += 2 * pitch, to += 2 * panel_columns) pair(from, r + 1 < rows ? from + pitch : nullptr, std::min(panel_columns, n - c), to);
     }
 }
 
-void multiply_tile(int rows, const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride,
-                   std::int64_t columns, bool add) {
-    (columns > 16 ? tiles : half_tiles)[static_cast<std::size_t>(rows - 1)](first, second, panel, c, c_stride, columns, add);
+QLORA_BF16 void pair_columns(const std::uint16_t* x, std::int64_t pitch, std::int64_t rows, std::int64_t n, std::uint16_t* out) {
+    const __m512i low = _mm512_load_si512(lower.data()), high = _mm512_load_si512(upper.data());
+    for (std::int64_t r = 0; r < rows; r += 2, x += 2 * pitch, out += 2 * n) {
+        const std::uint16_t* second = r + 1 < rows ? x + pitch : nullptr;
+        std::int64_t c = 0;
+        for (; second != nullptr && c + 32 <= n; c += 32) {
+            const __m512i a = _mm512_loadu_si512(x + c), b = _mm512_loadu_si512(second + c);
+            _mm512_storeu_si512(out + 2 * c, _mm512_permutex2var_epi16(a, low, b));
+            _mm512_storeu_si512(out + 2 * c + 32, _mm512_permutex2var_epi16(a, high, b));
+        }
+        for (; c < n; c += 32) pair(x + c, second == nullptr ? nullptr : second + c, std::min<std::int64_t>(32, n - c), out + 2 * c);
+    }
+}
+
+void multiply_tile(int rows, const Strip& first, const Strip& second, float* c, std::int64_t c_stride, std::int64_t columns, bool add) {
+    (columns > 16 ? tiles : half_tiles)[static_cast<std::size_t>(rows - 1)](first, second, c, c_stride, columns, add);
 }
 
 }  // namespace bf16
@@ -110,8 +144,9 @@ bool has_bf16_products() {
 
 namespace bf16 {
 void narrow(const float*, std::int64_t, std::uint16_t*) {}
-void pair(const std::uint16_t*, const std::uint16_t*, std::int64_t, std::uint16_t*) {}
-void multiply_tile(int, const Strip&, const Strip&, const std::uint16_t*, float*, std::int64_t, std::int64_t, bool) {}
+void pair_rows(const std::uint16_t*, std::int64_t, std::int64_t, std::int64_t, std::uint16_t*, std::int64_t) {}
+void pair_columns(const std::uint16_t*, std::int64_t, std::int64_t, std::int64_t, std::uint16_t*) {}
+void multiply_tile(int, const Strip&, const Strip&, float*, std::int64_t, std::int64_t, bool) {}
 }  // namespace bf16
 }  // namespace qlora::kernels
 

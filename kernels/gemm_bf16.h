@@ -20,18 +20,22 @@ inline constexpr int tile_rows = 14;
 
 // Numbers rounded to the nearest, ties to even; with n odd one zero more.
 void narrow(const float* x, std::int64_t n, std::uint16_t* out);
-// Two rows' numbers in turn, first[0], second[0], first[1], ...: n pairs.
-void pair(const std::uint16_t* first, const std::uint16_t* second, std::int64_t n, std::uint16_t* out);
+// Rows of n numbers, `pitch` apart, by twos, their numbers in turn, first[0], second[0], first[1], ...; where they are odd, with a
+// row of zeros. Into panels of panel_columns pairs, `panel_pitch` numbers apart, row r's two at r * panel_columns; or into rows
+// of n pairs without gaps.
+void pair_rows(const std::uint16_t* x, std::int64_t pitch, std::int64_t rows, std::int64_t n, std::uint16_t* out, std::int64_t panel_pitch);
+void pair_columns(const std::uint16_t* x, std::int64_t pitch, std::int64_t rows, std::int64_t n, std::uint16_t* out);
 
-// Rows of A: `n` elements of each, n even, rows `pitch` numbers apart.
+// `n` elements, an even number, of rows of A: two that follow each other side by side, a row's `step` numbers apart, rows
+// `pitch` apart. And those of a panel, [n / 2, panel_columns] pairs.
 struct Strip {
     const std::uint16_t* a = nullptr;
-    std::int64_t pitch = 0, n = 0;
+    std::int64_t pitch = 0, step = 2, n = 0;
+    const std::uint16_t* panel = nullptr;
 };
-// Rows of C by a panel's columns, summed in fp32 over the elements of one strip and then of another, which may have none; the panel
-// [elements / 2, panel_columns] pairs of elements that follow each other. 0 < rows <= tile_rows.
-void multiply_tile(int rows, const Strip& first, const Strip& second, const std::uint16_t* panel, float* c, std::int64_t c_stride,
-                   std::int64_t columns, bool add);
+// Rows of C by a panel's columns, summed in fp32 over the elements of one strip and then of another, which may have none.
+// 0 < rows <= tile_rows.
+void multiply_tile(int rows, const Strip& first, const Strip& second, float* c, std::int64_t c_stride, std::int64_t columns, bool add);
 
 }  // namespace bf16
 }  // namespace qlora::kernels

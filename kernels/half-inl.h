@@ -23,9 +23,7 @@ HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 #if HWY_TARGET != HWY_SCALAR
 
-using Words = hn::RebindToUnsigned<Floats>;
 using Halves = hn::Rebind<std::uint16_t, Floats>;
-inline constexpr Words words;
 inline constexpr Halves halves;
 
 HWY_INLINE Vector widen_f16(hn::Vec<Halves> half) {
@@ -97,7 +95,8 @@ HWY_INLINE __m256i narrow_bf16_by_processor(__m512 value) {
 }
 #endif
 
-// The first `count` lanes of bf16 numbers, the others 0; and their way back.
+// The first `count` lanes of bf16 numbers, the others 0; and their way back, as products round: on AVX-512 only where
+// has_bf16_products().
 HWY_INLINE Vector load_part(const std::uint16_t* from, std::int64_t count) {
     if (count == lanes) return widen_bf16(hn::LoadU(halves, from));
     HWY_ALIGN std::uint16_t part[lanes] = {};
@@ -105,9 +104,14 @@ HWY_INLINE Vector load_part(const std::uint16_t* from, std::int64_t count) {
     return widen_bf16(hn::Load(halves, part));
 }
 HWY_INLINE void store_part(Vector v, std::uint16_t* to, std::int64_t count) {
-    if (count == lanes) return hn::StoreU(narrow_bf16(v), halves, to);
+#if QLORA_AVX512
+    const hn::Vec<Halves> narrow{narrow_bf16_by_processor(v.raw)};
+#else
+    const hn::Vec<Halves> narrow = narrow_bf16(v);
+#endif
+    if (count == lanes) return hn::StoreU(narrow, halves, to);
     HWY_ALIGN std::uint16_t part[lanes];
-    hn::Store(narrow_bf16(v), halves, part);
+    hn::Store(narrow, halves, part);
     for (std::int64_t i = 0; i < count; ++i) to[i] = part[i];
 }
 

@@ -62,8 +62,10 @@ void norm_rows_in_bf16(const NormRule& rule, const std::uint16_t* x, std::int64_
 }
 
 // With n = (x - mean) * inverse and g = dy * weight: dx = inverse * (g - mean(g) - n mean(g n)), mean(g) with centring only.
+// `y`, where it is not null, gets the norm, rounded.
 template <class From>
-HWY_INLINE void norm_each_backward(const NormRule& rule, const From* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
+HWY_INLINE void norm_each_backward(const NormRule& rule, const From* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx,
+                                   std::uint16_t* y, std::int64_t y_stride) {
     for (std::int64_t r = 0; r < rows; ++r, x += width, dy += width, dx += width) {
         const auto [mean, inverse] = moments(rule, x, width);
         const Vector centre = hn::Set(floats, mean), factor = hn::Set(floats, inverse);
@@ -75,19 +77,24 @@ HWY_INLINE void norm_each_backward(const NormRule& rule, const From* x, const fl
         });
         const auto n = static_cast<float>(width);
         const Vector shift = hn::Set(floats, rule.centred ? sum_of(sums) / n : 0.0f), along = hn::Set(floats, sum_of(products) / n);
-        for_parts(width, [&, x, dy, dx](std::int64_t c, std::int64_t count) {
-            const Vector g = hn::Mul(load_part(dy + c, count), load_part(rule.weight + c, count));
+        for_parts(width, [&, x, dy, dx, r](std::int64_t c, std::int64_t count) {
+            const Vector weight = load_part(rule.weight + c, count), g = hn::Mul(load_part(dy + c, count), weight);
             const Vector normed = hn::Mul(hn::Sub(load_part(x + c, count), centre), factor);
             store_part(hn::Mul(factor, hn::Sub(hn::Sub(g, shift), hn::Mul(normed, along))), dx + c, count);
+            if (y == nullptr) return;
+            Vector v = hn::Mul(normed, weight);
+            if (rule.bias != nullptr) v = hn::Add(v, load_part(rule.bias + c, count));
+            store_part(v, y + r * y_stride + c, count);
         });
     }
 }
 
 void norm_rows_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
-    norm_each_backward(rule, x, dy, rows, width, dx);
+    norm_each_backward(rule, x, dy, rows, width, dx, nullptr, 0);
 }
-void norm_rows_backward_in_bf16(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
-    norm_each_backward(rule, x, dy, rows, width, dx);
+void norm_rows_backward_in_bf16(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx,
+                                std::uint16_t* y, std::int64_t y_stride) {
+    norm_each_backward(rule, x, dy, rows, width, dx, y, y_stride);
 }
 
 }  // namespace qlora::kernels::HWY_NAMESPACE
@@ -115,8 +122,9 @@ void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t 
 void norm(const NormRule& rule, const std::uint16_t* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride) {
     HWY_DYNAMIC_DISPATCH(norm_rows_in_bf16)(rule, x, rows, width, y, y_stride);
 }
-void norm_backward(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx) {
-    HWY_DYNAMIC_DISPATCH(norm_rows_backward_in_bf16)(rule, x, dy, rows, width, dx);
+void norm_backward(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width, float* dx,
+                   std::uint16_t* y, std::int64_t y_stride) {
+    HWY_DYNAMIC_DISPATCH(norm_rows_backward_in_bf16)(rule, x, dy, rows, width, dx, y, y_stride);
 }
 
 }  // namespace qlora::kernels

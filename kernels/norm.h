@@ -16,15 +16,16 @@ struct NormRule {
 // x, y: fp32 [rows, width] without gaps; y may be x. Pure, single-threaded, no allocation, no exceptions.
 void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, float* y);
 
-// The same for products in bf16: y rounded, its rows `y_stride` numbers apart. Of x in fp32, which is also given rounded, for
-// backward; and again of that.
+// The same for products in bf16, only where has_bf16_products() (gemm.h): y rounded, its rows `y_stride` numbers apart. Of x in fp32, which is also given rounded, for
+// backward, where `kept` is not null; and again of that.
 void norm(const NormRule& rule, const float* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride, std::uint16_t* kept);
 void norm(const NormRule& rule, const std::uint16_t* x, std::int64_t rows, std::int64_t width, std::uint16_t* y, std::int64_t y_stride);
 
-// The gradient of x, in fp32 or in bf16, from that of y, all [rows, width]; dx may be dy.
+// The gradient of x, in fp32 or in bf16, from that of y, all [rows, width]; dx may be dy. In bf16 it gives y once more, where
+// that is not null.
 void norm_backward(const NormRule& rule, const float* x, const float* dy, std::int64_t rows, std::int64_t width,
                    float* dx);
 void norm_backward(const NormRule& rule, const std::uint16_t* x, const float* dy, std::int64_t rows, std::int64_t width,
-                   float* dx);
+                   float* dx, std::uint16_t* y, std::int64_t y_stride);
 
 }  // namespace qlora::kernels

@@ -13,9 +13,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 
-using Words = hn::RebindToUnsigned<Floats>;
 using WordVector = hn::Vec<Words>;
-inline constexpr Words words;
 
 struct WideProduct {
     WordVector high, low;

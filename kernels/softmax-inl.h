@@ -8,21 +8,21 @@
 #endif
 
 // clang-format off
-#include "kernels/vectors-inl.h"
+#include "kernels/half-inl.h"
 #include <hwy/contrib/math/math-inl.h>
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace qlora::kernels::HWY_NAMESPACE {
 
-// The sum of exp(scale values[i] - largest) over [begin, end); NaN where a value is. With kStore they take the
-// values' places, and zeros the places outside [begin, end) of n.
-template <bool kStore>
-HWY_INLINE float exponentials(std::conditional_t<kStore, float, const float>* values, std::int64_t begin, std::int64_t end, std::int64_t n, float scale,
-                   float largest) {
-    if constexpr (kStore) {
-        std::fill(values, values + begin, 0.0f);
-        std::fill(values + end, values + n, 0.0f);
+// The sum of exp(scale values[i] - largest) over [begin, end); NaN where a value is. Where `out` is a pointer it gets them, and
+// zeros at the places outside [begin, end) of n; it may be `values`.
+template <class Out>
+HWY_INLINE float exponentials(const float* values, std::int64_t begin, std::int64_t end, std::int64_t n, float scale, float largest, Out out) {
+    constexpr bool stores = !std::is_same_v<Out, std::nullptr_t>;
+    if constexpr (stores) {
+        std::fill(out, out + begin, 0);
+        std::fill(out + end, out + n, 0);
     }
     const Vector factor = hn::Set(floats, scale), shift = hn::Set(floats, largest);
     Vector sums = hn::Zero(floats), nothing = hn::Zero(floats);
@@ -33,18 +33,18 @@ HWY_INLINE float exponentials(std::conditional_t<kStore, float, const float>* va
         for (const std::int64_t stop = std::min<std::int64_t>(end, i + 1024); i + lanes <= stop; i += lanes) {
             const Vector x = hn::LoadU(floats, values + i);
             const Vector e = hn::Exp(floats, hn::MulSub(x, factor, shift));
-            if constexpr (kStore) hn::StoreU(e, floats, values + i);
+            if constexpr (stores) store_part(e, out + i, lanes);
             part = hn::Add(part, e);
             nothing = hn::MulAdd(x, hn::Zero(floats), nothing);  // NaN where a score is: its exponential would be 0
         }
         sums = hn::Add(sums, part);
     }
-    float sum = hn::GetLane(hn::SumOfLanes(floats, hn::Add(sums, nothing)));
+    float sum = sum_of(hn::Add(sums, nothing));
     for (; i < end; ++i) {
         sum += values[i] * 0;
-        const float e = hn::GetLane(hn::Exp(floats, hn::Set(floats, values[i] * scale - largest)));
-        sum += e;
-        if constexpr (kStore) values[i] = e;
+        const Vector e = hn::Exp(floats, hn::Set(floats, values[i] * scale - largest));
+        sum += hn::GetLane(e);
+        if constexpr (stores) store_part(e, out + i, 1);
     }
     return sum;
 }

@@ -31,6 +31,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Floats>;
 inline constexpr Floats floats;
+using Words = hn::RebindToUnsigned<Floats>;
+inline constexpr Words words;
 inline constexpr std::int64_t lanes = HWY_MIN(16, HWY_LANES(float));
 
 // Receivers of expanded weights. An expander hands over two vectors at a time, with the column each begins

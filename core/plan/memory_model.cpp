@@ -166,8 +166,9 @@ MemoryBytes step_bytes(const recipe::Recipe& recipe, const nn::ModelInfo& model,
     const double kept = recipe.train.gradient_checkpointing ? layers * hidden * fp32_bytes + block : layers * block;
     // The head's chunk of logits, and what the last block's backward has in flight, are never there together.
     const auto vocabulary = static_cast<double>(model.vocabulary);
-    const double chunk = std::min(shape.trained_tokens, static_cast<double>(nn::most_head_rows(std::max<std::int64_t>(1, model.vocabulary))));
-    const double logits = chunk * vocabulary * fp32_bytes, in_flight = (6 * mlp + 3 * hidden) * fp32_bytes * shape.tokens;
+    const auto head = nn::head_chunk(std::max<std::int64_t>(1, model.vocabulary), shape.logits_in_bf16 ? nn::LogitsIn::bf16 : nn::LogitsIn::fp32);
+    const double chunk = std::min(shape.trained_tokens, static_cast<double>(head.most_rows));
+    const double logits = chunk * vocabulary * static_cast<double>(head.number_bytes), in_flight = (6 * mlp + 3 * hidden) * fp32_bytes * shape.tokens;
     bytes[MemoryTag::activations] = static_cast<std::int64_t>(kept * shape.tokens + std::max(0.0, in_flight - logits) +
                                                               3 * hidden * shape.trained_tokens * fp32_bytes);
     // An embedding that is trained gets its gradient in a tensor of its size, and as a head once more.

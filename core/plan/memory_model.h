@@ -12,6 +12,7 @@ struct StepShape {
     double trained_tokens = 0;  // of them, those with a target
     double longest = 0;         // tokens of the longest segment
     double kept_bytes = 4;      // of a number kept for backward
+    bool logits_in_bf16 = false;
 };
 
 // Stored bytes of one weight in a precision, scales included. `native`: as the file keeps it.

@@ -64,6 +64,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
     const bool bf16 = recipe.compute != "fp32" && rates.bf16 > 0;
     const double gemm_flops = bf16 ? rates.bf16 : rates.fp32;
     peak.kept_bytes = recipe.train.activations == "auto" ? (bf16 ? 2 : 4) : recipe.train.activations == "bf16" ? 2 : 4;
+    peak.logits_in_bf16 = bf16 && recipe.train.label_smoothing == 0 && recipe.method.kind != MethodKind::full;
     plan.bytes = step_bytes(recipe, model, peak);
     plan.peak_bytes = plan.bytes.total();
     plan.budget_bytes = budget_bytes;

@@ -71,8 +71,8 @@ kernels::AnyMatrix matrix_of(const Tensor& x) {
 
 void multiply_dense(const Operand& a, const Operand& w, Side side, Tensor& c, bool add);
 
-// C = A W^T or A W, or, with `add`, C + the product; `from` on a CPU.
-void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add, const Added* added = nullptr) {
+// C = A W^T or A W, or, with `add`, C + the product; `from` on a CPU. `turned`: of A^T.
+void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, Tensor& c, bool add, const Added* added = nullptr, bool turned = false) {
     const Tensor a = with_dense_rows(from.rounded());
     // What is added comes in the same pass where the kernels take it.
     Tensor low, factor;
@@ -92,11 +92,11 @@ void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, T
         more = {static_cast<const std::uint16_t*>(low.const_data_ptr()), low.stride(0), matrix_of(factor)};
     }
     const std::int64_t inner = side == Side::transposed ? w.cols : w.rows;
-    TORCH_CHECK(a.dim() == 2 && a.size(1) == inner && c.is_cpu() && c.dim() == 2 && c.size(0) == a.size(0) && c.stride(1) == 1 &&
+    TORCH_CHECK(a.dim() == 2 && a.size(turned ? 0 : 1) == inner && c.is_cpu() && c.dim() == 2 && c.size(0) == a.size(turned ? 1 : 0) && c.stride(1) == 1 &&
                     c.size(1) == (side == Side::transposed ? w.rows : w.cols),
                 "a product of [", a.sizes(), "] with a matrix of ", w.rows, " by ", w.cols, " into [", c.sizes(), "]");
     if (c.numel() == 0) return;
-    const std::int64_t m = a.size(0), columns = c.size(1), panels = (columns + kernels::gemm_columns - 1) / kernels::gemm_columns;
+    const std::int64_t m = c.size(0), columns = c.size(1), panels = (columns + kernels::gemm_columns - 1) / kernels::gemm_columns;
     const auto [across, down] = split(m, columns, 2.0 * static_cast<double>(m) * static_cast<double>(w.rows * w.cols));
     auto* to = c.data_ptr<float>();
     at::parallel_for(0, across * down, 1, [&, across = across, down = down](std::int64_t begin, std::int64_t end) {
@@ -105,13 +105,14 @@ void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, T
             const std::int64_t x = part % across, y = part / across, first = m * y / down, rows = m * (y + 1) / down - first;
             kernels::AddedProduct rows_of_more = more;
             rows_of_more.a += first * more.a_stride;
-            const auto multiply = [&](const auto* numbers, auto... others) {
-                kernels::multiply_matrix(numbers + first * a.stride(0), a.stride(0), rows, w, side, panels * x / across * kernels::gemm_columns,
+            const kernels::Details details{.turned = turned, .added = added != nullptr ? &rows_of_more : nullptr};
+            const auto multiply = [&](const auto* numbers) {
+                kernels::multiply_matrix(numbers + first * (turned ? 1 : a.stride(0)), a.stride(0), rows, w, side, panels * x / across * kernels::gemm_columns,
                                          std::min(columns, panels * (x + 1) / across * kernels::gemm_columns), to + first * c.stride(0), c.stride(0),
-                                         add, workspace, others...);
+                                         add, workspace, details);
             };
-            if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()), added != nullptr ? &rows_of_more : nullptr);
-            else multiply(a.const_data_ptr<float>(), Arithmetic::fp32);
+            if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
+            else multiply(a.const_data_ptr<float>());
         }
     });
 }
@@ -242,6 +243,27 @@ void add_matmul(Tensor& dx, const Operand& dy, const Weight& weight, const Added
     multiply_plain(dy, weight, dx, true, added);
 }
 
+void for_each_stripe(const Operand& x, const Weight& weight, std::int64_t columns, const std::function<void(std::int64_t, std::int64_t, const float*)>& f) {
+    TORCH_CHECK(x.taken_by() == Operand::By::kernels && columns % kernels::gemm_columns == 0, "stripes of ", columns, " columns of a product of ", x.rows(), " rows");
+    const Tensor a = with_dense_rows(x.rounded());
+    weight.with_matrix([&](const kernels::AnyMatrix& w) {
+        at::parallel_for(0, (w.rows + columns - 1) / columns, 1, [&](std::int64_t first, std::int64_t last) {
+            float* workspace = scratch_workspace(kernels::gemm_workspace + a.size(0) * columns);
+            float* product = workspace + kernels::gemm_workspace;
+            for (std::int64_t stripe = first; stripe < last; ++stripe) {
+                const std::int64_t begin = stripe * columns, end = std::min(w.rows, begin + columns);
+                const auto multiply = [&](const auto* numbers) {
+                    kernels::multiply_matrix(numbers, a.stride(0), a.size(0), w, Side::transposed, begin, end, product, end - begin, false, workspace,
+                                             {.origin = begin});
+                };
+                if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
+                else multiply(a.const_data_ptr<float>());
+                f(begin, end - begin, product);
+            }
+        });
+    });
+}
+
 Tensor matmul_transposed(const Operand& x, const Operand& weight) {
     switch (x.taken_by()) {
         case Operand::By::gpu: return gpu_product(x, weight.t());
@@ -270,6 +292,12 @@ void add_matmul_transposed(Tensor& y, const Operand& x, const Operand& weight) {
         case Operand::By::gpu: y.add_(gpu_product(x, weight.t())); return;
         case Operand::By::libtorch: y.addmm_(x.numbers(), weight.numbers().t());
     }
+}
+
+void add_turned_matmul(Tensor& dw, const Operand& dy, const Operand& x) {
+    if (dy.taken_by() != Operand::By::kernels) return add_matmul(dw, dy.t(), x);
+    const Tensor right = with_dense_rows(x.rounded());
+    multiply_all(dy, matrix_of(right), Side::plain, dw, true, nullptr, true);
 }
 
 void add_matmul(Tensor& dx, const Operand& dy, const Operand& weight) {

@@ -30,6 +30,12 @@ torch::Tensor matmul(const Operand& dy, const Operand& weight);
 void add_matmul(torch::Tensor& dx, const Operand& dy, const Weight& weight, const Added* added = nullptr);
 void add_matmul_transposed(torch::Tensor& y, const Operand& x, const Operand& weight);
 void add_matmul(torch::Tensor& dx, const Operand& dy, const Operand& weight);
+// dw[N, cols] + dy[T, N]^T x[T, cols].
+void add_turned_matmul(torch::Tensor& dw, const Operand& dy, const Operand& x);
+
+// x W^T by stripes of so many columns, a multiple of 32, for numbers that our own kernels take: f(first column, columns, product
+// [T, columns] without gaps), each on some thread, where the product is there until f returns.
+void for_each_stripe(const Operand& x, const Weight& weight, std::int64_t columns, const std::function<void(std::int64_t, std::int64_t, const float*)>& f);
 
 // Calls f(first_row, tile) for consecutive tiles of the weight, each [n, cols] in `dtype`. The tile is reused.
 void for_each_tile(const Weight& weight, torch::ScalarType dtype, const std::function<void(std::int64_t, const torch::Tensor&)>& f);

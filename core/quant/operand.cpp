@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/gpu/gpu.h"
-#include "kernels/half.h"
 
 namespace qlora::quant {
 
@@ -15,8 +14,7 @@ using torch::Tensor;
 bool ours(const Tensor& x) { return x.scalar_type() == torch::kFloat32 && x.is_cpu() && !gpu::takes(x); }
 
 Tensor bf16_rows(std::int64_t rows, std::int64_t cols) {
-    const std::int64_t pitch = kernels::evict_each_other(cols) ? cols + 32 : cols;
-    return torch::empty({rows, pitch}, torch::kBFloat16).narrow(1, 0, cols);
+    return torch::empty_strided({rows, cols}, {kernels::evict_each_other(cols) ? cols + 32 : cols, 1}, torch::kBFloat16);
 }
 
 namespace {
@@ -29,7 +27,7 @@ Tensor rounded_to_bf16(const Tensor& x) {
     const auto* in = from.const_data_ptr<float>();
     auto* out = static_cast<std::uint16_t*>(to.data_ptr());
     at::parallel_for(0, rows, std::max<std::int64_t>(1, least / std::max<std::int64_t>(1, cols)), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) kernels::f32_to_bf16(in + row * from.stride(0), cols, out + row * to.stride(0));
+        for (std::int64_t row = begin; row < end; ++row) kernels::round_for_products(in + row * from.stride(0), cols, out + row * to.stride(0));
     });
     return to;
 }
@@ -39,6 +37,18 @@ Tensor rounded_to_bf16(const Tensor& x) {
 Operand::Operand(Tensor numbers, Arithmetic arithmetic) : arithmetic_(arithmetic) {
     const bool kept = arithmetic == Arithmetic::bf16 && numbers.defined() && numbers.scalar_type() == torch::kBFloat16;
     (kept ? rounded_ : wide_) = std::move(numbers);
+}
+
+Operand Operand::scaled(Tensor numbers, double factor, Arithmetic arithmetic) {
+    // Of a few numbers an operation of LibTorch's takes longer than they do.
+    if (ours(numbers) && numbers.is_contiguous() && numbers.numel() <= std::int64_t{1} << 16) {
+        const auto by = static_cast<float>(factor);
+        auto* x = numbers.data_ptr<float>();
+        for (std::int64_t i = 0, n = numbers.numel(); i < n; ++i) x[i] *= by;
+    } else {
+        numbers.mul_(factor);
+    }
+    return {std::move(numbers), arithmetic};
 }
 
 const Tensor& Operand::numbers() const {

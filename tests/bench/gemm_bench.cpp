@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/gemm.h"
+#include "kernels/half.h"
 #include "kernels/target.h"
 #include "peak.h"
 
@@ -56,6 +57,8 @@ struct Aligned {
 void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, Arithmetic arithmetic, double peak) {
     const std::int64_t n = rows * cols;
     const Aligned x(m * std::max(rows, cols)), w(n), c(m * std::max(rows, cols));
+    std::vector<std::uint16_t> halves(static_cast<std::size_t>(m * std::max(rows, cols)));
+    f32_to_bf16(x.get(), static_cast<std::int64_t>(halves.size()), halves.data());
     std::vector<Aligned> workspaces;
     for (int t = 0; t < threads; ++t) workspaces.emplace_back(gemm_workspace);
     std::vector<std::uint8_t> packed(packed_bytes(Code::nf4, n)), blocks(n / 32 * 20, 0x35);
@@ -79,9 +82,12 @@ void bench(std::int64_t m, std::int64_t rows, std::int64_t cols, int threads, Ar
                                out = side == Side::transposed ? rows : cols;
             const std::int64_t panels = (out + gemm_columns - 1) / gemm_columns;
             const double time = time_of(threads, [&](int t) {
-                multiply_matrix(x.get(), in, m, matrix, side, panels * t / threads * gemm_columns,
-                                std::min(out, panels * (t + 1) / threads * gemm_columns), c.get(), out, false,
-                                workspaces[t].get(), arithmetic);
+                const auto multiply = [&](const auto* a) {
+                    multiply_matrix(a, in, m, matrix, side, panels * t / threads * gemm_columns,
+                                    std::min(out, panels * (t + 1) / threads * gemm_columns), c.get(), out, false, workspaces[t].get());
+                };
+                if (arithmetic == Arithmetic::bf16) multiply(halves.data());
+                else multiply(x.get());
             });
             const double rate = 2e-9 * static_cast<double>(m * n) / time;
             std::printf("%4lld rows by %4lld x %-4lld %-4s %-5s in %s %d thread%s %8.1f GFLOP/s %4.0f %%\n",

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "golden.h"
+#include "kernels/half.h"
 
 using namespace qlora::kernels;
 
@@ -69,6 +70,18 @@ struct Spread {
         for (std::int64_t r = 0; r < rows; ++r)
             std::copy_n(from.data() + r * dim, dim, values.data() + r * stride);
     }
+    // Gradients are added to what is there.
+    Spread zeros() const {
+        Spread to = *this;
+        for (std::size_t i = 0; i < values.size(); ++i)
+            if (static_cast<std::int64_t>(i) % stride < dim) to.values[i] = 0;
+        return to;
+    }
+    std::vector<std::uint16_t> halves() const {
+        std::vector<std::uint16_t> to(values.size());
+        f32_to_bf16(values.data(), static_cast<std::int64_t>(values.size()), to.data());
+        return to;
+    }
     HeadRows view() const { return {values.data(), stride}; }
     MutableHeadRows view() { return {values.data(), stride}; }
     // The largest difference from what should be there, or infinity where something else was written.
@@ -97,6 +110,8 @@ constexpr AttentionShape shapes[] = {
     {.asked = 150, .keys = 33, .dim = 33, .scale = 0.2f, .causal = false},
     {.asked = 10, .keys = 140, .dim = 20, .scale = 0.2f},
     {.asked = 200, .keys = 333, .dim = 128, .scale = 0.09f, .window = 100},
+    {.asked = 300, .keys = 1300, .dim = 16, .scale = 0.25f},
+    {.asked = 260, .keys = 1100, .dim = 8, .scale = 0.3f, .causal = false},
     {.asked = 150, .keys = 150, .dim = 16, .scale = 0.25f, .dropout = {dropout_rate(0.3), 5}},
     {.asked = 41, .keys = 57, .dim = 24, .scale = 0.2f, .causal = false, .dropout = {dropout_rate(0.1), 6}, .first_query = 13},
     {.asked = 190, .keys = 190, .dim = 32, .scale = 0.2f, .window = 70, .dropout = {dropout_rate(0.5), 7}},
@@ -118,7 +133,7 @@ class AttentionTest : public QObject {
             const Exact wanted = exact(s, q, k, v, dout);
             const Spread qs(s.asked, s.dim, q), ks(s.keys, s.dim, k), vs(s.keys, s.dim, v),
                 douts(s.asked, s.dim, dout);
-            Spread out(s.asked, s.dim), dq(s.asked, s.dim), dk(s.keys, s.dim), dv(s.keys, s.dim);
+            Spread out(s.asked, s.dim), dq(s.asked, s.dim), dk = ks.zeros(), dv = vs.zeros();
             std::vector<float> logs(s.asked * 2, 7.0f);
             const auto workspace = aligned(std::max(attention_workspace(s), attention_backward_workspace(s)));
             attend(s, qs.view(), ks.view(), vs.view(), out.view(), logs.data(), 2,
@@ -134,6 +149,45 @@ class AttentionTest : public QObject {
             QVERIFY2(dq.off(wanted.dq) < 3e-5, qPrintable(at));
             QVERIFY2(dk.off(wanted.dk) < 1e-4, qPrintable(at));
             QVERIFY2(dv.off(wanted.dv) < 1e-4, qPrintable(at));
+        }
+    }
+
+    // Products round their operands, what is between them as well; sums do not.
+    void in_bf16_it_is_near_its_definition() {
+        if (!has_bf16_products()) QSKIP("this processor multiplies no bf16");
+        use_target(0);
+        for (const AttentionShape& s : shapes) {
+            const auto rounded = [](std::vector<float> x) {
+                std::vector<std::uint16_t> halves(x.size());
+                f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), halves.data());
+                bf16_to_f32(halves.data(), static_cast<std::int64_t>(x.size()), x.data());
+                return x;
+            };
+            const auto q = rounded(normal(1, s.asked * s.dim)), k = rounded(normal(2, s.keys * s.dim)), v = rounded(normal(3, s.keys * s.dim)),
+                       dout = rounded(normal(4, s.asked * s.dim));
+            const Exact wanted = exact(s, q, k, v, dout);
+            const Spread queries(s.asked, s.dim, q), keys(s.keys, s.dim, k);
+            const std::int64_t stride = queries.stride;
+            const auto qs = queries.halves(), ks = keys.halves(), vs = Spread(s.keys, s.dim, v).halves(), douts = Spread(s.asked, s.dim, dout).halves();
+            Spread out(s.asked, s.dim), dq(s.asked, s.dim), dk = keys.zeros(), dv = keys.zeros();
+            std::vector<std::uint16_t> out_halves = out.halves();
+            std::vector<float> logs(s.asked * 2, 7.0f);
+            attend(s, {qs.data(), stride}, {ks.data(), stride}, {vs.data(), stride}, out.view(), {out_halves.data(), stride}, logs.data(), 2,
+                   aligned(attention_workspace(s)).get());
+            attend_backward(s, {qs.data(), stride}, {ks.data(), stride}, {vs.data(), stride}, {out_halves.data(), stride}, logs.data(), 2,
+                            {douts.data(), stride}, dq.view(), dk.view(), dv.view(), aligned(attention_backward_workspace(s)).get());
+            QCOMPARE(out_halves, out.halves());
+            const auto near = [&](const Spread& got, const Numbers& numbers) {
+                double largest = 0;
+                for (const double x : numbers) largest = std::max(largest, std::abs(x));
+                const double off = got.off(numbers);
+                QVERIFY2(off <= 0.02 * largest + 1e-6, qPrintable(QString("%1 of %2: off by %3 of %4").arg(s.asked).arg(s.keys).arg(off).arg(largest)));
+            };
+            near(out, wanted.out);
+            near(dq, wanted.dq);
+            near(dk, wanted.dk);
+            near(dv, wanted.dv);
+            for (std::int64_t i = 0; i < s.asked; ++i) QVERIFY(std::abs(logs[2 * i] - wanted.logs[i]) < 1e-5);
         }
     }
 

@@ -103,7 +103,7 @@ class CudaKernelsTest : public QObject {
                 const OnDevice<double> losses_there(device, rows);
                 const OnDevice<std::int64_t> targets_there(device, targets);
                 std::vector<double> losses(rows);
-                kernels::cross_entropy(logits.data(), rows, classes, targets.data(), gradients ? kernels::LogitGradients::fp32 : kernels::LogitGradients::none, losses.data());
+                kernels::cross_entropy(logits.data(), rows, classes, targets.data(), gradients, losses.data());
                 cuda::cross_entropy(device.runner(), there, rows, classes, targets_there, gradients, losses_there);
                 const auto got = losses_there.get();
                 for (std::size_t r = 0; r < rows; ++r)

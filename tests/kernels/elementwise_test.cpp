@@ -22,6 +22,30 @@ double furthest(const std::vector<float>& got, const Numbers& wanted) {
     return most;
 }
 
+std::vector<std::uint16_t> halves(const std::vector<float>& x) {
+    std::vector<std::uint16_t> to(x.size());
+    f32_to_bf16(x.data(), static_cast<std::int64_t>(x.size()), to.data());
+    return to;
+}
+std::vector<float> widened(const std::vector<std::uint16_t>& x) {
+    std::vector<float> to(x.size());
+    bf16_to_f32(x.data(), static_cast<std::int64_t>(x.size()), to.data());
+    return to;
+}
+// Rows of `width` numbers, `stride` apart, are those of `wanted`, rounded; between them lie sevens.
+void compare_rounded(const std::vector<std::uint16_t>& got, std::int64_t stride, const std::vector<float>& wanted, std::int64_t width) {
+    const auto numbers = widened(got);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        const auto row = static_cast<std::int64_t>(i) / stride, column = static_cast<std::int64_t>(i) % stride;
+        if (column >= width) {
+            QCOMPARE(got[i], std::uint16_t{7});
+            continue;
+        }
+        const float value = wanted[row * width + column];
+        QVERIFY(std::abs(numbers[i] - value) <= 0x1p-8f * std::abs(value) + 1e-6f);
+    }
+}
+
 double act(Gate kind, double x) {
     return kind == Gate::silu ? x / (1 + std::exp(-x)) : x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
@@ -68,6 +92,65 @@ class ElementwiseTest : public QObject {
                 QCOMPARE(out.back(), 9.0f);
                 QCOMPARE(gradient.back(), 9.0f);
             }
+    }
+
+    // What products read and what is kept, from numbers in fp32; and both ways from what was kept.
+    void norms_in_bf16_are_those_of_rounded_numbers_data() { add_targets(); }
+    void norms_in_bf16_are_those_of_rounded_numbers() {
+        QFETCH(qint64, target);
+        use_target(target);
+        if (!rounds_to_bf16(target)) QSKIP("this processor has no bf16");
+        for (bool centred : {false, true})
+            for (std::int64_t width : {1, 33, 576}) {
+                const std::int64_t rows = 3, stride = width + 5;
+                const auto x = normal(1, rows * width), w = normal(2, width), b = normal(3, width), dy = normal(4, rows * width);
+                const NormRule rule{centred, 1e-3f, w.data(), centred ? b.data() : nullptr};
+                std::vector<float> plain(rows * width), of_kept(rows * width), dx(rows * width), plain_dx(rows * width);
+                std::vector<std::uint16_t> y(rows * stride, 7), kept(rows * width), again(rows * stride, 7), with_gradient(rows * stride, 7);
+                norm(rule, x.data(), rows, width, plain.data());
+                norm(rule, x.data(), rows, width, y.data(), stride, kept.data());
+                compare_rounded(y, stride, plain, width);
+                QCOMPARE(kept, halves(x));
+                const auto restored = widened(kept);
+                norm(rule, restored.data(), rows, width, of_kept.data());
+                norm(rule, kept.data(), rows, width, again.data(), stride);
+                compare_rounded(again, stride, of_kept, width);
+                norm_backward(rule, restored.data(), dy.data(), rows, width, plain_dx.data());
+                norm_backward(rule, kept.data(), dy.data(), rows, width, dx.data(), nullptr, 0);
+                QCOMPARE(dx, plain_dx);
+                norm_backward(rule, kept.data(), dy.data(), rows, width, dx.data(), with_gradient.data(), stride);
+                QCOMPARE(dx, plain_dx);
+                compare_rounded(with_gradient, stride, of_kept, width);
+            }
+    }
+
+    void gates_in_bf16_are_those_of_rounded_numbers_data() { add_targets(); }
+    void gates_in_bf16_are_those_of_rounded_numbers() {
+        QFETCH(qint64, target);
+        use_target(target);
+        if (!rounds_to_bf16(target)) QSKIP("this processor has no bf16");
+        constexpr std::int64_t rows = 3, width = 37, stride = 40, n = rows * width;
+        for (Gate kind : {Gate::silu, Gate::gelu_tanh}) {
+            const auto x = normal(1, n, 4), up = normal(2, n), dout = normal(3, n);
+            std::vector<float> plain(n), of_kept(n), dgate(n), dup(n), plain_dgate(n), plain_dup(n);
+            std::vector<std::uint16_t> out(rows * stride, 7), kept(n), kept_up(n), again(rows * stride, 7), with_gradient(rows * stride, 7);
+            gate(kind, x.data(), up.data(), width, rows, width, plain.data());
+            gate(kind, x.data(), up.data(), width, rows, width, out.data(), stride, kept.data(), kept_up.data());
+            compare_rounded(out, stride, plain, width);
+            QCOMPARE(kept, halves(x));
+            QCOMPARE(kept_up, halves(up));
+            const auto restored = widened(kept), restored_up = widened(kept_up);
+            gate(kind, restored.data(), restored_up.data(), width, rows, width, of_kept.data());
+            gate(kind, kept.data(), kept_up.data(), rows, width, again.data(), stride);
+            compare_rounded(again, stride, of_kept, width);
+            gate_backward(kind, restored.data(), restored_up.data(), width, dout.data(), rows, width, plain_dgate.data(), plain_dup.data());
+            for (std::uint16_t* to : {static_cast<std::uint16_t*>(nullptr), with_gradient.data()}) {
+                gate_backward(kind, kept.data(), kept_up.data(), dout.data(), rows, width, dgate.data(), dup.data(), to, stride);
+                QCOMPARE(dgate, plain_dgate);
+                QCOMPARE(dup, plain_dup);
+            }
+            compare_rounded(with_gradient, stride, of_kept, width);
+        }
     }
 
     void rotations_data() { add_targets(); }
@@ -152,20 +235,44 @@ class ElementwiseTest : public QObject {
             }
             auto logits = given;
             Numbers found(rows);
-            cross_entropy(logits.data(), rows, classes, targets.data(), LogitGradients::none, found.data());
+            cross_entropy(logits.data(), rows, classes, targets.data(), false, found.data());
             QCOMPARE(logits, given);
             for (int r = 0; r < rows; ++r) QVERIFY(std::abs(found[r] - losses[r]) < 1e-5 * (1 + losses[r]));
-            cross_entropy(logits.data(), rows, classes, targets.data(), LogitGradients::fp32, found.data());
+            cross_entropy(logits.data(), rows, classes, targets.data(), true, found.data());
             for (int r = 0; r < rows; ++r) QVERIFY(std::abs(found[r] - losses[r]) < 1e-5 * (1 + losses[r]));
             QVERIFY(furthest(logits, gradients) < 1e-6);
+        }
+    }
 
-            auto narrow = given;  // rounded where they lie
-            cross_entropy(narrow.data(), rows, classes, targets.data(), LogitGradients::bf16, found.data());
-            for (std::int64_t r = 0; r < rows; ++r) {
-                std::vector<float> rounded(classes);
-                bf16_to_f32(reinterpret_cast<const std::uint16_t*>(narrow.data() + r * classes), classes, rounded.data());
-                for (std::int64_t c = 0; c < classes; ++c) QVERIFY(std::abs(rounded[c] - logits[r * classes + c]) <= 0x1p-8 * std::abs(logits[r * classes + c]));
+    void softmaxes_of_parts_make_up_the_whole_data() { add_targets(); }
+    void softmaxes_of_parts_make_up_the_whole() {
+        QFETCH(qint64, target);
+        use_target(target);
+        if (!rounds_to_bf16(target)) QSKIP("this processor has no bf16");
+        constexpr std::int64_t rows = 3, classes = 70, stride = 90, part = 40;
+        const auto logits = normal(5, rows * stride, 6);
+        std::vector<SoftmaxPart> parts(rows * 2);
+        std::vector<std::uint16_t> out(rows * stride, 7);
+        softmax_parts(logits.data(), stride, rows, part, parts.data(), 2, out.data(), stride);
+        softmax_parts(logits.data() + part, stride, rows, classes - part, parts.data() + 1, 2, out.data() + part, stride);
+        auto alone = parts;
+        softmax_parts(logits.data(), stride, rows, part, alone.data(), 2, nullptr, 0);
+        for (std::int64_t r = 0; r < rows; ++r) {
+            double sum = 0;
+            for (std::int64_t c = 0; c < classes; ++c) sum += std::exp(double{logits[r * stride + c]});
+            const SoftmaxPart &first = parts[2 * r], &second = parts[2 * r + 1];
+            QVERIFY(std::abs(first.sum * std::exp(double{first.largest}) + second.sum * std::exp(double{second.largest}) - sum) < 1e-6 * sum);
+            QCOMPARE(alone[2 * r].largest, first.largest);
+            QCOMPARE(alone[2 * r].sum, first.sum);
+            scale(out.data() + r * stride, part, static_cast<float>(std::exp(double{first.largest}) / sum));
+            scale(out.data() + r * stride + part, classes - part, static_cast<float>(std::exp(double{second.largest}) / sum));
+            std::vector<float> shares(classes);
+            bf16_to_f32(out.data() + r * stride, classes, shares.data());
+            for (std::int64_t c = 0; c < classes; ++c) {
+                const double wanted = std::exp(double{logits[r * stride + c]}) / sum;
+                QVERIFY(std::abs(shares[c] - wanted) <= 0x1p-7 * wanted);
             }
+            for (std::int64_t c = classes; c < stride; ++c) QCOMPARE(out[r * stride + c], std::uint16_t{7});
         }
     }
 
@@ -179,7 +286,7 @@ class ElementwiseTest : public QObject {
         for (const float x : logits) sum += std::exp(double{x});
         const double wanted = std::log(sum) - double{logits[5]};
         const std::int64_t label = 5;
-        cross_entropy(logits.data(), 1, classes, &label, LogitGradients::fp32, &loss);
+        cross_entropy(logits.data(), 1, classes, &label, true, &loss);
         for (const float x : logits) found += double{x};
         qInfo("loss off by %.1e, the gradients' sum by %.1e", std::abs(loss - wanted), std::abs(found));
         QVERIFY(std::abs(loss - wanted) < 2e-7);
@@ -191,10 +298,10 @@ class ElementwiseTest : public QObject {
         bad[7] = NAN;
         const std::vector<std::int64_t> target{0};
         double loss = -1;
-        cross_entropy(large.data(), 1, 3, target.data(), LogitGradients::fp32, &loss);
+        cross_entropy(large.data(), 1, 3, target.data(), true, &loss);
         QCOMPARE(loss, 0.0);
         QCOMPARE(large, (std::vector<float>{0, 0, 0}));
-        cross_entropy(bad.data(), 1, 40, target.data(), LogitGradients::fp32, &loss);
+        cross_entropy(bad.data(), 1, 40, target.data(), true, &loss);
         QVERIFY(std::isnan(loss));
     }
 

@@ -57,7 +57,10 @@ std::vector<float> product(const std::vector<float>& a, std::int64_t m, const An
     const std::int64_t in = side == Side::transposed ? w.cols : w.rows,
                        out = side == Side::transposed ? w.rows : w.cols;
     std::vector<float> c(m * (out + outside), 1.0f);
-    multiply_matrix(a.data(), in, m, w, side, 0, out, c.data(), out + outside, add, Workspace().get(), arithmetic);
+    if (arithmetic == Arithmetic::bf16)
+        multiply_matrix(halves(a).data(), in, m, w, side, 0, out, c.data(), out + outside, add, Workspace().get());
+    else
+        multiply_matrix(a.data(), in, m, w, side, 0, out, c.data(), out + outside, add, Workspace().get());
     return c;
 }
 
@@ -167,15 +170,73 @@ class GemmTest : public QObject {
                     std::vector<float> together(m * out, 1.0f), apart = together, split = together;
                     multiply_matrix(a.data(), in, m, base, side, 0, out, apart.data(), out, add, Workspace().get());
                     multiply_matrix(low.data(), rank, m, few, side, 0, out, apart.data(), out, true, Workspace().get());
-                    multiply_matrix(a.data(), in, m, base, side, 0, out, together.data(), out, add, Workspace().get(), &added);
+                    multiply_matrix(a.data(), in, m, base, side, 0, out, together.data(), out, add, Workspace().get(), {.added = &added});
                     for (std::int64_t i = 0; i < m * out; ++i) QVERIFY(std::abs(together[i] - apart[i]) <= 1e-4f * (1 + std::abs(apart[i])));
                     for (std::int64_t begin = 0; begin < out; begin += 3 * gemm_columns)
                         multiply_matrix(a.data(), in, m, base, side, begin, std::min(out, begin + 3 * gemm_columns), split.data(), out, add,
-                                        Workspace().get(), &added);
+                                        Workspace().get(), {.added = &added});
                     QVERIFY(first_difference(split, together) < 0);
                 }
             }
         }
+    }
+
+    void a_turned_matrix_multiplies_like_the_other_data() { add_targets(); }
+    void a_turned_matrix_multiplies_like_the_other() {
+        QFETCH(qint64, target);
+        use_target(target);
+        for (const auto [m, rows, cols] : {Shape{100, 37, 530}, {33, 64, 801}, {200, 700, 40}})
+            for (const Side side : {Side::transposed, Side::plain}) {
+                const std::int64_t in = side == Side::transposed ? cols : rows, out = side == Side::transposed ? rows : cols, stride = m + 7;
+                const auto w = normal(1, rows * cols), a = normal(2, m * in);
+                std::vector<float> turned(in * stride, 1e30f), c(m * out), of_turned(m * out);
+                for (std::int64_t i = 0; i < m; ++i)
+                    for (std::int64_t k = 0; k < in; ++k) turned[k * stride + i] = a[i * in + k];
+                const AnyMatrix matrix = any_matrix(w.data(), rows, cols, cols);
+                const auto check = [&](const auto& plain, const auto& other) {
+                    multiply_matrix(plain.data(), in, m, matrix, side, 0, out, c.data(), out, false, Workspace().get());
+                    multiply_matrix(other.data(), stride, m, matrix, side, 0, out, of_turned.data(), out, false, Workspace().get(), {.turned = true});
+                    QVERIFY(first_difference(c, of_turned) < 0);
+                };
+                check(a, turned);
+                if (multiplies_bf16(target)) check(halves(a), halves(turned));
+            }
+    }
+
+    // Rows that hold zeros outside of a band, and rows of which only a band is asked for.
+    void bands_are_left_out_data() { add_targets(); }
+    void bands_are_left_out() {
+        QFETCH(qint64, target);
+        use_target(target);
+        const std::int64_t m = 130, in = 300, out = 170;
+        for (const Band band : {Band{-20, 40}, Band{.end = 1}, Band{.first = -100}, Band{-500, -400}, Band{5, 6}}) {
+            auto a = normal(2, m * in);
+            for (std::int64_t i = 0; i < m; ++i)
+                for (std::int64_t k = 0; k < in; ++k)
+                    if (k < i + band.first || k >= i + band.end) a[i * in + k] = 0;
+            const auto w = normal(1, in * out), full = normal(3, m * in);
+            const AnyMatrix matrix = any_matrix(w.data(), in, out, out);
+            const auto check = [&](const auto& zeros, const auto& numbers, double tolerance) {
+                std::vector<float> whole(m * out), banded(m * out), wanted(m * out), asked(m * out, NAN), with_origin(m * 64);
+                const auto multiply = [&](const auto& from, std::vector<float>& c, const Details& details) {
+                    multiply_matrix(from.data(), in, m, matrix, Side::plain, 0, out, c.data(), out, false, Workspace().get(), details);
+                };
+                multiply(zeros, whole, {});
+                multiply(zeros, banded, {.elements = band});
+                for (std::int64_t i = 0; i < m * out; ++i) QVERIFY(std::abs(whole[i] - banded[i]) <= tolerance * (1 + std::abs(whole[i])));
+                multiply(numbers, wanted, {});
+                multiply(numbers, asked, {.columns = band});
+                for (std::int64_t i = 0; i < m; ++i)
+                    for (std::int64_t j = std::max<std::int64_t>(0, i + band.first); j < std::min(out, i + band.end); ++j) QCOMPARE(asked[i * out + j], wanted[i * out + j]);
+                multiply_matrix(numbers.data(), in, m, matrix, Side::plain, 64, 128, with_origin.data(), 64, false, Workspace().get(), {.origin = 64});
+                for (std::int64_t i = 0; i < m; ++i)
+                    for (std::int64_t j = 0; j < 64; ++j) QCOMPARE(with_origin[i * 64 + j], wanted[i * out + 64 + j]);
+            };
+            check(a, full, 1e-5);
+            if (multiplies_bf16(target)) check(halves(a), halves(full), 1e-5);
+        }
+        QCOMPARE(Band(-3, 5).turned().first, std::int64_t{-4});
+        QCOMPARE(Band(-3, 5).turned().end, std::int64_t{4});
     }
 
     void packed_matrices_multiply_in_bf16_like_their_rounded_values() {

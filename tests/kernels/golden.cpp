@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/gemm.h"
+
 void add_targets() {
     QTest::addColumn<qint64>("target");
     hwy::SetSupportedTargetsForTest(0);
@@ -19,6 +21,14 @@ void add_targets() {
 void use_target(qint64 target) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+bool rounds_to_bf16(qint64 target) {
+    return target > HWY_AVX3 || qlora::kernels::has_bf16_products();
+}
+
+bool multiplies_bf16(qint64 target) {
+    return target <= HWY_AVX3 && qlora::kernels::has_bf16_products();
 }
 
 std::uint64_t hash64(std::uint64_t seed, std::uint64_t i) {

@@ -14,6 +14,9 @@
 // it.
 void add_targets();
 void use_target(qint64 target);
+// Whether kernels that round to bf16 for products run on it, and products in bf16 themselves.
+bool rounds_to_bf16(qint64 target);
+bool multiplies_bf16(qint64 target);
 
 // SplitMix64 of seed + i, and nearly normal numbers made from it.
 std::uint64_t hash64(std::uint64_t seed, std::uint64_t i);

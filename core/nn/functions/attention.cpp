@@ -4,14 +4,12 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <atomic>
-#include <limits>
+#include <array>
 
 #include "core/gpu/gpu.h"
 #include "core/nn/functions/elementwise.h"
+#include "core/nn/functions/own_attention.h"
 #include "core/quant/matmul.h"
-#include "core/quant/scratch.h"
-#include "kernels/attention.h"
 #include "kernels/cuda/launch.h"
 
 namespace qlora::nn {
@@ -77,14 +75,11 @@ Tensor gpu_attention(const Tensor& q, const Tensor& k, const Tensor& v, const At
 }
 
 // What segments of a pack ask what.
-struct Layout {
-    std::vector<std::int64_t> starts, key_starts;
+struct Layout : Segments {
     std::shared_ptr<RelativeBias> bias;
 
-    std::size_t segments() const { return starts.size() - 1; }
-    std::int64_t length(std::size_t i) const { return starts[i + 1] - starts[i]; }
-    std::int64_t keys(std::size_t i) const { return key_starts[i + 1] - key_starts[i]; }
     Tensor queries(const Tensor& x, std::size_t i) const { return heads_first(x, starts[i], length(i)); }
+    using Segments::keys;
     Tensor keys(const Tensor& x, std::size_t i) const { return heads_first(x, key_starts[i], keys(i)); }
 
     Tensor bias_of(std::size_t i, const Tensor& q) const {
@@ -111,93 +106,10 @@ bool ours(const Tensor& q, const Layout& layout, const AttentionRule& rule) {
     return quant::ours(q) && rule.softcap == 0 && !layout.bias;
 }
 
-// Work that one thread does: queries [begin, end) of a segment in one head.
-struct Item {
-    std::size_t segment;
-    std::int64_t head, begin, end;
-    std::int64_t cost;
-};
-
-// Calls f for every item, the costliest first, each thread taking the next when it is done.
-template <typename F>
-void for_each_item(std::vector<Item> items, F f) {
-    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.cost > b.cost; });
-    std::int64_t total = 0;
-    for (const Item& item : items) total += item.cost;
-    constexpr std::int64_t smallest_share = 1 << 18;  // multiplications
-    const auto threads = std::min({std::int64_t{at::get_num_threads()}, static_cast<std::int64_t>(items.size()), 1 + total / smallest_share});
-    std::atomic<std::size_t> next = 0;
-    at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
-        for (std::size_t i = next++; i < items.size(); i = next++) f(items[i]);
-    });
-}
-
-// Items of at most `block` queries.
-std::vector<Item> items_of(const Layout& layout, const AttentionRule& rule, const Tensor& q, std::int64_t block) {
-    std::vector<Item> items;
-    for (std::size_t i = 0; i < layout.segments(); ++i)
-        for (std::int64_t head = 0; head < q.size(1); ++head)
-            for (std::int64_t begin = 0, end = 0; begin == 0 || begin < layout.length(i); begin = end) {
-                end = std::min(begin + block, layout.length(i));
-                // What is behind the last query, or before the first one's window, costs nothing.
-                std::int64_t keys = layout.keys(i) - (rule.causal ? layout.length(i) - end : 0);
-                if (rule.causal && rule.window > 0) keys = std::min(keys, rule.window + end - begin);
-                items.push_back({i, head, begin, end, (end - begin) * keys * q.size(2)});
-            }
-    return items;
-}
-
-kernels::HeadRows head_rows(const Tensor& x, std::int64_t row, std::int64_t head) {
-    return {x.const_data_ptr<float>() + row * x.stride(0) + head * x.stride(1), x.stride(0)};
-}
-kernels::MutableHeadRows mutable_head_rows(Tensor& x, std::int64_t row, std::int64_t head) {
-    return {x.data_ptr<float>() + row * x.stride(0) + head * x.stride(1), x.stride(0)};
-}
-
-// The item alone: its queries, and the keys up to the last that one of them may see.
-kernels::AttentionShape shape_of(const Item& item, const Layout& layout, const AttentionRule& rule, std::int64_t dim) {
-    const std::int64_t keys = layout.keys(item.segment), behind = layout.length(item.segment) - item.end;
-    return {.asked = item.end - item.begin, .keys = rule.causal ? keys - behind : keys, .dim = dim,
-            .scale = static_cast<float>(rule.scale), .causal = rule.causal, .window = rule.causal ? rule.window : 0, .arithmetic = rule.arithmetic,
-            .dropout = rule.dropout.of_head(static_cast<std::int64_t>(item.segment), item.head), .first_query = item.begin};
-}
-
-void own_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
-    const std::int64_t group = q.size(1) / k.size(1);
-    for_each_item(items_of(layout, rule, q, 512), [&](const Item& item) {
-        const auto shape = shape_of(item, layout, rule, q.size(2));
-        const std::int64_t row = layout.starts[item.segment] + item.begin, key = layout.key_starts[item.segment];
-        kernels::attend(shape, head_rows(q, row, item.head), head_rows(k, key, item.head / group), head_rows(v, key, item.head / group),
-                        mutable_head_rows(out, row, item.head), log_sums.data_ptr<float>() + row * q.size(1) + item.head, q.size(1),
-                        quant::scratch_workspace(kernels::attention_workspace(shape)));
-    });
-}
-
-void own_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
-                  const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
-    // Heads that share keys add up their gradients when all are done.
-    const std::int64_t group = q.size(1) / k.size(1);
-    Tensor each_dk = group == 1 ? dk : torch::empty({k.size(0), q.size(1), k.size(2)}, k.options());
-    Tensor each_dv = group == 1 ? dv : torch::empty_like(each_dk);
-    for_each_item(items_of(layout, rule, q, std::numeric_limits<std::int64_t>::max() / 2), [&](const Item& item) {
-        const auto shape = shape_of(item, layout, rule, q.size(2));
-        const std::int64_t row = layout.starts[item.segment], key = layout.key_starts[item.segment], shared = item.head / group;
-        kernels::attend_backward(shape, head_rows(q, row, item.head), head_rows(k, key, shared), head_rows(v, key, shared),
-                                 head_rows(out, row, item.head), log_sums.const_data_ptr<float>() + row * q.size(1) + item.head, q.size(1),
-                                 head_rows(dout, row, item.head), mutable_head_rows(dq, row, item.head),
-                                 mutable_head_rows(each_dk, key, item.head), mutable_head_rows(each_dv, key, item.head),
-                                 quant::scratch_workspace(kernels::attention_backward_workspace(shape)));
-    });
-    if (group == 1) return;
-    const std::vector<std::int64_t> grouped{k.size(0), k.size(1), group, k.size(2)};
-    at::sum_out(dk, each_dk.view(grouped), {2});
-    at::sum_out(dv, each_dv.view(grouped), {2});
-}
-
 // LibTorch's fused kernel, one call a segment, each writing its rows of the packed result: no mask over the whole pack is
 // built and no gradient of the pack's size is added up per segment.
 void fused_forward(const Tensor& q, const Tensor& k, const Tensor& v, const Layout& layout, const AttentionRule& rule, Tensor& out, Tensor& log_sums) {
-    for (std::size_t i = 0; i < layout.segments(); ++i) {
+    for (std::size_t i = 0; i < layout.count(); ++i) {
         Tensor queries = layout.queries(q, i), keys = layout.keys(k, i), values = layout.keys(v, i);
         if (by_definition(rule)) {
             layout.queries(out, i).copy_(plain_attention(queries, keys, values, rule, layout.bias_of(i, q), layout.factors(i, q, rule)));
@@ -229,7 +141,7 @@ variable_list rerun_backward(const Tensor& dout, const Tensor& q, const Tensor& 
 
 void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& log_sums,
                     const Layout& layout, const AttentionRule& rule, Tensor& dq, Tensor& dk, Tensor& dv) {
-    for (std::size_t i = 0; i < layout.segments(); ++i) {
+    for (std::size_t i = 0; i < layout.count(); ++i) {
         Tensor gq, gk, gv;
         if (by_definition(rule) || gpu::on(q.device())) {
             const auto found = rerun_backward(dout, q, k, v, layout, i, rule);
@@ -247,37 +159,61 @@ void fused_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const 
     }
 }
 
+Dims dims_of(const Tensor& q, const Tensor& k) { return {q.size(1), k.size(1), q.size(2)}; }
+Tensor flat(const Tensor& x) { return x.flatten(1); }
+
 // What a backward pass needs to know.
 struct Asked : torch::CustomClassHolder {
-    Asked(Layout l, const AttentionRule& r) : layout(std::move(l)), rule(r) {}
+    Asked(Layout l, const AttentionRule& r, const Dims& d) : layout(std::move(l)), rule(r), dims(d) {}
     Layout layout;
     AttentionRule rule;
+    Dims dims;
 };
 
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
   public:
     static variable_list forward(AutogradContext* ctx, const Tensor& q, const Tensor& k, const Tensor& v, Layout layout, AttentionRule rule) {
+        const Arithmetic arithmetic = rule.arithmetic;
         Tensor out = torch::empty_like(q, at::MemoryFormat::Contiguous);
-        Tensor log_sums = torch::empty({!ours(q, layout, rule) && by_definition(rule) ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
-        (ours(q, layout, rule) ? own_forward : fused_forward)(q, k, v, layout, rule, out, log_sums);
-        const auto keep = [&](const Tensor& x) { return kept(x, rule.arithmetic); };
-        const Tensor kept_out = keep(out).detach();
-        ctx->save_for_backward({keep(q), keep(k), keep(v), kept_out, log_sums});
+        const bool own = ours(q, layout, rule);
+        Tensor log_sums = torch::empty({!own && by_definition(rule) ? 0 : q.size(0), q.size(1)}, q.options().dtype(torch::kFloat32));
+        variable_list saved;
+        if (own) {
+            const quant::Operand queries(flat(q), arithmetic), keys(flat(k), arithmetic), values(flat(v), arithmetic);
+            const Tensor rounded = own_attention({queries.rounded(), keys.rounded(), values.rounded(), dims_of(q, k)}, layout, rule, flat(out), log_sums);
+            saved = {kept(queries, arithmetic), kept(keys, arithmetic), kept(values, arithmetic),
+                     rounded.defined() && arithmetic.keeps_bf16 ? rounded : kept(flat(out), arithmetic).detach()};
+        } else {
+            fused_forward(q, k, v, layout, rule, out, log_sums);
+            for (const Tensor& x : {q, k, v, out}) saved.push_back(kept(x.detach(), arithmetic));
+        }
+        const Tensor kept_out = saved.back();
+        saved.push_back(log_sums);
+        ctx->save_for_backward(std::move(saved));
         ctx->mark_non_differentiable({kept_out});
-        ctx->saved_data["asked"] = c10::IValue::make_capsule(c10::make_intrusive<Asked>(std::move(layout), rule));
+        ctx->saved_data["asked"] = c10::IValue::make_capsule(c10::make_intrusive<Asked>(std::move(layout), rule, dims_of(q, k)));
         return {out, kept_out};
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list gradients) {
         const auto saved = ctx->get_saved_variables();
         const auto asked = c10::static_intrusive_pointer_cast<Asked>(ctx->saved_data["asked"].toCapsule());
-        const auto& [layout, rule] = std::tie(asked->layout, asked->rule);
+        const auto& [layout, rule, dims] = std::tie(asked->layout, asked->rule, asked->dims);
         const Arithmetic arithmetic = rule.arithmetic;
+        const Tensor dout = gradients[0].contiguous(), &log_sums = saved[4];
+        if (saved[0].dim() == 2) {
+            std::array<Tensor, 4> rows;
+            for (std::size_t i = 0; i < 4; ++i) rows[i] = kept_operand(saved[i], arithmetic).rounded();
+            const auto& [q, k, v, out] = rows;
+            Tensor dq = torch::empty_like(dout);
+            const auto [dk, dv] = own_attention_backward(quant::Operand(flat(dout), arithmetic).rounded(), {q, k, v, dims}, out, log_sums, layout, rule, flat(dq));
+            const auto in_heads = [&](const Tensor& x) { return x.unflatten(1, {dims.kv_heads, dims.dim}); };
+            return {dq, in_heads(dk), in_heads(dv), Tensor(), Tensor()};
+        }
         const Tensor q = restored(saved[0], arithmetic), k = restored(saved[1], arithmetic), v = restored(saved[2], arithmetic),
-                     out = restored(saved[3], arithmetic), &log_sums = saved[4];
-        const Tensor dout = gradients[0].contiguous();
+                     out = restored(saved[3], arithmetic);
         Tensor dq = torch::empty_like(q), dk = torch::empty_like(k), dv = torch::empty_like(v);
-        (ours(q, layout, rule) ? own_backward : fused_backward)(dout, q, k, v, out, log_sums, layout, rule, dq, dk, dv);
+        fused_backward(dout, q, k, v, out, log_sums, layout, rule, dq, dk, dv);
         return {dq, dk, dv, Tensor(), Tensor()};
     }
 };
@@ -288,10 +224,10 @@ std::vector<std::int64_t> wide(const std::vector<std::int32_t>& starts) { return
 
 std::pair<Tensor, Tensor> packed_attention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int32_t>& starts,
                                            const std::vector<std::int32_t>& key_starts, const AttentionRule& rule, const std::shared_ptr<RelativeBias>& bias) {
-    Layout layout{wide(starts), wide(key_starts), bias};
+    Layout layout{{wide(starts), wide(key_starts)}, bias};
     if (bias && bias->trained() && torch::GradMode::is_enabled()) {
         std::vector<Tensor> parts;
-        for (std::size_t i = 0; i < layout.segments(); ++i)
+        for (std::size_t i = 0; i < layout.count(); ++i)
             parts.push_back(plain_attention(layout.queries(q, i), layout.keys(k, i), layout.keys(v, i), rule, layout.bias_of(i, q), layout.factors(i, q, rule))
                                 .squeeze(0).transpose(0, 1));
         return {at::cat(parts), Tensor()};

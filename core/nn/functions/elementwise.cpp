@@ -36,6 +36,8 @@ void for_rows(std::int64_t rows, std::int64_t width, F f) {
 bool narrow(const Tensor& x) { return x.scalar_type() == torch::kBFloat16 && x.is_cpu() && !gpu::on(x.device()); }
 const std::uint16_t* halves(const Tensor& x) { return static_cast<const std::uint16_t*>(x.const_data_ptr()); }
 std::uint16_t* mutable_halves(const Tensor& x) { return static_cast<std::uint16_t*>(x.data_ptr()); }
+// From a row on; null where there are none.
+std::uint16_t* halves_from(const Tensor& x, std::int64_t row) { return x.defined() ? mutable_halves(x) + row * x.stride(0) : nullptr; }
 
 // As the kernels take it, of a weight and a bias without gaps; the latter may be undefined.
 kernels::NormRule norm_rule(const NormRule& rule, const Tensor& weight, const Tensor& bias) {
@@ -63,7 +65,8 @@ Tensor normed(const Tensor& given, const NormRule& rule) {
     return y;
 }
 
-Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& gradient) {
+// `y`, where it is defined, gets the norm of numbers kept in bf16 once more.
+Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& gradient, const Tensor& y = {}) {
     const std::int64_t width = given.size(-1), rows = given.numel() / std::max<std::int64_t>(1, width);
     const bool kept = narrow(given) && ours(gradient);
     if (!kept && !own(given)) {
@@ -74,20 +77,19 @@ Tensor normed_backward(const Tensor& given, const NormRule& rule, const Tensor& 
         if (rule.centred) dx = dx - g.mean(-1, true);
         return (dx * inverse).to(given.scalar_type());
     }
-    const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous();
+    const Tensor x = given.contiguous(), dy = gradient.contiguous(), weight = rule.weight.contiguous(),
+                 bias = rule.bias.defined() ? rule.bias.contiguous() : rule.bias;
     Tensor dx = torch::empty_like(dy);
-    const kernels::NormRule kernel = norm_rule(rule, weight, {});
+    const kernels::NormRule kernel = norm_rule(rule, weight, bias);
     if (gpu::takes(x)) {
         kernels::cuda::norm_backward(gpu::runner(x), kernel, x.const_data_ptr<float>(), dy.const_data_ptr<float>(), rows, width, dx.data_ptr<float>());
         return dx;
     }
-    const auto compute = [&](const auto* in) {
-        for_rows(rows, width, [&, in, g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
-            kernels::norm_backward(kernel, in + first * width, g + first * width, rows, width, out + first * width);
-        });
-    };
-    if (kept) compute(halves(x));
-    else compute(x.const_data_ptr<float>());
+    for_rows(rows, width, [&, g = dy.const_data_ptr<float>(), out = dx.data_ptr<float>()](auto first, auto rows) {
+        const std::int64_t at = first * width;
+        if (kept) kernels::norm_backward(kernel, halves(x) + at, g + at, rows, width, out + at, halves_from(y, first), y.defined() ? y.stride(0) : 0);
+        else kernels::norm_backward(kernel, x.const_data_ptr<float>() + at, g + at, rows, width, out + at);
+    });
     return dx;
 }
 
@@ -145,21 +147,23 @@ Tensor gated(const Source& source) {
     return y;
 }
 
-SourceGradients gated_backward(const Source& source, const Tensor& gradient) {
+// `y`, where it is defined, gets what kept numbers let through once more.
+SourceGradients gated_backward(const Source& source, const Tensor& gradient, const Tensor& y = {}) {
     if (narrow(source.x) && ours(gradient)) {
         const Tensor dy = gradient.contiguous(), x = source.x.contiguous(), through = source.up.contiguous();
-        SourceGradients found{torch::empty_like(dy), torch::empty_like(dy)};
+        SourceGradients found{.x = torch::empty_like(dy), .up = torch::empty_like(dy)};
         const std::int64_t width = dy.size(1);
         for_rows(dy.size(0), width,
                  [&, gate = halves(x), up = halves(through), g = dy.const_data_ptr<float>(), dgate = found.x.data_ptr<float>(),
                   dup = found.up.data_ptr<float>()](auto first, auto rows) {
                      const std::int64_t at = first * width;
-                     kernels::gate_backward(gate_of(source.activation), gate + at, up + at, g + at, rows, width, dgate + at, dup + at);
+                     kernels::gate_backward(gate_of(source.activation), gate + at, up + at, g + at, rows, width, dgate + at, dup + at, halves_from(y, first),
+                                            y.defined() ? y.stride(0) : 0);
                  });
         return found;
     }
     const Gated in(source.x, source.up);
-    SourceGradients found{torch::empty_like(source.x), source.up.defined() ? torch::empty_like(source.up) : Tensor()};
+    SourceGradients found{.x = torch::empty_like(source.x), .up = source.up.defined() ? torch::empty_like(source.up) : Tensor()};
     Gated out(found.x, found.up);
     if (!in.own(source.activation) || out.gate.strides() != in.gate.strides() || out.up.strides() != in.up.strides()) {
         out.up.copy_(activated(in.gate, source.activation).mul_(gradient));
@@ -204,8 +208,8 @@ class Made : public torch::autograd::Function<Made> {
         const auto saved = ctx->get_saved_variables();
         source.x = saved[0];
         if (saved[1].numel() > 0) source.up = saved[1];
-        auto [x, up, norm_weight, norm_bias] = made_backward(source, gradients[0], ctx->saved_data["trained"].toBool());
-        return {x, up, norm_weight, norm_bias, Tensor()};
+        const SourceGradients found = made_backward(source, gradients[0], {.norm = ctx->saved_data["trained"].toBool()});
+        return {found.x, found.up, found.norm_weight, found.norm_bias, Tensor()};
     }
 };
 
@@ -255,7 +259,7 @@ Tensor kept(const Tensor& x, Arithmetic arithmetic) {
     return arithmetic.keeps_bf16 && x.scalar_type() == torch::kFloat32 ? x.to(torch::kBFloat16) : x;
 }
 Tensor kept(const quant::Operand& x, Arithmetic arithmetic) { return arithmetic.keeps_bf16 ? kept(x.rounded(), arithmetic) : x.numbers(); }
-Tensor restored(const Tensor& x, Arithmetic arithmetic) { return arithmetic.keeps_bf16 ? x.to(torch::kFloat32) : x; }
+Tensor restored(const Tensor& x, Arithmetic arithmetic) { return arithmetic.keeps_bf16 && x.scalar_type() == torch::kBFloat16 ? x.to(torch::kFloat32) : x; }
 
 quant::Operand kept_operand(const Tensor& x, Arithmetic arithmetic) {
     return arithmetic.products == kernels::Arithmetic::bf16 ? quant::Operand(x, arithmetic) : quant::Operand(restored(x, arithmetic), arithmetic);
@@ -290,33 +294,38 @@ Tensor made(const Source& source) {
     return gated(source);
 }
 
-Read read(const Source& source) {
+Read read(const Source& source, bool keep) {
     torch::NoGradGuard no_grad;
+    // One row alone is multiplied in fp32.
+    if (!keep && source.x.size(0) == 1) return {{made(source), source.arithmetic}};
     const auto& [x, up, arithmetic] = std::tie(source.x, source.up, source.arithmetic);
     if (!reads_bf16(source) || !ours(x)) {
+        if (source.kind == Kind::plain && source.held.defined()) return {kept_operand(source.held, arithmetic), source.held};
         // A plain source is kept as its products round it.
         const quant::Operand numbers(made(source), arithmetic);
-        if (source.kind == Kind::plain) return {numbers, source.held.defined() ? source.held : kept(numbers, arithmetic)};
+        if (!keep) return {numbers};
+        if (source.kind == Kind::plain) return {numbers, kept(numbers, arithmetic)};
         return {numbers, kept(x, arithmetic), up.defined() ? kept(up, arithmetic) : up};
     }
     const std::int64_t rows = x.size(0), width = x.size(1);
     const auto narrow = torch::TensorOptions(torch::kBFloat16);
     const Tensor y = quant::bf16_rows(rows, width), from = x.contiguous();
-    Read result{{y, arithmetic}, torch::empty({rows, width}, narrow)};
-    auto *out = mutable_halves(y), *kept_x = mutable_halves(result.x);
+    Read result{{y, arithmetic}, keep ? torch::empty({rows, width}, narrow) : Tensor()};
+    auto* out = mutable_halves(y);
     if (source.kind == Kind::norm) {
         const Tensor weight = source.norm.weight.contiguous(), bias = source.norm.bias.defined() ? source.norm.bias.contiguous() : Tensor();
         const kernels::NormRule rule = norm_rule(source.norm, weight, bias);
         for_rows(rows, width, [&, in = from.const_data_ptr<float>()](auto first, auto rows) {
-            kernels::norm(rule, in + first * width, rows, width, out + first * y.stride(0), y.stride(0), kept_x + first * width);
+            kernels::norm(rule, in + first * width, rows, width, out + first * y.stride(0), y.stride(0), halves_from(result.x, first));
         });
         return result;
     }
     const Tensor through = up.contiguous();
-    result.up = torch::empty({rows, width}, narrow);
-    for_rows(rows, width, [&, gate = from.const_data_ptr<float>(), up = through.const_data_ptr<float>(), kept_up = mutable_halves(result.up)](auto first, auto rows) {
+    if (keep) result.up = torch::empty({rows, width}, narrow);
+    for_rows(rows, width, [&, gate = from.const_data_ptr<float>(), up = through.const_data_ptr<float>()](auto first, auto rows) {
         const std::int64_t at = first * width;
-        kernels::gate(gate_of(source.activation), gate + at, up + at, width, rows, width, out + first * y.stride(0), y.stride(0), kept_x + at, kept_up + at);
+        kernels::gate(gate_of(source.activation), gate + at, up + at, width, rows, width, out + first * y.stride(0), y.stride(0), halves_from(result.x, first),
+                      halves_from(result.up, first));
     });
     return result;
 }
@@ -336,15 +345,22 @@ quant::Operand read_again(Source source) {
     return {y, source.arithmetic};
 }
 
-SourceGradients made_backward(Source source, const Tensor& gradient, bool of_norm) {
+SourceGradients made_backward(Source source, const Tensor& gradient, Wanted wanted) {
     torch::NoGradGuard no_grad;
-    if (source.kind == Kind::plain) return {gradient, {}};
-    if (!reads_bf16(source) || !narrow(source.x) || !ours(gradient)) source = with_restored(std::move(source));
-    if (source.kind == Kind::activation) return {activated_backward(gradient, source.x, source.activation), {}};
-    if (source.kind == Kind::gate) return gated_backward(source, gradient);
-    SourceGradients found{normed_backward(source.x, source.norm, gradient), {}};
-    if (!of_norm) return found;
-    source = with_restored(std::move(source));
+    if (source.kind == Kind::plain) return {.x = gradient, .numbers = wanted.numbers ? read_again(source) : quant::Operand(Tensor())};
+    const bool as_kept = reads_bf16(source) && narrow(source.x) && ours(gradient);
+    if (!as_kept) source = with_restored(std::move(source));
+    Tensor again;  // numbers that come in the same pass
+    if (as_kept && wanted.numbers) again = quant::bf16_rows(source.x.size(0), source.x.size(1));
+    SourceGradients found;
+    switch (source.kind) {
+        case Kind::activation: found.x = activated_backward(gradient, source.x, source.activation); break;
+        case Kind::gate: found = gated_backward(source, gradient, again); break;
+        default: found.x = normed_backward(source.x, source.norm, gradient, again);
+    }
+    if (wanted.numbers) found.numbers = {again.defined() ? again : made(source), source.arithmetic};
+    if (!wanted.norm) return found;
+    if (as_kept) source = with_restored(std::move(source));
     const NormRule bare{torch::ones_like(source.norm.weight), {}, source.norm.eps, source.norm.centred};
     const std::int64_t width = gradient.size(-1);
     found.norm_weight = (gradient * normed(source.x, bare)).reshape({-1, width}).sum(0).to(torch::kFloat32);

@@ -50,20 +50,24 @@ torch::Tensor made(const Source& source);
 torch::Tensor differentiable(const Source& source);
 
 // The same for layers: what their products read, with x and up as they are kept, all in one pass where our own kernels compute
-// in bf16; and again from a source that has what was kept in place of its x and up.
+// in bf16; and again from a source that has what was kept in place of its x and up. Without `keep` there is no backward pass.
 struct Read {
     quant::Operand numbers;
     torch::Tensor x{}, up{};
 };
-Read read(const Source& source);
+Read read(const Source& source, bool keep = true);
 quant::Operand read_again(Source kept);
 
 // From the gradient of the numbers those of x and up (undefined where there is none) and, where asked for, of a norm's weight
-// and bias. x and up as they are, or as they were kept.
+// and bias, and the numbers again. x and up as they are, or as they were kept.
 struct SourceGradients {
-    torch::Tensor x, up, norm_weight{}, norm_bias{};
+    torch::Tensor x{}, up{}, norm_weight{}, norm_bias{};
+    quant::Operand numbers{torch::Tensor()};
 };
-SourceGradients made_backward(Source source, const torch::Tensor& gradient, bool of_norm = false);
+struct Wanted {
+    bool norm = false, numbers = false;
+};
+SourceGradients made_backward(Source source, const torch::Tensor& gradient, Wanted wanted = {});
 
 // Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: x [T, heads, D];
 // cosine, sine [T, R/2] with R <= D the rotated part. Saves nothing of x.

@@ -3,7 +3,11 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "core/gpu/gpu.h"
 #include "core/memory/meters.h"
@@ -12,6 +16,7 @@
 #include "core/quant/matmul.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/elementwise.h"
+#include "kernels/half.h"
 
 namespace qlora::nn {
 
@@ -20,28 +25,27 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-std::int64_t most_head_rows(std::int64_t classes, bool on_gpu) {
-    return std::max<std::int64_t>(64, (std::int64_t{on_gpu ? 160 : 36} << 20) / (4 * classes));
+HeadChunk head_chunk(std::int64_t classes, LogitsIn numbers) {
+    const std::int64_t bytes = numbers == LogitsIn::bf16 ? 2 : 4, mib = numbers == LogitsIn::gpu ? 160 : numbers == LogitsIn::bf16 ? 24 : 36;
+    return {std::max<std::int64_t>(64, (mib << 20) / (bytes * classes)), bytes};
 }
 
 namespace {
 
 // Rows of logits at a time, all chunks alike.
-std::int64_t chunk_of(const Tensor& x, std::int64_t classes) {
-    const std::int64_t rows = x.size(0), most = most_head_rows(classes, x.is_cuda());
+std::int64_t chunk_of(const Tensor& x, std::int64_t classes, bool in_bf16) {
+    const std::int64_t rows = x.size(0), most = head_chunk(classes, x.is_cuda() ? LogitsIn::gpu : in_bf16 ? LogitsIn::bf16 : LogitsIn::fp32).most_rows;
     const std::int64_t chunks = std::max<std::int64_t>(1, (rows + most - 1) / most);
     return std::max<std::int64_t>(1, (rows + chunks - 1) / chunks);
 }
 
-using kernels::LogitGradients;
-
 // The sum of -log softmax(logits)[target] over rows; with `gradients` logits become their own gradients.
-double plain_cross_entropy(Tensor& logits, const Tensor& targets, LogitGradients gradients) {
+double plain_cross_entropy(Tensor& logits, const Tensor& targets, bool gradients) {
     const std::int64_t rows = logits.size(0), classes = logits.size(1);
     if (gpu::takes(logits)) {
         Tensor losses = torch::empty({rows}, logits.options().dtype(torch::kFloat64));
         kernels::cuda::cross_entropy(gpu::runner(logits), logits.data_ptr<float>(), rows, classes, targets.const_data_ptr<std::int64_t>(),
-                                     gradients != LogitGradients::none, losses.data_ptr<double>());
+                                     gradients, losses.data_ptr<double>());
         return losses.sum().item<double>();
     }
     std::vector<double> losses(static_cast<std::size_t>(rows));
@@ -54,21 +58,56 @@ double plain_cross_entropy(Tensor& logits, const Tensor& targets, LogitGradients
 }
 
 // The same with smoothing, which adds s * (logits[target] - mean of the logits) to each row's loss.
-double cross_entropy(Tensor& logits, const Tensor& targets, LogitGradients gradients, double smoothing) {
+double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients, double smoothing) {
     if (smoothing == 0) return plain_cross_entropy(logits, targets, gradients);
     const Tensor places = targets.unsqueeze(1);
     const double added = (logits.gather(1, places).sum(torch::kFloat64) - logits.mean(1).sum(torch::kFloat64)).item<double>();
     const double total = plain_cross_entropy(logits, targets, gradients);
-    if (gradients != LogitGradients::none)
+    if (gradients)
         logits.sub_(smoothing / static_cast<double>(logits.size(1))).scatter_add_(1, places, torch::full_like(places, smoothing, logits.options()));
     return total + smoothing * added;
 }
 
-// What logits are to become: where products round to bf16 and nothing else comes between, in bf16 at once.
-LogitGradients gradients_of(const Operand& rows, const LossRule& rule, bool wanted) {
-    if (!wanted) return LogitGradients::none;
-    const bool narrow = rows.taken_by() == Operand::By::kernels && rows.rounded().scalar_type() == torch::kBFloat16;
-    return narrow && rule.softcap == 0 && rule.smoothing == 0 ? LogitGradients::bf16 : LogitGradients::fp32;
+// Whether the loss is made of stripes of logits in bf16: where products round to it, and nothing comes between logits and loss.
+bool by_stripes(const Operand& rows, const Tensor& bias, bool low_rank, const LossRule& rule) {
+    return rows.taken_by() == Operand::By::kernels && rows.rounded().scalar_type() == torch::kBFloat16 && bias.numel() == 0 && !low_rank &&
+           rule.softcap == 0 && rule.smoothing == 0;
+}
+
+// The sum of losses of rows x W^T. Logits in fp32 are there a stripe at a time; of each stay its exponentials against the stripe's
+// largest, which `gradients` [rows, classes], bf16, gets where it is defined, and turns into those of the logits once a row's sum is
+// known.
+double loss_by_stripes(const Operand& x, const quant::Weight& weight, const Tensor& targets, const Tensor& gradients) {
+    constexpr std::int64_t width = 256;
+    const std::int64_t rows = x.rows(), classes = weight.rows(), stripes = (classes + width - 1) / width;
+    const std::int64_t* target = targets.const_data_ptr<std::int64_t>();
+    auto* out = gradients.defined() ? static_cast<std::uint16_t*>(gradients.data_ptr()) : nullptr;
+    const std::int64_t pitch = gradients.defined() ? gradients.stride(0) : 0;
+    std::vector<kernels::SoftmaxPart> parts(static_cast<std::size_t>(rows * stripes));
+    std::vector<float> of_targets(static_cast<std::size_t>(rows));
+    quant::for_each_stripe(x, weight, width, [&](std::int64_t first, std::int64_t columns, const float* logits) {
+        kernels::softmax_parts(logits, columns, rows, columns, parts.data() + first / width, stripes, out == nullptr ? nullptr : out + first, pitch);
+        for (std::int64_t r = 0; r < rows; ++r)
+            if (target[r] >= first && target[r] < first + columns) of_targets[static_cast<std::size_t>(r)] = logits[r * columns + target[r] - first];
+    });
+    std::vector<double> losses(static_cast<std::size_t>(rows));
+    at::parallel_for(0, rows, std::max<std::int64_t>(1, (1 << 14) / classes), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+            const std::span<const kernels::SoftmaxPart> mine(parts.data() + r * stripes, static_cast<std::size_t>(stripes));
+            const double most = std::ranges::max(mine, {}, &kernels::SoftmaxPart::largest).largest;
+            double sum = 0;
+            for (const auto& part : mine) sum += part.sum * std::exp(part.largest - most);
+            const double behind = of_targets[static_cast<std::size_t>(r)] - most;
+            losses[static_cast<std::size_t>(r)] = std::log(sum) - behind;
+            if (out == nullptr) continue;
+            for (std::int64_t s = 0; s < stripes; ++s)
+                kernels::scale(out + r * pitch + s * width, std::min(width, classes - s * width),
+                               static_cast<float>(std::exp(mine[static_cast<std::size_t>(s)].largest - most) / sum));
+            const auto of_target = static_cast<float>(std::exp(behind) / sum - 1);
+            kernels::f32_to_bf16(&of_target, 1, out + r * pitch + target[r]);
+        }
+    });
+    return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
 // What the branch reads, whose factors are fp32 whatever the rest is in.
@@ -84,16 +123,25 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
         Tensor db = wanted && low_rank ? torch::zeros_like(b) : Tensor();
         double total = 0;
         memory::TagScope scratch(MemoryTag::scratch);
-        const std::int64_t chunk_tokens = chunk_of(x, weight->rows());
+        const Operand all(x, arithmetic);
+        const bool striped = by_stripes(all, bias, low_rank, rule);
+        const std::int64_t chunk_tokens = chunk_of(x, weight->rows(), striped);
         for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
             poll();
             const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);
+            const Tensor target = targets.narrow(0, begin, n);
+            if (striped) {
+                const Tensor dlogits = wanted ? quant::bf16_rows(n, weight->rows()) : Tensor();
+                total += loss_by_stripes(Operand(all.rounded().narrow(0, begin, n), arithmetic), *weight, target, dlogits);
+                if (wanted) dx.narrow(0, begin, n).copy_(quant::matmul(Operand(dlogits, arithmetic), *weight));
+                continue;
+            }
             const Operand rows(x.narrow(0, begin, n), arithmetic);
             Tensor logits = quant::matmul_transposed(rows, *weight).to(torch::kFloat32);
             if (bias.numel() > 0) logits.add_(bias);
             Operand low(Tensor{});
             if (low_rank) {
-                low = Operand(quant::matmul_transposed(in_fp32(rows), a).mul_(scale), arithmetic);
+                low = Operand::scaled(quant::matmul_transposed(in_fp32(rows), a), scale, arithmetic);
                 quant::add_matmul_transposed(logits, low, b);
             }
             Tensor slope;
@@ -102,17 +150,16 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
                 if (wanted) slope = 1 - logits.square();
                 logits.mul_(rule.softcap);
             }
-            const LogitGradients gradients = gradients_of(rows, rule, wanted);
-            total += cross_entropy(logits, targets.narrow(0, begin, n), gradients, rule.smoothing);
+            total += cross_entropy(logits, target, wanted, rule.smoothing);
             if (!wanted) continue;
             if (slope.defined()) logits.mul_(slope);
-            const Operand dlogits(gradients == LogitGradients::bf16 ? logits.view(torch::kBFloat16).narrow(1, 0, logits.size(1)) : logits, arithmetic);
+            const Operand dlogits(logits, arithmetic);
             Tensor part = quant::matmul(x.scalar_type() == torch::kFloat32 ? dlogits : Operand(logits.to(x.scalar_type())), *weight);
             if (low_rank) {
-                const Operand dlow(quant::matmul(dlogits, b).mul_(scale), arithmetic);
+                const Operand dlow = Operand::scaled(quant::matmul(dlogits, b), scale, arithmetic);
                 part.add_(quant::matmul(dlow, a).to(x.scalar_type()));
-                quant::add_matmul(da, dlow.t(), in_fp32(rows));
-                db.add_(quant::matmul(low.t(), dlogits).t());
+                quant::add_turned_matmul(da, dlow, in_fp32(rows));
+                quant::add_turned_matmul(db, dlogits, low);
             }
             dx.narrow(0, begin, n).copy_(part);
         }
@@ -139,7 +186,7 @@ Tensor head_loss(const Tensor& x, const quant::Weight& weight, const Tensor& bia
 
 Tensor trained_head_loss(const Tensor& x, const Tensor& targets, const LinearParts& head, const LossRule& rule) {
     Tensor total = torch::zeros({}, x.options().dtype(torch::kFloat32));
-    const std::int64_t chunk_tokens = chunk_of(x, head.weight->rows());
+    const std::int64_t chunk_tokens = chunk_of(x, head.weight->rows(), false);
     for (std::int64_t begin = 0; begin < x.size(0); begin += chunk_tokens) {
         poll();
         const std::int64_t n = std::min(chunk_tokens, x.size(0) - begin);

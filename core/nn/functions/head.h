@@ -5,9 +5,14 @@
 
 namespace qlora::nn {
 
-// The most rows of logits at a time: as many as 36 MiB hold, or 160 MiB on a GPU, but enough to be worth expanding the weight
-// for.
-std::int64_t most_head_rows(std::int64_t classes, bool on_gpu = false);
+// The most rows of logits at a time: as many as 36 MiB hold, or 24 MiB in bf16, or 160 MiB on a GPU, but enough to be worth
+// expanding the weight for.
+struct HeadChunk {
+    std::int64_t most_rows;
+    std::int64_t number_bytes;
+};
+enum class LogitsIn : std::uint8_t { fp32, bf16, gpu };
+HeadChunk head_chunk(std::int64_t classes, LogitsIn numbers);
 
 // How logits become a loss. A softcap c > 0 makes the logits c * tanh(logit / c) (Gemma 2). Smoothing s spreads a part of each
 // target's probability over all classes (Szegedy et al. 2016): (1 - s) -log p(target) + s * mean over classes of -log p.
