@@ -18,25 +18,25 @@ namespace qlora::kernels::HWY_NAMESPACE {
 inline constexpr std::int64_t chunk = 32;
 
 #if QLORA_AVX512
-// Sixteen levels fill one vector: one permutation looks up sixteen codes.
+// Sixteen levels fill one vector: one permutation looks up sixteen codes. Of the sixteen bytes of a chunk the first codes are
+// looked up in one vector and the second ones in another; the bytes are dealt out beforehand so that what two vectors' lanes give in
+// turn is in the order of the elements.
 class FourBitLevels {
   public:
     explicit FourBitLevels(Code code) : levels_(hn::LoadU(floats, levels(code).data())) {}
 
     template <class Receiver>
     HWY_INLINE void expand(const std::uint8_t* packed, std::int64_t column, Receiver& receive) const {
-        receive(column, lookup(packed), column + lanes, lookup(packed + lanes / 2));
+        alignas(16) static constexpr std::uint8_t order[16] = {0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15};
+        const hn::Full128<std::uint8_t> d8;
+        const hn::RebindToSigned<Floats> d32;
+        const auto codes = hn::PromoteTo(d32, hn::TableLookupBytes(hn::LoadU(d8, packed), hn::Load(d8, order)));
+        const Vector first = lookup(hn::ShiftRight<4>(codes)), second = lookup(hn::And(codes, hn::Set(d32, 15)));
+        receive(column, hn::InterleaveLower(floats, first, second), column + lanes, hn::InterleaveUpper(floats, first, second));
     }
 
   private:
-    HWY_INLINE Vector lookup(const std::uint8_t* packed) const {
-        const hn::Full64<std::uint8_t> d8;
-        const hn::Full128<std::uint8_t> d16;
-        const hn::RebindToSigned<Floats> d32;
-        const auto bytes = hn::LoadU(d8, packed);
-        const auto high = hn::ZeroExtendVector(d16, hn::ShiftRight<4>(bytes));
-        const auto low = hn::ZeroExtendVector(d16, hn::And(bytes, hn::Set(d8, 15)));
-        const auto codes = hn::PromoteTo(d32, hn::InterleaveLower(d16, high, low));
+    HWY_INLINE Vector lookup(hn::Vec<hn::RebindToSigned<Floats>> codes) const {
         return hn::TableLookupLanes(levels_, hn::IndicesFromVec(floats, codes));
     }
 

@@ -209,6 +209,67 @@ void dequantize_columns(const PackedRows& matrix, std::int64_t row_begin, std::i
 }
 
 #if QLORA_AVX512
+inline constexpr std::int64_t panel_columns = 4096;
+
+// x with the even and the odd elements of each chunk side by side, as its first and its second codes are looked up.
+void part_chunks(const float* x, std::int64_t n, float* out) {
+    alignas(64) static constexpr std::int32_t even[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    const __m512i first = _mm512_load_si512(even), second = _mm512_add_epi32(first, _mm512_set1_epi32(1));
+    for (std::int64_t i = 0; i < n; i += chunk) {
+        const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
+        _mm512_store_ps(out + i, _mm512_permutex2var_ps(a, first, b));
+        _mm512_store_ps(out + i + 16, _mm512_permutex2var_ps(a, second, b));
+    }
+}
+
+// Adds to y the products of kRows rows' columns [begin, end), blocks that are whole, with parted x. A block's levels are summed up
+// before its absmax comes in.
+template <int kRows>
+void multiply_whole_blocks(const PackedRows& matrix, const float* map, __m512 levels_of_code, const float* x, std::int64_t begin, std::int64_t end,
+                           std::int64_t row, float* y) {
+    const std::uint8_t* packed[kRows];
+    __m512 sums[kRows];
+    for (int r = 0; r < kRows; ++r) {
+        packed[r] = matrix.packed + ((row + r) * matrix.cols + begin) / 2;
+        sums[r] = _mm512_setzero_ps();
+    }
+    const std::int64_t of_row = matrix.cols / matrix.block;
+    for (std::int64_t block = begin / matrix.block; block < end / matrix.block; ++block) {
+        __m512 in_block[kRows];
+        for (auto& sum : in_block) sum = _mm512_setzero_ps();
+        for (const float* stop = x + matrix.block; x < stop; x += chunk) {
+            const __m512 first = _mm512_load_ps(x), second = _mm512_load_ps(x + 16);
+            for (int r = 0; r < kRows; ++r) {
+                // The high half of a byte is the first code; a look-up takes the low four bits of an index.
+                const __m512i codes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(packed[r])));
+                in_block[r] = _mm512_fmadd_ps(_mm512_permutexvar_ps(_mm512_srli_epi32(codes, 4), levels_of_code), first, in_block[r]);
+                in_block[r] = _mm512_fmadd_ps(_mm512_permutexvar_ps(codes, levels_of_code), second, in_block[r]);
+                packed[r] += chunk / 2;
+            }
+        }
+        for (int r = 0; r < kRows; ++r)
+            sums[r] = _mm512_fmadd_ps(in_block[r], _mm512_set1_ps(absmax_of(matrix, map, (row + r) * of_row + block)), sums[r]);
+    }
+    for (int r = 0; r < kRows; ++r) y[row + r] += sum_of(Vector{sums[r]});
+}
+
+// Of rows of whole blocks, by one vector.
+void multiply_four_bit(const PackedRows& matrix, const float* x, std::int64_t row_begin, std::int64_t row_end, float* y) {
+    constexpr int together = 4;
+    const float* map = dynamic_map().data();
+    const __m512 levels_of_code = _mm512_loadu_ps(levels(matrix.code).data());
+    const std::int64_t width = panel_columns / matrix.block * matrix.block;
+    alignas(64) float parted[panel_columns];
+    std::fill(y + row_begin, y + row_end, 0.0f);
+    for (std::int64_t begin = 0; begin < matrix.cols; begin += width) {
+        const std::int64_t end = std::min(matrix.cols, begin + width);
+        part_chunks(x + begin, end - begin, parted);
+        std::int64_t row = row_begin;
+        for (; row + together <= row_end; row += together) multiply_whole_blocks<together>(matrix, map, levels_of_code, parted, begin, end, row, y);
+        for (; row < row_end; ++row) multiply_whole_blocks<1>(matrix, map, levels_of_code, parted, begin, end, row, y);
+    }
+}
+
 // Elements [i, end) of one block. Four-bit codes pick from the sixteen levels times absmax, rounded beforehand, 32 at a time.
 void narrow_four_bit(const std::uint8_t* packed, Vector block_levels, float absmax, std::int64_t i, std::int64_t end, std::uint16_t* out) {
     const __m256i rounded = narrow_bf16_by_processor(hn::Mul(block_levels, hn::Set(floats, absmax)).raw);
@@ -260,6 +321,10 @@ void narrow_columns(const PackedRows& matrix, std::int64_t row_begin, std::int64
 
 void multiply_rows(const PackedRows& matrix, const float* x, std::int64_t vectors, std::int64_t row_begin,
                    std::int64_t row_end, float* y) {
+#if QLORA_AVX512
+    if (vectors == 1 && matrix.code != Code::int8 && matrix.block % chunk == 0 && matrix.block <= panel_columns && matrix.cols % matrix.block == 0)
+        return multiply_four_bit(matrix, x, row_begin, row_end, y);
+#endif
     if (matrix.code == Code::int8)
         multiply_all<EightBit>(matrix, x, vectors, row_begin, row_end, y);
     else
