@@ -3,8 +3,9 @@
 //   bench_kernels [seconds per figure, 0.5 by default]
 //
 // GB/s count every byte a kernel must read or write once. The share is of the bandwidth measured on the same
-// number of threads for the same kind of traffic: reading alone for products, reading and writing (a copy)
-// for the others. The arrays are far larger than the caches.
+// number of threads: reading alone for products, reading and writing (a copy, which reads as much as it writes)
+// for the others, whose written bytes are also compared with what can be written alone: memory takes fewer bytes than it gives.
+// The arrays are far larger than the caches.
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,10 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "kernels/blocks.h"
 #include "kernels/packed_rows.h"
@@ -35,40 +40,44 @@ double clock_seconds(clockid_t clock) {
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// The shortest of the repetitions that fit the time, at least three, each with the rows split evenly over the
-// threads. A repetition takes as long as its slowest thread computed or waited for memory; what other
-// programs took does not count.
-double time_of(int threads, const std::function<void(std::int64_t, std::int64_t)>& work) {
-    double best = INFINITY;
+using Work = std::function<void(std::int64_t, std::int64_t)>;
+
+// Of each the shortest of the repetitions that fit the time, at least three, in turn, so that what other programs leave of the
+// memory's bandwidth is shared fairly. The rows are split evenly over the threads. A repetition takes as long as its slowest thread
+// computed or waited for memory; what other programs took does not count.
+std::vector<double> times_of(int threads, const std::vector<Work>& works) {
+    std::vector<double> best(works.size(), INFINITY);
     const double begin = clock_seconds(CLOCK_MONOTONIC);
-    for (int repetition = 0; repetition < 3 || clock_seconds(CLOCK_MONOTONIC) - begin < seconds_a_figure;
-         ++repetition) {
-        std::vector<double> taken(threads);
-        {
-            std::vector<std::jthread> workers;
-            for (int t = 0; t < threads; ++t)
-                workers.emplace_back([&, t] {
-                    const double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
-                    work(rows * t / threads, rows * (t + 1) / threads);
-                    taken[t] = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
-                });
+    for (int repetition = 0; repetition < 3 || clock_seconds(CLOCK_MONOTONIC) - begin < seconds_a_figure * static_cast<double>(works.size()); ++repetition)
+        for (std::size_t i = 0; i < works.size(); ++i) {
+            std::vector<double> taken(threads);
+            {
+                std::vector<std::jthread> workers;
+                for (int t = 0; t < threads; ++t)
+                    workers.emplace_back([&, t] {
+                        const double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+                        works[i](rows * t / threads, rows * (t + 1) / threads);
+                        taken[t] = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+                    });
+            }
+            best[i] = std::min(best[i], *std::max_element(taken.begin(), taken.end()));
         }
-        best = std::min(best, *std::max_element(taken.begin(), taken.end()));
-    }
     return best;
 }
+double time_of(int threads, const Work& work) { return times_of(threads, {work})[0]; }
 
-struct Bandwidth {
-    double read, copy;
-};
+// Zeros, past the caches.
+void fill(float* to, std::int64_t n) {
+#if defined(__SSE2__)
+    for (std::int64_t i = 0; i < n; i += 4) _mm_stream_ps(to + i, _mm_setzero_ps());
+    _mm_sfence();
+#else
+    std::memset(to, 0, static_cast<std::size_t>(n) * sizeof(float));
+#endif
+}
 
-Bandwidth measure_bandwidth(int threads) {
-    std::vector<std::uint64_t> from(elements / 2, 1), to(elements / 2);
-    const double bytes = static_cast<double>(elements) * 4;
-    const double copy = time_of(threads, [&](std::int64_t first, std::int64_t last) {
-        std::memcpy(to.data() + first * cols / 2, from.data() + first * cols / 2, (last - first) * cols * 4);
-    });
-    std::vector<std::uint64_t> sums(64 * threads);
+double read_bandwidth(int threads) {
+    std::vector<std::uint64_t> from(elements / 2, 1), sums(64 * threads);
     const double read = time_of(threads, [&](std::int64_t first, std::int64_t last) {
         // Eight sums, so that the adder's latency does not hide the memory's.
         std::uint64_t sum[8] = {};
@@ -76,14 +85,27 @@ Bandwidth measure_bandwidth(int threads) {
             for (int k = 0; k < 8; ++k) sum[k] += from[i + k];
         for (int k = 0; k < 8; ++k) sums[first * threads / rows * 64 + k] = sum[k];
     });
-    return {bytes / read / 1e9, 2 * bytes / copy / 1e9};
+    return 4.0 * elements / read / 1e9;
 }
 
-void print(const char* name, int threads, double bytes, double time, double bandwidth) {
-    std::printf("%-28s %d thread%s %8.2f GB/s %6.0f %% %8.2f G weights/s\n", name, threads,
+void print(const std::string& name, int threads, double bytes, double time, double bandwidth) {
+    std::printf("%-28s %d thread%s %8.2f GB/s %6.0f %% %8.2f G weights/s\n", name.c_str(), threads,
                 threads == 1 ? " " : "s", bytes / time / 1e9, 100 * bytes / time / 1e9 / bandwidth,
                 elements / time / 1e9);
     std::fflush(stdout);
+}
+
+// Work on `bytes`, of which `written` are written, beside a copy and a fill in turn.
+void bench_stream(const std::string& name, int threads, double bytes, double written, const Work& work) {
+    static std::vector<float> from(elements, 1), to(elements);
+    const auto times = times_of(threads, {work,
+                                          [&](std::int64_t first, std::int64_t last) {
+                                              std::memcpy(to.data() + first * cols, from.data() + first * cols, (last - first) * cols * sizeof(float));
+                                          },
+                                          [&](std::int64_t first, std::int64_t last) { fill(to.data() + first * cols, (last - first) * cols); }});
+    const double copy = 8.0 * elements / times[1] / 1e9, write = 4.0 * elements / times[2] / 1e9;
+    print(name, threads, bytes, times[0], copy);
+    std::printf("%-28s            beside copies of %.2f GB/s; of writes alone, %.2f GB/s, %.0f %%\n", "", copy, write, 100 * written / times[0] / 1e9 / write);
 }
 
 std::vector<float> numbers(std::int64_t n) {
@@ -97,7 +119,7 @@ std::vector<float> numbers(std::int64_t n) {
 }
 
 void bench_code(Code code, const char* name, const std::vector<float>& weights, std::vector<float>& out,
-                int threads, Bandwidth bandwidth) {
+                int threads, double read) {
     const std::int64_t code_block = code == Code::int8 ? cols : block, row_blocks = cols / code_block;
     std::vector<std::uint8_t> packed(packed_bytes(code, elements));
     std::vector<float> absmax(block_count(elements, code_block));
@@ -105,11 +127,10 @@ void bench_code(Code code, const char* name, const std::vector<float>& weights, 
     const double plain_size = 4.0 * elements;
     const auto label = [&](const char* what) { return std::string(name) + " " + what; };
 
-    const double quantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+    bench_stream(label("quantize"), threads, plain_size + packed_size, packed_size, [&](std::int64_t first, std::int64_t last) {
         quantize(code, weights.data() + first * cols, (last - first) * cols, code_block,
                  packed.data() + packed_bytes(code, first * cols), absmax.data() + first * row_blocks);
     });
-    print(label("quantize").c_str(), threads, plain_size + packed_size, quantizing, bandwidth.copy);
 
     const PackedRows matrix{.code = code,
                             .rows = rows,
@@ -117,17 +138,16 @@ void bench_code(Code code, const char* name, const std::vector<float>& weights, 
                             .block = code_block,
                             .packed = packed.data(),
                             .absmax = absmax.data()};
-    const double dequantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+    bench_stream(label("dequantize"), threads, plain_size + packed_size, plain_size, [&](std::int64_t first, std::int64_t last) {
         dequantize_rows(matrix, first, last, out.data() + first * cols);
     });
-    print(label("dequantize").c_str(), threads, plain_size + packed_size, dequantizing, bandwidth.copy);
 
     // Into a tile of 16 rows that stays in the cache, as the engine expands weights before a GEMM.
     const double tiles = time_of(threads, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t row = first; row < last; row += 16)
             dequantize_rows(matrix, row, std::min(row + 16, last), out.data() + first * cols);
     });
-    print(label("dequantize to tiles").c_str(), threads, packed_size, tiles, bandwidth.read);
+    print(label("dequantize to tiles"), threads, packed_size, tiles, read);
 
     const auto x = numbers(8 * cols);
     std::vector<float> y(8 * rows);
@@ -135,28 +155,25 @@ void bench_code(Code code, const char* name, const std::vector<float>& weights, 
         const double product = time_of(threads, [&](std::int64_t first, std::int64_t last) {
             multiply_several(matrix, x.data(), vectors, first, last, y.data());
         });
-        print(label(("multiply by " + std::to_string(vectors)).c_str()).c_str(), threads, packed_size,
-              product, bandwidth.read);
+        print(label(("multiply by " + std::to_string(vectors)).c_str()), threads, packed_size, product, read);
     }
 }
 
-void bench_format(BlockFormat format, std::vector<float>& out, int threads, Bandwidth bandwidth) {
+void bench_format(BlockFormat format, std::vector<float>& out, int threads, double read) {
     const std::int64_t row_bytes = cols / block_elements(format) * block_bytes(format);
     std::vector<std::byte> data(rows * row_bytes, std::byte{0x35});
     const double size = static_cast<double>(data.size());
     const std::string name(block_format_name(format));
-    const double dequantizing = time_of(threads, [&](std::int64_t first, std::int64_t last) {
+    bench_stream(name + " dequantize", threads, size + 4.0 * elements, 4.0 * elements, [&](std::int64_t first, std::int64_t last) {
         dequantize(format, data.data() + first * row_bytes, (last - first) * cols, out.data() + first * cols);
     });
-    print((name + " dequantize").c_str(), threads, size + 4.0 * elements, dequantizing, bandwidth.copy);
     const auto x = numbers(8 * cols);
     std::vector<float> y(8 * rows);
     for (const int vectors : {1, 8}) {
         const double product = time_of(threads, [&](std::int64_t first, std::int64_t last) {
             multiply_several(format, data.data(), rows, cols, x.data(), vectors, first, last, y.data());
         });
-        print((name + " multiply by " + std::to_string(vectors)).c_str(), threads, size, product,
-              bandwidth.read);
+        print(name + " multiply by " + std::to_string(vectors), threads, size, product, read);
     }
 }
 
@@ -169,16 +186,15 @@ int main(int argc, char** argv) {
     const auto weights = numbers(elements);
     std::vector<float> out(elements);
     for (const int threads : {1, 2}) {
-        const Bandwidth bandwidth = measure_bandwidth(threads);
-        std::printf("memory, %d thread%s: reads %.2f GB/s, copies %.2f GB/s (read and written bytes)\n",
-                    threads, threads == 1 ? "" : "s", bandwidth.read, bandwidth.copy);
-        bench_code(Code::nf4, "nf4", weights, out, threads, bandwidth);
-        bench_code(Code::fp4, "fp4", weights, out, threads, bandwidth);
-        bench_code(Code::int4, "int4", weights, out, threads, bandwidth);
-        bench_code(Code::int8, "int8", weights, out, threads, bandwidth);
+        const double read = read_bandwidth(threads);
+        std::printf("memory, %d thread%s: reads %.2f GB/s\n", threads, threads == 1 ? "" : "s", read);
+        bench_code(Code::nf4, "nf4", weights, out, threads, read);
+        bench_code(Code::fp4, "fp4", weights, out, threads, read);
+        bench_code(Code::int4, "int4", weights, out, threads, read);
+        bench_code(Code::int8, "int8", weights, out, threads, read);
         for (const BlockFormat format :
              {BlockFormat::q4_1, BlockFormat::q8_0, BlockFormat::q4_k, BlockFormat::q6_k, BlockFormat::bf16})
-            bench_format(format, out, threads, bandwidth);
+            bench_format(format, out, threads, read);
     }
     return 0;
 }

@@ -166,22 +166,24 @@ print(json.dumps({"quantize": rate(lambda: F.quantize_4bit(x, blocksize=64, quan
 
 
 def own_kernels():
-    """G weights/s and the share of the memory's bandwidth, of NF4 on all threads, from bench_kernels' table."""
+    """G weights/s and the shares of the memory's bandwidth, of NF4 on all threads, from bench_kernels' table."""
     printed = subprocess.run([str(options.bin / "bench_kernels"), "0.3"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    found = {}
-    for line in printed.splitlines():
+    found, lines = {}, printed.splitlines()
+    for line, below in zip(lines, lines[1:]):
         words = line.split()
         if words[:1] == ["nf4"] and words[1] in ("quantize", "dequantize") and words[2] == "2":
-            found |= {words[1]: float(words[-3]), words[1] + "_share": float(words[-5])}
+            found |= {words[1]: float(words[-3]), words[1] + "_share": float(words[-5]), words[1] + "_written": float(below.split()[-2])}
     return found
 
 
 def quantize():
     runs = in_turn({"bitsandbytes": lambda: figures(PYTHON, "-c", BITSANDBYTES), "QLoRA Studio": own_kernels})
-    table = ["| NF4, blocks of 64, all threads | bitsandbytes, G weights/s | QLoRA Studio, G weights/s | times | of the memory's bandwidth |", "|---|---|---|---|---|"]
+    table = ["| NF4, blocks of 64, all threads | bitsandbytes, G weights/s | QLoRA Studio, G weights/s | times | of a copy's bandwidth | of what can be written alone |",
+             "|---|---|---|---|---|---|"]
     for what in ("quantize", "dequantize"):
         theirs, own = median(runs["bitsandbytes"], what), median(runs["QLoRA Studio"], what)
-        table.append(f"| {what} | {theirs:.2f} | {own:.2f} | {own / theirs:.1f} | {median(runs['QLoRA Studio'], what + '_share'):.0f} % |")
+        table.append(f"| {what} | {theirs:.2f} | {own:.2f} | {own / theirs:.1f} | "
+                     f"{median(runs['QLoRA Studio'], what + '_share'):.0f} % | {median(runs['QLoRA Studio'], what + '_written'):.0f} % |")
     return table
 
 
