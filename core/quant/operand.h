@@ -33,7 +33,7 @@ class Operand {
     // Whose products take it: our own kernels on a CPU; tiles of our own and LibTorch's products on a GPU; LibTorch's alone.
     enum class By : std::uint8_t { kernels, gpu, libtorch };
     By taken_by() const;
-    // The same times a factor; what nobody else reads is multiplied where it lies.
+    // Numbers that nobody else reads, multiplied by a factor where they lie.
     static Operand scaled(torch::Tensor numbers, double factor, Arithmetic arithmetic);
     // [rows, cols] for a product of it, not set.
     torch::Tensor empty(std::int64_t rows, std::int64_t cols) const;

@@ -441,6 +441,72 @@ class FunctionsTest : public QObject {
         QVERIFY(central_difference(ours, at, 1e-3) < 1e-2);
     }
 
+    // Where logits are in bf16 for a stripe of classes at a time; of many classes in two chunks of rows.
+    void the_head_by_stripes_is_cross_entropy_data() {
+        QTest::addColumn<int>("classes");
+        QTest::newRow("a stripe and a part of one") << 300;
+        QTest::newRow("two chunks") << 70000;
+    }
+    void the_head_by_stripes_is_cross_entropy() {
+        QFETCH(int, classes);
+        const Tensor targets = torch::randint(0, classes, {300}), x = torch::randn({300, 32}), w = torch::randn({classes, 32}) * 0.3;
+        const auto weight = quant::Weight::dense(w);
+        const auto loss_and_gradient = [&](auto loss) {
+            const Tensor at = x.clone().requires_grad_(true);
+            const Tensor total = loss(at);
+            total.backward();
+            return std::pair(total.template item<float>(), at.grad());
+        };
+        const auto [loss, gradient] = loss_and_gradient([&](const Tensor& at) { return head_loss(at, weight, {}, targets, nullptr, {}, Arithmetic::bf16); });
+        const auto [wanted, wanted_gradient] = loss_and_gradient([&](const Tensor& at) { return at::cross_entropy_loss(at.mm(w.t()), targets, {}, at::Reduction::Sum); });
+        QVERIFY2(std::abs(loss - wanted) < 1e-3f * wanted, qPrintable(QString("%1 for %2").arg(loss).arg(wanted)));
+        QVERIFY(relative_difference(gradient, wanted_gradient) < 0.02);
+        torch::NoGradGuard no_grad;
+        QCOMPARE(head_loss(x, weight, {}, targets, nullptr, {}, Arithmetic::bf16).item<float>(), loss);
+    }
+
+    // Long enough for a head's backward pass to be cut into ranges of queries, by any number of threads alike.
+    void attention_over_long_segments_is_its_definition_data() {
+        QTest::addColumn<qint64>("window");
+        QTest::addColumn<bool>("causal");
+        QTest::addColumn<bool>("bf16");
+        for (const bool bf16 : {false, true}) {
+            QTest::addRow("causal, %s", bf16 ? "bf16" : "fp32") << qint64{0} << true << bf16;
+            QTest::addRow("a window, %s", bf16 ? "bf16" : "fp32") << qint64{150} << true << bf16;
+            QTest::addRow("both ways, %s", bf16 ? "bf16" : "fp32") << qint64{0} << false << bf16;
+        }
+    }
+    void attention_over_long_segments_is_its_definition() {
+        QFETCH(qint64, window);
+        QFETCH(bool, causal);
+        QFETCH(bool, bf16);
+        const std::vector<std::int32_t> starts = {0, 700, 710, 1000};
+        const AttentionRule rule{0.25, 0, window, causal, bf16 ? Arithmetic::bf16 : Arithmetic::fp32};
+        Function ours = [&](const auto& v) { return packed_attention(v[0], v[1], v[2], starts, rule).first; };
+        Function plain = [&](const auto& v) {
+            return attention_by_definition(v, starts, starts, 0.25, [&](std::int64_t length) {
+                Tensor hidden = torch::ones({1, length, length}, torch::kBool).triu(1);
+                if (window > 0) hidden.logical_or_(torch::ones({1, length, length}, torch::kBool).tril(-window));
+                return torch::zeros({1, length, length}, v[0].scalar_type()).masked_fill_(causal ? hidden : torch::zeros_like(hidden), -INFINITY);
+            });
+        };
+        std::vector<Tensor> at = {torch::randn({1000, 6, 16}), torch::randn({1000, 2, 16}), torch::randn({1000, 2, 16})};
+        const double off = compare(ours, plain, at);
+        QVERIFY2(off < (bf16 ? 0.02 : 2e-5), qPrintable(QString::number(off)));
+        const auto gradients = [&] {
+            std::vector<Tensor> leaves;
+            for (const Tensor& x : at) leaves.push_back(x.clone().requires_grad_(true));
+            ours(leaves).square().sum().backward();
+            return std::vector{leaves[0].grad(), leaves[1].grad(), leaves[2].grad()};
+        };
+        const int threads = at::get_num_threads();
+        const auto together = gradients();
+        at::set_num_threads(1);
+        const auto alone = gradients();
+        at::set_num_threads(threads);
+        for (std::size_t i = 0; i < alone.size(); ++i) QVERIFY(torch::equal(alone[i], together[i]));
+    }
+
     void a_checkpointed_block_gives_the_same_gradients() {
         Tensor w = torch::randn({16, 16}).requires_grad_(true), other = w.detach().clone().requires_grad_(true);
         Function plain = [&](const auto& v) { return v[0].mm(w).tanh().mm(w); };
