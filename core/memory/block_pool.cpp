@@ -22,12 +22,12 @@ BlockPool::~BlockPool() {
 // A new segment, at least so large, at a large page's edge.
 bool BlockPool::grow(std::size_t bytes) {
     if (bytes > PTRDIFF_MAX / 2) return false;
-    std::size_t size = rounded(std::max(bytes, segment_bytes_), large_page);
-    const auto map = [&] { return ::mmap(nullptr, size + large_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); };
-    void* memory = map();
-    if (memory == MAP_FAILED) {  // address space may be limited
-        size = rounded(bytes, large_page);
-        memory = map();
+    std::size_t size = 0;
+    void* memory = MAP_FAILED;
+    for (const std::size_t wanted : {segment_bytes_, std::min(segment_bytes_, std::size_t{1} << 30), bytes}) {  // address space may be limited
+        size = rounded(std::max(bytes, wanted), large_page);
+        memory = ::mmap(nullptr, size + large_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory != MAP_FAILED) break;
     }
     if (memory == MAP_FAILED) return false;
     const std::size_t mapped = size + large_page;

@@ -15,8 +15,9 @@ class BlockPool {
   public:
     static constexpr std::size_t alignment = 64;
 
-    // Segments are address space; only what is used of it becomes memory.
-    explicit BlockPool(std::size_t segment_bytes = std::size_t{1} << 30) : segment_bytes_(segment_bytes) {}
+    // Segments are address space; only what is used of it becomes memory. What lies in two is never joined: one large enough for
+    // all leaves fewer holes.
+    explicit BlockPool(std::size_t segment_bytes = std::size_t{64} << 30) : segment_bytes_(segment_bytes) {}
     ~BlockPool();
     BlockPool(const BlockPool&) = delete;
     BlockPool& operator=(const BlockPool&) = delete;

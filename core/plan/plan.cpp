@@ -11,9 +11,9 @@ namespace qlora::plan {
 
 namespace {
 
-// What part of the GEMM rate a whole training step reaches on a CPU, from measured runs (docs/performance.md): what is not
-// a product weighs more where products are faster.
-constexpr double fp32_efficiency = 0.65, bf16_efficiency = 0.55;
+// What part of the GEMM rate a training step reaches on a CPU, in fp32 and in bf16: 0.7 in runs of short rows, 0.8 with rows of 512
+// tokens (docs/performance.md).
+constexpr double efficiency = 0.7;
 
 std::string upper(std::string_view text) {
     std::string out(text);
@@ -22,7 +22,9 @@ std::string upper(std::string_view text) {
 }
 
 std::string plural(std::int64_t n, const char* one, const char* many) {
-    return std::to_string(n) + " " + (n == 1 ? one : many);
+    std::string digits = std::to_string(n);
+    for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+    return digits + " " + (n == 1 ? one : many);
 }
 
 std::string epochs_text(const recipe::Recipe& recipe) {
@@ -78,7 +80,7 @@ Plan make_plan(const recipe::Recipe& recipe, const nn::ModelInfo& model, const s
                      : static_cast<std::int64_t>(std::ceil(static_cast<double>(steps_an_epoch) * recipe.train.epochs));
     if (gemm_flops > 0) {
         const double flops = step_flops(recipe, model, mean) * static_cast<double>(recipe.train.accumulate);
-        plan.step_seconds = flops / (gemm_flops * (bf16 ? bf16_efficiency : fp32_efficiency));
+        plan.step_seconds = flops / (gemm_flops * efficiency);
         plan.total_seconds = plan.step_seconds * static_cast<double>(plan.steps);
     }
     if (facts.truncated_rows > 0)
