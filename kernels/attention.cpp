@@ -73,12 +73,13 @@ Number* beside(float* numbers, float* behind) {
     else return reinterpret_cast<Number*>(behind);
 }
 
-// out *= share, and `rounded` gets it too, where it is not null.
-void scale_row(float* out, std::int64_t dim, float share, std::uint16_t* rounded) {
+// Row i of `out` times `share`; `rounded` gets it too, where there is one.
+void scale_row(MutableHeadRows out, MutableHalfHeadRows rounded, std::int64_t i, std::int64_t dim, float share) {
+    float* row = out.data + i * out.stride;
     for_parts(dim, [&](std::int64_t d, std::int64_t count) {
-        const Vector x = hn::Mul(load_part(out + d, count), hn::Set(floats, share));
-        store_part(x, out + d, count);
-        if (rounded != nullptr) store_part(x, rounded + d, count);
+        const Vector x = hn::Mul(load_part(row + d, count), hn::Set(floats, share));
+        store_part(x, row + d, count);
+        if (rounded.data != nullptr) store_part(x, rounded.data + i * rounded.stride + d, count);
     });
 }
 
@@ -93,7 +94,8 @@ void attend_head(const AttentionShape& s, RowsOf<const Number> q, RowsOf<const N
         const Keys keys = visible(s, begin, end);
         if (keys.count() <= 0) {  // nothing to attend to
             for (std::int64_t i = begin; i < end; ++i) {
-                scale_row(out.data + i * out.stride, s.dim, 0, rounded.data == nullptr ? nullptr : rounded.data + i * rounded.stride);
+                std::fill_n(out.data + i * out.stride, s.dim, 0.0f);
+                scale_row(out, rounded, i, s.dim, 1);
                 log_sums[i * log_stride] = 0;
             }
             continue;
@@ -118,8 +120,7 @@ void attend_head(const AttentionShape& s, RowsOf<const Number> q, RowsOf<const N
         }
         multiply(RowsOf<const Number>{weights, pitch}, 0, count, matrix_of(v, keys.begin, keys.count(), s.dim), Side::plain, out, begin, false, workspace,
                  {.elements = band});
-        for (std::int64_t i = 0; i < count; ++i)
-            scale_row(out.data + (begin + i) * out.stride, s.dim, shares[i], rounded.data == nullptr ? nullptr : rounded.data + (begin + i) * rounded.stride);
+        for (std::int64_t i = 0; i < count; ++i) scale_row(out, rounded, begin + i, s.dim, shares[i]);
     }
 }
 

@@ -203,6 +203,25 @@ class AttentionTest : public QObject {
         QVERIFY(out.off(exact(s, q, k, v, std::vector<float>(6)).out) < 1e-6);
     }
 
+    // Whatever lay where their results go.
+    void queries_without_keys_get_zeros() {
+        const AttentionShape s{.asked = 3, .keys = 0, .dim = 8, .causal = false};
+        const Spread qs(3, 8, normal(1, 24));
+        Spread out(3, 8, std::vector<float>(24, NAN));
+        std::vector<float> logs(3, NAN);
+        attend(s, qs.view(), {}, {}, out.view(), logs.data(), 1, aligned(attention_workspace(s)).get());
+        QCOMPARE(out.off(Numbers(24)), 0.0);
+        QCOMPARE(logs, std::vector<float>(3));
+        if (!has_bf16_products()) return;
+        use_target(0);
+        const auto halves = qs.halves();
+        Spread again(3, 8, std::vector<float>(24, NAN));
+        auto rounded = again.halves();
+        attend(s, {halves.data(), qs.stride}, {}, {}, again.view(), {rounded.data(), qs.stride}, logs.data(), 1, aligned(attention_workspace(s)).get());
+        QCOMPARE(again.off(Numbers(24)), 0.0);
+        QCOMPARE(rounded, again.halves());
+    }
+
     void a_score_that_is_nan_is_not_lost() {
         const AttentionShape s{.asked = 40, .keys = 40, .dim = 8, .causal = true};
         const auto x = normal(1, 320);
