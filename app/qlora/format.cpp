@@ -33,13 +33,6 @@ std::string bytes_text(std::int64_t bytes) {
     return fixed(value, unit < 2 || value >= 100 ? 0 : 1) + " " + units[unit];
 }
 
-std::string count_text(std::int64_t count) {
-    std::string digits = std::to_string(count);
-    std::size_t first = count < 0 ? 1 : 0;
-    for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, ",");
-    return digits;
-}
-
 std::string duration_text(double seconds) {
     if (!std::isfinite(seconds) || seconds < 0) return "-";
     if (seconds < 60) return fixed(seconds, 1) + " s";

@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "core/base/count_text.h"
+
 namespace qlora::cli {
 
 std::string bytes_text(std::int64_t bytes);      // "1.4 GiB"
-std::string count_text(std::int64_t count);      // "134,515,008"
 std::string duration_text(double seconds);       // "4.2 s", "3:07", "1:02:33"
 std::string fixed(double value, int decimals);   // "1.832"; "-" when not finite
 std::string short_number(double value);          // "0.0002" as "2e-4", "12.5"

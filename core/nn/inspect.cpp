@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/base/count_text.h"
 #include "core/hub/catalogue.h"
 #include "core/nn/bitsandbytes.h"
 #include "core/nn/load.h"
@@ -8,16 +9,6 @@
 namespace qlora::nn {
 
 namespace {
-
-std::string grouped(std::int64_t number) {
-    const std::string digits = std::to_string(number);
-    std::string text;
-    for (std::size_t i = 0; i < digits.size(); ++i) {
-        if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
-        text += digits[i];
-    }
-    return text;
-}
 
 std::string model_name(const ModelFiles& files) {
     for (const auto& known : hub::models()) {
@@ -132,11 +123,11 @@ ModelInfo inspect(const std::string& model) {
         info.linears.push_back({dense.module, c.hidden, c.hidden});
     try {
         auto tokenizer = load_tokenizer(files);
-        info.tokenizer = tokenizer->kind() + ", " + grouped(tokenizer->vocabulary_size()) + " tokens";
+        info.tokenizer = tokenizer->kind() + ", " + count_text(tokenizer->vocabulary_size()) + " tokens";
         info.chat_template = tokenizer->has_chat_template();
         if (tokenizer->vocabulary_size() > c.vocabulary)
-            info.notices.push_back("The tokenizer knows " + grouped(tokenizer->vocabulary_size()) + " tokens, the model " +
-                                   grouped(c.vocabulary) + ": text that uses the others is refused.");
+            info.notices.push_back("The tokenizer knows " + count_text(tokenizer->vocabulary_size()) + " tokens, the model " +
+                                   count_text(c.vocabulary) + ": text that uses the others is refused.");
     } catch (const std::exception& error) {
         info.notices.push_back(std::string("No usable tokenizer: ") + error.what());
     }

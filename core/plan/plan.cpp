@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/base/count_text.h"
 #include "core/nn/bitsandbytes.h"
 #include "core/plan/memory_model.h"
 
@@ -22,9 +23,7 @@ std::string upper(std::string_view text) {
 }
 
 std::string plural(std::int64_t n, const char* one, const char* many) {
-    std::string digits = std::to_string(n);
-    for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-    return digits + " " + (n == 1 ? one : many);
+    return count_text(n) + " " + (n == 1 ? one : many);
 }
 
 std::string epochs_text(const recipe::Recipe& recipe) {

@@ -69,6 +69,13 @@ kernels::AnyMatrix matrix_of(const Tensor& x) {
             .row_bytes = x.stride(0) * x.element_size()};
 }
 
+// Calls multiply(the numbers), in bf16 or in fp32 as they are.
+template <typename F>
+void by_type(const Tensor& a, F multiply) {
+    if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
+    else multiply(a.const_data_ptr<float>());
+}
+
 void multiply_dense(const Operand& a, const Operand& w, Side side, Tensor& c, bool add);
 
 // C = A W^T or A W, or, with `add`, C + the product; `from` on a CPU. `turned`: of A^T.
@@ -111,8 +118,7 @@ void multiply_all(const Operand& from, const kernels::AnyMatrix& w, Side side, T
                                          std::min(columns, panels * (x + 1) / across * kernels::gemm_columns), to + first * c.stride(0), c.stride(0),
                                          add, workspace, details);
             };
-            if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
-            else multiply(a.const_data_ptr<float>());
+            by_type(a, multiply);
         }
     });
 }
@@ -256,8 +262,7 @@ void for_each_stripe(const Operand& x, const Weight& weight, std::int64_t column
                     kernels::multiply_matrix(numbers, a.stride(0), a.size(0), w, Side::transposed, begin, end, product, end - begin, false, workspace,
                                              {.origin = begin});
                 };
-                if (a.scalar_type() == torch::kBFloat16) multiply(static_cast<const std::uint16_t*>(a.const_data_ptr()));
-                else multiply(a.const_data_ptr<float>());
+                by_type(a, multiply);
                 f(begin, end - begin, product);
             }
         });

@@ -70,8 +70,8 @@ double cross_entropy(Tensor& logits, const Tensor& targets, bool gradients, doub
 
 // Whether the loss is made of stripes of logits in bf16: where products round to it, and nothing comes between logits and loss.
 bool by_stripes(const Operand& rows, const Tensor& bias, bool low_rank, const LossRule& rule) {
-    return rows.taken_by() == Operand::By::kernels && rows.rounded().scalar_type() == torch::kBFloat16 && bias.numel() == 0 && !low_rank &&
-           rule.softcap == 0 && rule.smoothing == 0;
+    return bias.numel() == 0 && !low_rank && rule.softcap == 0 && rule.smoothing == 0 && rows.taken_by() == Operand::By::kernels &&
+           rows.rounded().scalar_type() == torch::kBFloat16;
 }
 
 // The sum of losses of rows x W^T. Logits in fp32 are there a stripe at a time; of each stay its exponentials against the stripe's
